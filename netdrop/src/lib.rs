@@ -1,0 +1,1 @@
+//! netdrop: where the Linux kernel drops packets, why, whose they were, and what to do about it.

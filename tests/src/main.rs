@@ -1,0 +1,2 @@
+//! Scenario tests: real drops on a real kernel.
+fn main() {}
