@@ -4,3 +4,4 @@
 
 pub mod knowledge;
 pub mod model;
+pub mod probe;
