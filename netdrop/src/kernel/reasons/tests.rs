@@ -73,7 +73,7 @@ fn names_are_found_however_they_are_written(#[case] name: &str) {
 )]
 #[case("qqq", "this kernel has no drop reason `qqq`")]
 fn an_unknown_name_gets_a_suggestion(#[case] name: &str, #[case] message: &str) {
-    assert_eq!(of("6.12").number(name).unwrap_err().to_string(), message);
+    assert_eq!(of("7.3").number(name).unwrap_err().to_string(), message);
 }
 
 /// A made-up /sys/kernel/btf with the 7.3 kernel and the given modules.
