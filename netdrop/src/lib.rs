@@ -4,3 +4,5 @@
 
 pub mod knowledge;
 pub mod model;
+pub mod output;
+pub mod units;

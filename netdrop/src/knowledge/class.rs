@@ -18,3 +18,24 @@ pub enum Class {
     /// The kernel doesn't say.
     Unknown,
 }
+
+impl Class {
+    /// The name in kebab-case.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Congestion => "congestion",
+            Self::NoReceiver => "no-receiver",
+            Self::Malformed => "malformed",
+            Self::Routing => "routing",
+            Self::Lifecycle => "lifecycle",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl std::fmt::Display for Class {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -61,8 +61,12 @@ pub struct Row {
     pub protocol: Option<Protocol>,
     /// Source (`--by flow`, `--by src`).
     pub source: Option<Endpoint>,
-    /// Destination (`--by flow`, `--by dst`, `--by port`: the port alone with an unspecified address).
+    /// Destination (`--by flow`, `--by dst`).
     pub destination: Option<Endpoint>,
+    /// The destination port alone (`--by port` without an address).
+    pub port: Option<u16>,
+    /// True for the one row that sums what the bounded table of flows could not tell apart.
+    pub other: bool,
     /// A flow seen lately at this row, to show with it.
     pub example: Option<(Endpoint, Endpoint)>,
 }
