@@ -366,34 +366,34 @@ mod tests {
     fn the_drop_of_the_design() {
         let line = written(|out| Json::new().drop(&samples::udp().drop(1), out));
         validate(&line);
-        assert_snapshot!(line, @"");
+        assert_snapshot!(line, @r#"{"v":1,"kind":"drop","time":"2026-11-22T00:43:45.123456789Z","weight":1,"reason":"NO_SOCKET","class":"no-receiver","subsystem":"core","function":"__udp4_lib_rcv","offset":1212,"address":"0xffffffff82046f4c","cpu":1,"device":{"index":1,"name":"lo"},"netns":{"inode":4026531840,"name":"host"},"packet":{"length":29,"family":"ipv4","protocol":"udp","source":{"address":"127.0.0.1","port":48777},"destination":{"address":"127.0.0.1","port":9},"ttl":64}}"#);
     }
 
     #[test]
     fn everything_that_can_be_known() {
         let line = written(|out| Json::new().drop(&samples::full().drop(12), out));
         validate(&line);
-        assert_snapshot!(line, @"");
+        assert_snapshot!(line, @r#"{"v":1,"kind":"drop","time":"2026-11-22T00:43:45.123456789Z","weight":12,"reason":"TCP_LISTEN_OVERFLOW","class":"congestion","subsystem":"core","function":"tcp_conn_request","offset":418,"module":"ipv6","address":"0xffffffff82046f4c","cpu":1,"device":{"index":2,"name":"eth0.7"},"netns":{"inode":4026532001,"name":"web"},"packet":{"length":2960,"family":"ipv6","protocol":"tcp","source":{"address":"2001:db8::1","port":4242},"destination":{"address":"2001:db8::2","port":80},"ttl":63,"fragment_offset":1480,"tcp":{"flags":"SYN|ACK","sequence":4294967295},"icmp":{"type":3,"code":4},"arp":{"operation":1},"vlan":[7,4095],"mac":{"source":"02:00:00:00:00:01","destination":"ff:ff:ff:ff:ff:ff"},"gso":{"size":1440,"segments":2}}}"#);
     }
 
     #[test]
     fn what_is_unknown_is_absent() {
         let line = written(|out| Json::new().drop(&samples::bare().drop(1), out));
         validate(&line);
-        assert_snapshot!(line, @"");
+        assert_snapshot!(line, @r#"{"v":1,"kind":"drop","time":"2026-11-22T00:43:45.123456789Z","weight":1,"address":"0xffffffff8193bb1c","cpu":1,"packet":{"length":60}}"#);
     }
 
     #[test]
     fn a_summary_has_the_rows_that_dropped_in_it() {
         let line = written(|out| Json::new().summary(&samples::summary(), out));
         validate(&line);
-        assert_snapshot!(line, @"");
+        assert_snapshot!(line, @r#"{"v":1,"kind":"summary","time":"2026-11-22T00:43:45.123456789Z","interval_ms":1000,"rows":[{"count":489412,"bytes":14192948,"reason":"NO_SOCKET","class":"no-receiver","subsystem":"core","function":"__udp4_lib_rcv","offset":1212,"address":"0xffffffff82046f4c","device":{"index":1,"name":"lo"},"netns":{"inode":4026531840,"name":"host"},"protocol":"udp"},{"count":12,"bytes":720,"reason":"TCP_LISTEN_OVERFLOW","class":"congestion","subsystem":"core","function":"tcp_conn_request","offset":418,"address":"0xffffffff82046f4c","device":{"index":2,"name":"eth0"},"netns":{"inode":4026532001,"name":"web"},"protocol":"tcp"}],"accounts":{"seen":489424,"detailed":1012,"sampled_out":488000,"ring_full":412,"filtered":0,"table_full":0,"recursion_misses":0}}"#);
     }
 
     #[test]
     fn the_end_has_the_totals() {
         let line = written(|out| Json::new().end(&samples::end(), out));
         validate(&line);
-        assert_snapshot!(line, @"");
+        assert_snapshot!(line, @r#"{"v":1,"kind":"end","time":"2026-11-22T00:43:45.123456789Z","interval_ms":12000,"rows":[{"count":4894120,"bytes":141929480,"reason":"NO_SOCKET","class":"no-receiver","subsystem":"core","function":"__udp4_lib_rcv","offset":1212,"address":"0xffffffff82046f4c","device":{"index":1,"name":"lo"},"netns":{"inode":4026531840,"name":"host"},"protocol":"udp"},{"count":340,"bytes":20400,"reason":"TCP_LISTEN_OVERFLOW","class":"congestion","subsystem":"core","function":"tcp_conn_request","offset":418,"address":"0xffffffff82046f4c","device":{"index":2,"name":"eth0"},"netns":{"inode":4026532001,"name":"web"},"protocol":"tcp"},{"count":1,"bytes":84,"reason":"NETFILTER_DROP","class":"policy","subsystem":"core","function":"nft_do_chain_inet_with_a_long_name","offset":31,"address":"0xffffffff82046f4c","device":{"index":3,"name":"vethf00dcafe"},"netns":{"inode":4026531840,"name":"host"},"protocol":"icmp"}],"accounts":{"seen":4894461,"detailed":12012,"sampled_out":4882037,"ring_full":412,"filtered":0,"table_full":0,"recursion_misses":3}}"#);
     }
 }
