@@ -2,6 +2,7 @@
 //!
 //! Data moves one way, `ring → decode → enrich → aggregate → output`; ARCHITECTURE.md has the picture.
 
+pub mod aggregate;
 pub mod knowledge;
 pub mod model;
 pub mod output;

@@ -30,6 +30,17 @@ pub struct Counts {
     pub bytes: u64,
 }
 
+impl Counts {
+    /// What was added since `earlier`; never negative.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            packets: self.packets.saturating_sub(earlier.packets),
+            bytes: self.bytes.saturating_sub(earlier.bytes),
+        }
+    }
+}
+
 impl AddAssign for Counts {
     fn add_assign(&mut self, other: Self) {
         self.packets += other.packets;
