@@ -2,7 +2,14 @@
 //! but [`RotatingFile`].
 
 mod clock;
+mod color;
+mod columns;
+mod dropwatch;
 pub mod json;
+mod report;
+mod rotate;
+mod screen;
+mod table;
 mod text;
 mod words;
 
@@ -10,12 +17,18 @@ mod words;
 mod samples;
 
 pub use clock::Clock;
+pub use color::Color;
+pub use dropwatch::Dropwatch;
 pub use json::Json;
+pub use rotate::{FileError, RotatingFile, Rotation};
+pub use table::{Table, View, render};
 pub use text::Text;
 
 use crate::model::{Drop, Summary};
 
 /// A format. Each call appends whole lines (or terminal control sequences, for the live table) to `out`.
+///
+/// A run is any number of drops and summaries, then one last summary of the unfinished interval, then the end.
 pub trait Output {
     /// One detailed drop.
     fn drop(&mut self, drop: &Drop<'_>, out: &mut Vec<u8>);

@@ -194,3 +194,23 @@ pub fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
     write(&mut out);
     String::from_utf8(out).unwrap()
 }
+
+/// Estimated rows by flow, and the row of all others.
+pub fn flows() -> Summary {
+    let row = |packets| Row {
+        counts: counts(packets, 0),
+        total: counts(packets * 2, 0),
+        estimated: true,
+        ..Row::default()
+    };
+    let rows = vec![
+        Row {
+            source: Some(endpoint("10.0.0.1:4242")),
+            destination: Some(endpoint("10.0.0.2:80")),
+            ..row(700)
+        },
+        Row { source: Some(endpoint("2001:db8::1")), port: Some(53), ..row(20) },
+        Row { other: true, ..row(3) },
+    ];
+    Summary { rows, ..summary() }
+}

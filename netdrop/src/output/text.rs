@@ -1,14 +1,16 @@
 //! One line a drop, for pipes and `grep`; lines of totals start with `#`.
 //!
 //! ```text
-//! 2026-11-22T01:43:45.123456+01:00 TCP_LISTEN_OVERFLOW tcp_conn_request+0x1a2 eth0 10.0.0.1:4242 > 10.0.0.2:80 tcp SYN len 60 netns web (x12)
+//! 2026-11-22T01:43:45.123456+01:00 TCP_LISTEN_OVERFLOW  tcp_conn_request+0x1a2 eth0 10.0.0.1:4242 > 10.0.0.2:80 tcp SYN len 60 netns web (x12)
 //! ```
-//! The time is local, RFC 3339 to the microsecond. What is not known is `-` where a column is fixed (reason, device), else left out.
+//! The time is local, RFC 3339 to the microsecond. An unknown reason or device is `-`; what else is not known is left out.
+//! `(x12)` says that the line stands for twelve drops.
 
 use std::io::Write as _;
 
-use super::words::{Address, DeviceName, NetnsName, Place, Plain, losses};
-use super::{Clock, Output};
+use super::columns::{Column, identity, lines};
+use super::words::{Address, DeviceName, NetnsName, Place, Plain, missing};
+use super::{Clock, Output, color, report, table};
 use crate::model::{Drop, Packet, Row, Summary};
 use crate::units::{elapsed, rate, thousands};
 
@@ -16,25 +18,34 @@ use crate::units::{elapsed, rate, thousands};
 const REASON_WIDTH: usize = 20;
 /// Width of the site's column.
 const SITE_WIDTH: usize = 28;
+/// Lines in a pipe have no end; enough for every column whole.
+const ANY_WIDTH: usize = 1000;
 
 /// The text format.
 #[derive(Debug)]
 pub struct Text {
     clock: Clock,
+    color: bool,
 }
 
 impl Text {
-    /// A writer whose times are those of `clock`.
-    pub fn new(clock: Clock) -> Self {
-        Self { clock }
+    /// A writer whose times are those of `clock`, with the reason coloured by its class if asked for.
+    pub fn new(clock: Clock, color: bool) -> Self {
+        Self { clock, color }
     }
 }
 
 impl Output for Text {
     fn drop(&mut self, drop: &Drop<'_>, out: &mut Vec<u8>) {
         self.clock.push(drop.time, out);
-        let reason = drop.reason.map_or_else(|| "-".into(), |reason| Plain(&reason.name).to_string());
-        append(out, format_args!(" {reason:REASON_WIDTH$} {:SITE_WIDTH$}", Place(drop.site).to_string()));
+        out.push(b' ');
+        let paint =
+            drop.reason.map(|reason| color::of(reason.class)).filter(|code| self.color && !code.is_empty());
+        out.extend_from_slice(paint.unwrap_or_default().as_bytes());
+        padded(out, REASON_WIDTH, format_args!("{}", Plain(drop.reason.map_or("-", |reason| &reason.name))));
+        out.extend_from_slice(paint.map_or("", |_| color::RESET).as_bytes());
+        out.push(b' ');
+        padded(out, SITE_WIDTH, format_args!("{}", Place(drop.site)));
         match drop.device {
             Some(device) => append(out, format_args!(" {}", DeviceName(device))),
             None => out.extend_from_slice(b" -"),
@@ -49,23 +60,31 @@ impl Output for Text {
         out.push(b'\n');
     }
 
+    /// Nothing for an interval without drops.
     fn summary(&mut self, summary: &Summary, out: &mut Vec<u8>) {
-        if summary.rows.iter().all(|row| row.counts.packets == 0) && summary.accounts.seen == 0 {
+        let drops = summary.accounts.seen.saturating_sub(summary.accounts.filtered);
+        let missing = missing(&summary.accounts);
+        if drops == 0 && missing.is_empty() {
             return;
         }
-        let drops: u64 = summary.rows.iter().map(|row| row.counts.packets).sum();
+        let (time, interval) = (self.clock.time_of_day(summary.time), elapsed(summary.interval));
         let per_second = rate(drops, summary.interval);
-        let time = self.clock.time_of_day(summary.time);
-        let interval = elapsed(summary.interval);
-        append(out, format_args!("# {time} {} drops in {interval} ({per_second})\n", thousands(drops)));
-        summary.rows.iter().filter(|row| row.counts.packets > 0).for_each(|each| row(each, out));
-        for loss in losses(&summary.accounts) {
-            append(out, format_args!("# {loss}\n"));
+        append(out, format_args!("# {time}: {} drops in {interval}, {per_second}", thousands(drops)));
+        if summary.accounts.ring_full > 0 {
+            let lost = thousands(summary.accounts.ring_full);
+            append(out, format_args!(", {lost} without details because the ring buffer was full"));
         }
+        out.push(b'\n');
+        let rows: Vec<Row> = summary.rows.iter().filter(|row| row.counts.packets > 0).cloned().collect();
+        let mut columns =
+            vec![Column::number("DROPS", &rows, |row| table::about(row) + &thousands(row.counts.packets))];
+        columns.extend(identity(&rows));
+        remarks(lines(&rows, columns, ANY_WIDTH, self.color), out);
+        remarks(missing, out);
     }
 
     fn end(&mut self, summary: &Summary, out: &mut Vec<u8>) {
-        self.summary(summary, out);
+        remarks(report::lines(summary, ANY_WIDTH, self.color), out);
     }
 }
 
@@ -76,27 +95,96 @@ fn packet(packet: &Packet, out: &mut Vec<u8>) {
     if packet.protocol.is_known() {
         append(out, format_args!(" {}", packet.protocol));
     }
-    if let Some(flags) = packet.tcp_flags {
+    if let Some(flags) = packet.tcp_flags.filter(|flags| flags.0 != 0) {
         append(out, format_args!(" {flags}"));
+    }
+    if let Some((kind, code)) = packet.icmp {
+        append(out, format_args!(" type {kind} code {code}"));
+    }
+    for vlan in packet.vlans.iter().flatten() {
+        append(out, format_args!(" vlan {}", vlan.id));
     }
     append(out, format_args!(" len {}", packet.length));
 }
 
-fn row(row: &Row, out: &mut Vec<u8>) {
-    append(out, format_args!("# {:>12}", thousands(row.counts.packets)));
-    if let Some(reason) = &row.reason {
-        append(out, format_args!(" {:REASON_WIDTH$}", Plain(&reason.name).to_string()));
+/// Appends lines that `grep -v '^#'` takes away.
+fn remarks(lines: Vec<String>, out: &mut Vec<u8>) {
+    for line in lines {
+        append(out, format_args!("{}\n", format!("# {line}").trim_end()));
     }
-    if let Some(site) = &row.site {
-        append(out, format_args!(" {:SITE_WIDTH$}", Place(site).to_string()));
-    }
-    if let Some(device) = &row.device {
-        append(out, format_args!(" {}", DeviceName(device)));
-    }
-    out.push(b'\n');
+}
+
+/// Appends formatted text and spaces up to `width`; names are ASCII, so that bytes are columns.
+fn padded(out: &mut Vec<u8>, width: usize, text: std::fmt::Arguments<'_>) {
+    let end = out.len() + width;
+    append(out, text);
+    out.resize(out.len().max(end), b' ');
 }
 
 /// Appends formatted text.
 fn append(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     out.write_fmt(text).expect("a Vec takes every byte");
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::super::samples::{self, written};
+    use super::*;
+
+    #[test]
+    fn a_line_a_drop() {
+        let mut text = Text::new(Clock::utc(), false);
+        let mut nasty = samples::udp();
+        nasty.device = Some(samples::device(4, "e\x1b[2Jth"));
+        let lines = written(|out| {
+            text.drop(&samples::udp().drop(1), out);
+            text.drop(&samples::full().drop(12), out);
+            text.drop(&samples::bare().drop(1), out);
+            text.drop(&nasty.drop(1), out);
+        });
+        assert_snapshot!(lines, @r"
+        2026-11-22T00:43:45.123456789Z NO_SOCKET            __udp4_lib_rcv+0x4bc         lo 127.0.0.1:48777 > 127.0.0.1:9 udp len 29 netns host
+        2026-11-22T00:43:45.123456789Z TCP_LISTEN_OVERFLOW  tcp_conn_request+0x1a2 [ipv6] eth0.7 [2001:db8::1]:4242 > [2001:db8::2]:80 tcp SYN|ACK type 3 code 4 vlan 7 vlan 4095 len 2960 netns web (x12)
+        2026-11-22T00:43:45.123456789Z -                    0xffffffff8193bb1c           - len 60
+        2026-11-22T00:43:45.123456789Z NO_SOCKET            __udp4_lib_rcv+0x4bc         e�[2Jth 127.0.0.1:48777 > 127.0.0.1:9 udp len 29 netns host
+        ");
+    }
+
+    #[test]
+    fn the_reason_is_coloured_by_its_class() {
+        let mut text = Text::new(Clock::utc(), true);
+        let line = written(|out| text.drop(&samples::full().drop(1), out));
+        assert!(line.contains(" \x1b[31mTCP_LISTEN_OVERFLOW \x1b[0m tcp_conn_request+0x1a2 "), "{line:?}");
+    }
+
+    #[test]
+    fn a_summary_is_remarks() {
+        let mut text = Text::new(Clock::utc(), false);
+        assert_snapshot!(written(|out| text.summary(&samples::summary(), out)), @r"
+        # 00:43:45: 489,424 drops in 1 s, 489 k/s, 412 without details because the ring buffer was full
+        #   DROPS  REASON               FUNCTION                DEVICE  NETNS  PROTO  EXAMPLE
+        # 489,412  NO_SOCKET            __udp4_lib_rcv+0x4bc    lo      host   udp    127.0.0.1:48777 > 127.0.0.1:9
+        #      12  TCP_LISTEN_OVERFLOW  tcp_conn_request+0x1a2  eth0    web    tcp    [2001:db8::1]:4242 > [2001:db8::2]:80
+        ");
+        assert_eq!(written(|out| text.summary(&Summary::default(), out)), "");
+    }
+
+    #[test]
+    fn the_end_is_remarks() {
+        let mut text = Text::new(Clock::utc(), false);
+        assert_snapshot!(written(|out| text.end(&samples::end(), out)), @r"
+        # 4,894,461 drops in 12 s, 408 k/s on average.
+        #
+        #     DROPS    BYTES   SHARE              REASON               FUNCTION                                 DEVICE        NETNS  PROTO  EXAMPLE
+        # 4,894,120   142 MB  >99.9%  █████████▉  NO_SOCKET            __udp4_lib_rcv+0x4bc                     lo            host   udp    127.0.0.1:48777 > 127.0.0.1:9
+        #       340  20.4 kB   <0.1%  ▏           TCP_LISTEN_OVERFLOW  tcp_conn_request+0x1a2                   eth0          web    tcp    [2001:db8::1]:4242 > [2001:db8::2]:80
+        #         1     84 B   <0.1%  ▏           NETFILTER_DROP       nft_do_chain_inet_with_a_long_name+0x1f  vethf00dcafe  host   icmp
+        #
+        # 4,894,461 drops seen: 12,012 with details, 4,882,037 sampled out, 412 without details because the ring buffer was full.
+        # 3 more were not seen: the kernel's recursion guard kept them from netdrop.
+        ");
+        assert_snapshot!(written(|out| text.end(&Summary::default(), out)), @"# No drops in 0 s.");
+    }
 }

@@ -63,15 +63,36 @@ impl fmt::Display for NetnsName<'_> {
     }
 }
 
-/// What was lost or left out, one sentence each; empty when every drop was shown and counted.
-pub fn losses(accounts: &Accounts) -> Vec<String> {
-    let sentences = [
-        (accounts.sampled_out, "without details: sampled out (--all shows every one)"),
-        (accounts.ring_full, "without details: the ring buffer was full"),
+/// Where the drops and their details went, in one sentence and one more for each thing that is missing from the rows.
+pub fn accounts(accounts: &Accounts) -> Vec<String> {
+    let parts = [
+        (accounts.detailed, "with details"),
+        (accounts.sampled_out, "sampled out"),
+        (accounts.ring_full, "without details because the ring buffer was full"),
         (accounts.filtered, "left out by the filter"),
-        (accounts.table_full, "in no row: the kernel's counter table was full"),
-        (accounts.recursion_misses, "unseen: the kernel's recursion guard kept them from netdrop"),
     ];
-    let lost = sentences.into_iter().filter(|(count, _)| *count > 0);
-    lost.map(|(count, why)| format!("{} {why}", thousands(count))).collect()
+    let parts: Vec<_> = parts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{} {what}", thousands(count)))
+        .collect();
+    let mut lines = Vec::new();
+    if accounts.seen > 0 {
+        lines.push(format!("{} drops seen: {}.", thousands(accounts.seen), parts.join(", ")));
+    }
+    lines.extend(missing(accounts));
+    lines
+}
+
+/// What no row counts, one sentence each; empty when nothing is missing.
+pub fn missing(accounts: &Accounts) -> Vec<String> {
+    let sentences = [
+        (accounts.table_full, "are seen but in no row: the kernel's counter table was full."),
+        (
+            accounts.recursion_misses,
+            "more were not seen: the kernel's recursion guard kept them from netdrop.",
+        ),
+    ];
+    let missing = sentences.into_iter().filter(|(count, _)| *count > 0);
+    missing.map(|(count, why)| format!("{} {why}", thousands(count))).collect()
 }
