@@ -7,7 +7,8 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 use super::color;
 use super::words::{Address, DeviceName, NetnsName, Place, Plain};
 use crate::knowledge::Class;
-use crate::model::Row;
+use crate::model::{Counts, Row};
+use crate::units::bytes;
 
 /// Columns between columns.
 const GAP: usize = 2;
@@ -29,9 +30,12 @@ enum Kind {
     Number,
     /// Left-aligned, never cut.
     Bar,
-    /// Left-aligned, cut to this width at the least.
-    Text { least: usize },
+    /// Left-aligned, cut where room is short: first to a width that most names have, then further.
+    Text { usual: usize },
 }
+
+/// No text is cut further than to this.
+const LEAST: usize = 5;
 
 impl Column {
     /// A right-aligned column.
@@ -45,9 +49,9 @@ impl Column {
     }
 
     /// A column that may be cut.
-    fn text(title: &'static str, least: usize, rows: &[Row], cell: impl Fn(&Row) -> Option<String>) -> Self {
+    fn text(title: &'static str, usual: usize, rows: &[Row], cell: impl Fn(&Row) -> Option<String>) -> Self {
         let cells = rows.iter().map(|row| cell(row).unwrap_or_default()).collect();
-        Self { title, cells, kind: Kind::Text { least }, optional: false }
+        Self { title, cells, kind: Kind::Text { usual }, optional: false }
     }
 
     /// The same, only when there is room.
@@ -61,36 +65,42 @@ impl Column {
         if cells == 0 { 0 } else { cells.max(self.title.width()) }
     }
 
-    fn shrinks_below(&self, width: usize) -> bool {
-        matches!(self.kind, Kind::Text { least } if width > least)
+    /// The width that it keeps in the first and in the second round of cuts.
+    fn least(&self, natural: usize) -> [usize; 2] {
+        match self.kind {
+            Kind::Text { usual } => [usual.min(natural), LEAST.min(natural)],
+            Kind::Number | Kind::Bar => [natural; 2],
+        }
     }
 }
 
-/// The columns that say what a row counts.
-pub fn identity(rows: &[Row]) -> Vec<Column> {
+/// The columns that say what a row counts; `of` chooses the counts that the bytes are shown of. Of the optional ones, the first get the room that is left.
+pub fn identity(rows: &[Row], of: fn(&Row) -> Counts) -> Vec<Column> {
     let namespaces: HashSet<_> =
         rows.iter().filter_map(|row| row.netns.as_ref()).map(|netns| netns.inode).collect();
     let mut columns = vec![
-        Column::text("REASON", 12, rows, |row| {
+        Column::text("REASON", 19, rows, |row| {
             row.reason.as_ref().map(|reason| Plain(&reason.name).to_string())
         }),
-        Column::text("FUNCTION", 12, rows, |row| match (&row.site, &row.function) {
+        Column::text("FUNCTION", 14, rows, |row| match (&row.site, &row.function) {
             (Some(site), _) => Some(Place(site).to_string()),
             (None, Some(function)) => Some(Plain(function).to_string()),
             (None, None) => None,
         }),
-        Column::text("DEVICE", 6, rows, |row| {
+        Column::text("DEVICE", 8, rows, |row| {
             row.device.as_ref().map(|device| DeviceName(device).to_string())
         }),
         Column {
             optional: namespaces.len() < 2,
-            ..Column::text("NETNS", 6, rows, |row| {
+            ..Column::text("NETNS", 8, rows, |row| {
                 row.netns.as_ref().map(|netns| NetnsName(netns).to_string())
             })
         },
         Column::text("PROTO", 5, rows, |row| row.protocol.map(|protocol| protocol.to_string())),
-        Column::text("SOURCE", 9, rows, |row| row.source.map(|source| Address(source).to_string())),
-        Column::text("DESTINATION", 9, rows, |row| match (row.destination, row.port) {
+        Column::text("CLASS", 11, rows, |row| row.reason.as_ref().map(|reason| reason.class.to_string()))
+            .optional(),
+        Column::text("SOURCE", 15, rows, |row| row.source.map(|source| Address(source).to_string())),
+        Column::text("DESTINATION", 15, rows, |row| match (row.destination, row.port) {
             (Some(destination), None) => Some(Address(destination).to_string()),
             (Some(mut destination), port) => {
                 destination.port = port;
@@ -98,7 +108,8 @@ pub fn identity(rows: &[Row]) -> Vec<Column> {
             }
             (None, port) => port.map(|port| format!(":{port}")),
         }),
-        Column::text("EXAMPLE", 9, rows, |row| {
+        Column::number("BYTES", rows, |row| about(row) + &bytes(of(row).bytes)).optional(),
+        Column::text("EXAMPLE", 15, rows, |row| {
             row.example.map(|(source, destination)| format!("{} > {}", Address(source), Address(destination)))
         })
         .optional(),
@@ -109,6 +120,11 @@ pub fn identity(rows: &[Row]) -> Vec<Column> {
         column.cells[index] = OTHER.into();
     }
     columns
+}
+
+/// The mark of numbers that are estimates.
+pub fn about(row: &Row) -> String {
+    if row.estimated { "~".into() } else { String::new() }
 }
 
 /// The lines of a table, titles first, each at most `width` wide and without spaces at its end.
@@ -133,17 +149,25 @@ fn choose(columns: Vec<Column>, width: usize) -> Vec<(Column, usize)> {
     let mut used: usize =
         chosen.iter().filter(|(_, column)| !column.optional).map(|(natural, _)| natural + GAP).sum();
     chosen.retain(|(natural, column)| {
-        // No gap after the last column.
         let fits = !column.optional || used + natural <= width;
         used += if column.optional && fits { natural + GAP } else { 0 };
         fits
     });
+    // No gap after the last column.
     let mut over = used.saturating_sub(GAP).saturating_sub(width);
-    while over > 0 {
-        let widest = chosen.iter_mut().filter(|(width, column)| column.shrinks_below(*width));
-        let Some((width, _)) = widest.max_by_key(|(width, _)| *width) else { break };
-        *width -= 1;
-        over -= 1;
+    for round in 0..2 {
+        let least: Vec<usize> =
+            chosen.iter().map(|(natural, column)| column.least(*natural)[round]).collect();
+        while over > 0 {
+            let cuttable = chosen.iter_mut().zip(&least).filter(|((width, _), least)| width > least);
+            let Some(((widest, _), _)) = cuttable.max_by_key(|((width, _), _)| *width) else { break };
+            *widest -= 1;
+            over -= 1;
+        }
+    }
+    while over > 0 && chosen.len() > 1 {
+        let (last, _) = chosen.pop().expect("there is more than one");
+        over = over.saturating_sub(last + GAP);
     }
     chosen.into_iter().map(|(width, column)| (column, width)).collect()
 }
@@ -156,9 +180,14 @@ fn line(cells: impl Iterator<Item = String>, width: usize) -> String {
 
 /// `text` in exactly `width` columns.
 fn cell(text: &str, kind: Kind, width: usize) -> String {
-    let text = cut(text, width);
+    let text = if text.width() > width { cut(without_offset(text), width) } else { text.to_owned() };
     let padding = " ".repeat(width.saturating_sub(text.width()));
     if kind == Kind::Number { padding + &text } else { text + &padding }
+}
+
+/// A site's function: its offset is the first to go where room is short.
+fn without_offset(site: &str) -> &str {
+    site.rsplit_once("+0x").map_or(site, |(function, _)| function)
 }
 
 /// `text` in at most `width` columns, with `…` where something is missing.

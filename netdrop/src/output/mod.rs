@@ -24,6 +24,8 @@ pub use rotate::{FileError, RotatingFile, Rotation};
 pub use table::{Table, View, render};
 pub use text::Text;
 
+use std::io::Write as _;
+
 use crate::model::{Drop, Summary};
 
 /// A format. Each call appends whole lines (or terminal control sequences, for the live table) to `out`.
@@ -36,4 +38,9 @@ pub trait Output {
     fn summary(&mut self, summary: &Summary, out: &mut Vec<u8>);
     /// The exact counts of the whole run; nothing follows.
     fn end(&mut self, summary: &Summary, out: &mut Vec<u8>);
+}
+
+/// Appends formatted text.
+fn append(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    out.write_fmt(text).expect("a Vec takes every byte");
 }

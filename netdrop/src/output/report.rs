@@ -1,10 +1,9 @@
 //! The final summary for people: every row with its share, then the accounts in words.
 
-use super::columns::{Column, identity, lines as table};
-use super::table::about;
+use super::columns::{Column, about, identity, lines as table};
 use super::words::accounts;
 use crate::model::{Row, Summary};
-use crate::units::{bytes, elapsed, rate, thousands};
+use crate::units::{elapsed, rate, thousands};
 
 /// Columns of a bar that stands for everything.
 const BAR_WIDTH: u64 = 10;
@@ -30,11 +29,10 @@ fn columns(rows: &[Row]) -> Vec<Column> {
     let all: u64 = rows.iter().map(|row| row.counts.packets).sum();
     let mut columns = vec![
         Column::number("DROPS", rows, |row| about(row) + &thousands(row.counts.packets)),
-        Column::number("BYTES", rows, |row| about(row) + &bytes(row.counts.bytes)).optional(),
         Column::number("SHARE", rows, |row| share(row.counts.packets, all)),
         Column::bar(rows, |row| bar(row.counts.packets, all)),
     ];
-    columns.extend(identity(rows));
+    columns.extend(identity(rows, |row| row.counts));
     columns
 }
 

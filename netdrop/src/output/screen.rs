@@ -1,8 +1,8 @@
 //! Drawing a frame of lines over the one before, on the terminal's normal screen: the last frame stays.
 
-use std::io::Write as _;
-
 use unicode_width::UnicodeWidthChar as _;
+
+use super::append;
 
 /// What stands on the terminal since the cursor's line was empty.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ impl Screen {
         let rows: usize = self.lines.drain(..).map(|line| line.div_ceil(width.max(1)).max(1)).sum();
         if rows > 0 {
             // ECMA-48: cursor up (CUU), to the line's start, erase to the end of the screen (ED).
-            write!(out, "\x1b[{rows}A\r\x1b[J").expect("a Vec takes every byte");
+            append(out, format_args!("\x1b[{rows}A\r\x1b[J"));
         }
     }
 }

@@ -1,10 +1,10 @@
 //! The live table for a terminal: most drops a second first, in place, in whatever width and height there are.
 
-use super::columns::{Column, cut, identity, lines};
+use super::columns::{Column, about, cut, identity, lines};
 use super::screen::Screen;
 use super::{Output, report};
 use crate::model::{Drop, Row, Summary};
-use crate::units::{bytes, elapsed, rate, thousands};
+use crate::units::{elapsed, rate, thousands};
 
 /// How a table is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,9 +88,9 @@ fn headline(summary: &Summary) -> String {
     let drops = thousands(total.seen.saturating_sub(total.filtered));
     let mut parts = vec![format!("{} · {drops} drops in {time}", rate(now, summary.interval))];
     let lost = [
-        (total.ring_full, "without details (ring full)"),
-        (total.table_full, "in no row (table full)"),
-        (total.recursion_misses, "unseen (recursion)"),
+        (total.ring_full, "details lost"),
+        (total.table_full, "in no row"),
+        (total.recursion_misses, "unseen"),
     ];
     let lost = lost.into_iter().filter(|(count, _)| *count > 0);
     parts.extend(lost.map(|(count, why)| format!("{} {why}", thousands(count))));
@@ -102,14 +102,8 @@ fn columns(rows: &[Row], summary: &Summary) -> Vec<Column> {
         Column::number("RATE", rows, |row| about(row) + &rate(row.counts.packets, summary.interval)),
         Column::number("DROPS", rows, |row| about(row) + &thousands(row.total.packets)),
     ];
-    columns.extend(identity(rows));
-    columns.insert(2, Column::number("BYTES", rows, |row| about(row) + &bytes(row.total.bytes)).optional());
+    columns.extend(identity(rows, |row| row.total));
     columns
-}
-
-/// The mark of numbers that are estimates.
-pub(super) fn about(row: &Row) -> String {
-    if row.estimated { "~".into() } else { String::new() }
 }
 
 #[cfg(test)]
@@ -130,42 +124,42 @@ mod tests {
     #[test]
     fn in_80_columns() {
         assert_snapshot!(render(&samples::summary(), view(80, 24)), @r"
-        489 k/s · 4,894,461 drops in 12 s · 412 without details (ring full) · 3 unseen …
-           RATE      DROPS  REASON           FUNCTION         DEVICE        NETNS  PROTO
-        489 k/s  4,894,120  NO_SOCKET        __udp4_lib_rcv…  lo            host   udp
-           12/s        340  TCP_LISTEN_OVE…  tcp_conn_reque…  eth0          web    tcp
-            0/s          1  NETFILTER_DROP   nft_do_chain_i…  vethf00dcafe  host   icmp
+        489 k/s · 4,894,461 drops in 12 s · 412 details lost · 3 unseen
+           RATE      DROPS  REASON               FUNCTION        DEVICE     NETNS  PROTO
+        489 k/s  4,894,120  NO_SOCKET            __udp4_lib_rcv  lo         host   udp
+           12/s        340  TCP_LISTEN_OVERFLOW  tcp_conn_requ…  eth0       web    tcp
+            0/s          1  NETFILTER_DROP       nft_do_chain_…  vethf00d…  host   icmp
         ");
     }
 
     #[test]
     fn in_140_columns() {
         assert_snapshot!(render(&samples::summary(), view(140, 24)), @r"
-        489 k/s · 4,894,461 drops in 12 s · 412 without details (ring full) · 3 unseen (recursion)
-           RATE      DROPS    BYTES  REASON               FUNCTION                                 DEVICE        NETNS  PROTO
-        489 k/s  4,894,120   142 MB  NO_SOCKET            __udp4_lib_rcv+0x4bc                     lo            host   udp
-           12/s        340  20.4 kB  TCP_LISTEN_OVERFLOW  tcp_conn_request+0x1a2                   eth0          web    tcp
-            0/s          1     84 B  NETFILTER_DROP       nft_do_chain_inet_with_a_long_name+0x1f  vethf00dcafe  host   icmp
+        489 k/s · 4,894,461 drops in 12 s · 412 details lost · 3 unseen
+           RATE      DROPS  REASON               FUNCTION                                 DEVICE        NETNS  PROTO  CLASS          BYTES
+        489 k/s  4,894,120  NO_SOCKET            __udp4_lib_rcv+0x4bc                     lo            host   udp    no-receiver   142 MB
+           12/s        340  TCP_LISTEN_OVERFLOW  tcp_conn_request+0x1a2                   eth0          web    tcp    congestion   20.4 kB
+            0/s          1  NETFILTER_DROP       nft_do_chain_inet_with_a_long_name+0x1f  vethf00dcafe  host   icmp   policy          84 B
         ");
     }
 
     #[test]
     fn in_200_columns() {
         assert_snapshot!(render(&samples::summary(), view(200, 24)), @r"
-        489 k/s · 4,894,461 drops in 12 s · 412 without details (ring full) · 3 unseen (recursion)
-           RATE      DROPS    BYTES  REASON               FUNCTION                                 DEVICE        NETNS  PROTO  EXAMPLE
-        489 k/s  4,894,120   142 MB  NO_SOCKET            __udp4_lib_rcv+0x4bc                     lo            host   udp    127.0.0.1:48777 > 127.0.0.1:9
-           12/s        340  20.4 kB  TCP_LISTEN_OVERFLOW  tcp_conn_request+0x1a2                   eth0          web    tcp    [2001:db8::1]:4242 > [2001:db8::2]:80
-            0/s          1     84 B  NETFILTER_DROP       nft_do_chain_inet_with_a_long_name+0x1f  vethf00dcafe  host   icmp
+        489 k/s · 4,894,461 drops in 12 s · 412 details lost · 3 unseen
+           RATE      DROPS  REASON               FUNCTION                                 DEVICE        NETNS  PROTO  CLASS          BYTES  EXAMPLE
+        489 k/s  4,894,120  NO_SOCKET            __udp4_lib_rcv+0x4bc                     lo            host   udp    no-receiver   142 MB  127.0.0.1:48777 > 127.0.0.1:9
+           12/s        340  TCP_LISTEN_OVERFLOW  tcp_conn_request+0x1a2                   eth0          web    tcp    congestion   20.4 kB  [2001:db8::1]:4242 > [2001:db8::2]:80
+            0/s          1  NETFILTER_DROP       nft_do_chain_inet_with_a_long_name+0x1f  vethf00dcafe  host   icmp   policy          84 B
         ");
     }
 
     #[test]
     fn rows_that_do_not_fit_are_summed_in_one_line() {
         assert_snapshot!(render(&samples::summary(), view(80, 5)), @r"
-        489 k/s · 4,894,461 drops in 12 s · 412 without details (ring full) · 3 unseen …
-           RATE      DROPS   BYTES  REASON     FUNCTION              DEVICE  PROTO
-        489 k/s  4,894,120  142 MB  NO_SOCKET  __udp4_lib_rcv+0x4bc  lo      udp
+        489 k/s · 4,894,461 drops in 12 s · 412 details lost · 3 unseen
+           RATE      DROPS  REASON     FUNCTION              DEVICE  NETNS  PROTO
+        489 k/s  4,894,120  NO_SOCKET  __udp4_lib_rcv+0x4bc  lo      host   udp
         … and 2 more, 12/s
         ");
     }
@@ -174,22 +168,22 @@ mod tests {
     fn classes_have_colours() {
         let view = View { color: true, ..view(80, 24) };
         assert_snapshot!(render(&samples::summary(), view).escape_debug().to_string().replace("\\n", "\n"), @r"
-        489 k/s · 4,894,461 drops in 12 s · 412 without details (ring full) · 3 unseen …
-        \u{1b}[1m   RATE      DROPS  REASON           FUNCTION         DEVICE        NETNS  PROTO\u{1b}[0m
-        \u{1b}[34m489 k/s  4,894,120  NO_SOCKET        __udp4_lib_rcv…  lo            host   udp\u{1b}[0m
-        \u{1b}[31m   12/s        340  TCP_LISTEN_OVE…  tcp_conn_reque…  eth0          web    tcp\u{1b}[0m
-        \u{1b}[33m    0/s          1  NETFILTER_DROP   nft_do_chain_i…  vethf00dcafe  host   icmp\u{1b}[0m
+        489 k/s · 4,894,461 drops in 12 s · 412 details lost · 3 unseen
+        \u{1b}[1m   RATE      DROPS  REASON               FUNCTION        DEVICE     NETNS  PROTO\u{1b}[0m
+        \u{1b}[34m489 k/s  4,894,120  NO_SOCKET            __udp4_lib_rcv  lo         host   udp\u{1b}[0m
+        \u{1b}[31m   12/s        340  TCP_LISTEN_OVERFLOW  tcp_conn_requ…  eth0       web    tcp\u{1b}[0m
+        \u{1b}[33m    0/s          1  NETFILTER_DROP       nft_do_chain_…  vethf00d…  host   icmp\u{1b}[0m
         ");
     }
 
     #[test]
     fn flows_are_marked_as_estimates() {
         assert_snapshot!(render(&samples::flows(), view(80, 24)), @r"
-        489 k/s · 4,894,461 drops in 12 s · 412 without details (ring full) · 3 unseen …
-          RATE   DROPS  BYTES  SOURCE         DESTINATION
-        ~700/s  ~1,400   ~0 B  10.0.0.1:4242  10.0.0.2:80
-         ~20/s     ~40   ~0 B  2001:db8::1    :53
-          ~3/s      ~6   ~0 B  (other flows)
+        489 k/s · 4,894,461 drops in 12 s · 412 details lost · 3 unseen
+          RATE   DROPS  SOURCE         DESTINATION  BYTES
+        ~700/s  ~1,400  10.0.0.1:4242  10.0.0.2:80   ~0 B
+         ~20/s     ~40  2001:db8::1    :53           ~0 B
+          ~3/s      ~6  (other flows)                ~0 B
         ");
     }
 
@@ -207,12 +201,12 @@ mod tests {
         assert_snapshot!(end.replace('\x1b', "␛").replace('\r', "␍"), @r"
         ␛[5A␍␛[J4,894,461 drops in 12 s, 408 k/s on average.
 
-            DROPS   SHARE              REASON        FUNCTION      DEVICE   NETNS  PROTO
-        4,894,120  >99.9%  █████████▉  NO_SOCKET     __udp4_lib_…  lo       host   udp
-              340   <0.1%  ▏           TCP_LISTEN_…  tcp_conn_re…  eth0     web    tcp
-                1   <0.1%  ▏           NETFILTER_D…  nft_do_chai…  vethf0…  host   icmp
+            DROPS   SHARE              REASON        FUNCTION     DEVICE    NETNS  PROTO
+        4,894,120  >99.9%  █████████▉  NO_SOCKET     __udp4_lib…  lo        host   udp
+              340   <0.1%  ▏           TCP_LISTEN_…  tcp_conn_r…  eth0      web    tcp
+                1   <0.1%  ▏           NETFILTER_D…  nft_do_cha…  vethf00…  host   icmp
 
-        4,894,461 drops seen: 12,012 with details, 4,882,037 sampled out, 412 without details because the ring buffer was full.
+        4,894,461 drops seen: 12,012 with details, 4,882,037 sampled out, 412 details lost (ring buffer full).
         3 more were not seen: the kernel's recursion guard kept them from netdrop.
         ");
     }
@@ -223,11 +217,11 @@ mod tests {
         written(|out| table.summary(&samples::summary(), out));
         let redrawn = written(|out| table.resize(60, 24, out));
         assert_snapshot!(redrawn.replace('\x1b', "␛").replace('\r', "␍"), @r"
-        ␛[10A␍␛[J489 k/s · 4,894,461 drops in 12 s · 412 without details (ri…
-           RATE      DROPS  REASON        FUNCTION      DEVICE  NET…
-        489 k/s  4,894,120  NO_SOCKET     __udp4_lib_…  lo      hos…
-           12/s        340  TCP_LISTEN_…  tcp_conn_re…  eth0    web…
-            0/s          1  NETFILTER_D…  nft_do_chai…  vethf…  hos…
+        ␛[14A␍␛[J489 k/s · 4,894,461 drops in 12 s · 412 details lost · 3 un…
+           RATE      DROPS  REASON    FUNCTI…  DEVICE   NETNS  PROTO
+        489 k/s  4,894,120  NO_SOCK…  __udp4…  lo       host   udp
+           12/s        340  TCP_LIS…  tcp_co…  eth0     web    tcp
+            0/s          1  NETFILT…  nft_do…  vethf0…  host   icmp
         ");
     }
 

@@ -6,11 +6,9 @@
 //! The time is local, RFC 3339 to the microsecond. An unknown reason or device is `-`; what else is not known is left out.
 //! `(x12)` says that the line stands for twelve drops.
 
-use std::io::Write as _;
-
-use super::columns::{Column, identity, lines};
+use super::columns::{Column, about, identity, lines};
 use super::words::{Address, DeviceName, NetnsName, Place, Plain, missing};
-use super::{Clock, Output, color, report, table};
+use super::{Clock, Output, append, color, report};
 use crate::model::{Drop, Packet, Row, Summary};
 use crate::units::{elapsed, rate, thousands};
 
@@ -72,13 +70,13 @@ impl Output for Text {
         append(out, format_args!("# {time}: {} drops in {interval}, {per_second}", thousands(drops)));
         if summary.accounts.ring_full > 0 {
             let lost = thousands(summary.accounts.ring_full);
-            append(out, format_args!(", {lost} without details because the ring buffer was full"));
+            append(out, format_args!(", {lost} details lost (ring buffer full)"));
         }
         out.push(b'\n');
         let rows: Vec<Row> = summary.rows.iter().filter(|row| row.counts.packets > 0).cloned().collect();
         let mut columns =
-            vec![Column::number("DROPS", &rows, |row| table::about(row) + &thousands(row.counts.packets))];
-        columns.extend(identity(&rows));
+            vec![Column::number("DROPS", &rows, |row| about(row) + &thousands(row.counts.packets))];
+        columns.extend(identity(&rows, |row| row.counts));
         remarks(lines(&rows, columns, ANY_WIDTH, self.color), out);
         remarks(missing, out);
     }
@@ -121,11 +119,6 @@ fn padded(out: &mut Vec<u8>, width: usize, text: std::fmt::Arguments<'_>) {
     out.resize(out.len().max(end), b' ');
 }
 
-/// Appends formatted text.
-fn append(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    out.write_fmt(text).expect("a Vec takes every byte");
-}
-
 #[cfg(test)]
 mod tests {
     use insta::assert_snapshot;
@@ -133,9 +126,13 @@ mod tests {
     use super::super::samples::{self, written};
     use super::*;
 
+    fn an_hour_east() -> Clock {
+        Clock::new(jiff::tz::TimeZone::fixed(jiff::tz::offset(1)), 6)
+    }
+
     #[test]
     fn a_line_a_drop() {
-        let mut text = Text::new(Clock::utc(), false);
+        let mut text = Text::new(an_hour_east(), false);
         let mut nasty = samples::udp();
         nasty.device = Some(samples::device(4, "e\x1b[2Jth"));
         let lines = written(|out| {
@@ -145,44 +142,44 @@ mod tests {
             text.drop(&nasty.drop(1), out);
         });
         assert_snapshot!(lines, @r"
-        2026-11-22T00:43:45.123456789Z NO_SOCKET            __udp4_lib_rcv+0x4bc         lo 127.0.0.1:48777 > 127.0.0.1:9 udp len 29 netns host
-        2026-11-22T00:43:45.123456789Z TCP_LISTEN_OVERFLOW  tcp_conn_request+0x1a2 [ipv6] eth0.7 [2001:db8::1]:4242 > [2001:db8::2]:80 tcp SYN|ACK type 3 code 4 vlan 7 vlan 4095 len 2960 netns web (x12)
-        2026-11-22T00:43:45.123456789Z -                    0xffffffff8193bb1c           - len 60
-        2026-11-22T00:43:45.123456789Z NO_SOCKET            __udp4_lib_rcv+0x4bc         e�[2Jth 127.0.0.1:48777 > 127.0.0.1:9 udp len 29 netns host
+        2026-11-22T01:43:45.123456+01:00 NO_SOCKET            __udp4_lib_rcv+0x4bc         lo 127.0.0.1:48777 > 127.0.0.1:9 udp len 29 netns host
+        2026-11-22T01:43:45.123456+01:00 TCP_LISTEN_OVERFLOW  tcp_conn_request+0x1a2 [ipv6] eth0.7 [2001:db8::1]:4242 > [2001:db8::2]:80 tcp SYN|ACK type 3 code 4 vlan 7 vlan 4095 len 2960 netns web (x12)
+        2026-11-22T01:43:45.123456+01:00 -                    0xffffffff8193bb1c           - len 60
+        2026-11-22T01:43:45.123456+01:00 NO_SOCKET            __udp4_lib_rcv+0x4bc         e�[2Jth 127.0.0.1:48777 > 127.0.0.1:9 udp len 29 netns host
         ");
     }
 
     #[test]
     fn the_reason_is_coloured_by_its_class() {
-        let mut text = Text::new(Clock::utc(), true);
+        let mut text = Text::new(an_hour_east(), true);
         let line = written(|out| text.drop(&samples::full().drop(1), out));
         assert!(line.contains(" \x1b[31mTCP_LISTEN_OVERFLOW \x1b[0m tcp_conn_request+0x1a2 "), "{line:?}");
     }
 
     #[test]
     fn a_summary_is_remarks() {
-        let mut text = Text::new(Clock::utc(), false);
+        let mut text = Text::new(an_hour_east(), false);
         assert_snapshot!(written(|out| text.summary(&samples::summary(), out)), @r"
-        # 00:43:45: 489,424 drops in 1 s, 489 k/s, 412 without details because the ring buffer was full
-        #   DROPS  REASON               FUNCTION                DEVICE  NETNS  PROTO  EXAMPLE
-        # 489,412  NO_SOCKET            __udp4_lib_rcv+0x4bc    lo      host   udp    127.0.0.1:48777 > 127.0.0.1:9
-        #      12  TCP_LISTEN_OVERFLOW  tcp_conn_request+0x1a2  eth0    web    tcp    [2001:db8::1]:4242 > [2001:db8::2]:80
+        # 01:43:45: 489,424 drops in 1 s, 489 k/s, 412 details lost (ring buffer full)
+        #   DROPS  REASON               FUNCTION                DEVICE  NETNS  PROTO  CLASS          BYTES  EXAMPLE
+        # 489,412  NO_SOCKET            __udp4_lib_rcv+0x4bc    lo      host   udp    no-receiver  14.2 MB  127.0.0.1:48777 > 127.0.0.1:9
+        #      12  TCP_LISTEN_OVERFLOW  tcp_conn_request+0x1a2  eth0    web    tcp    congestion     720 B  [2001:db8::1]:4242 > [2001:db8::2]:80
         ");
         assert_eq!(written(|out| text.summary(&Summary::default(), out)), "");
     }
 
     #[test]
     fn the_end_is_remarks() {
-        let mut text = Text::new(Clock::utc(), false);
+        let mut text = Text::new(an_hour_east(), false);
         assert_snapshot!(written(|out| text.end(&samples::end(), out)), @r"
         # 4,894,461 drops in 12 s, 408 k/s on average.
         #
-        #     DROPS    BYTES   SHARE              REASON               FUNCTION                                 DEVICE        NETNS  PROTO  EXAMPLE
-        # 4,894,120   142 MB  >99.9%  █████████▉  NO_SOCKET            __udp4_lib_rcv+0x4bc                     lo            host   udp    127.0.0.1:48777 > 127.0.0.1:9
-        #       340  20.4 kB   <0.1%  ▏           TCP_LISTEN_OVERFLOW  tcp_conn_request+0x1a2                   eth0          web    tcp    [2001:db8::1]:4242 > [2001:db8::2]:80
-        #         1     84 B   <0.1%  ▏           NETFILTER_DROP       nft_do_chain_inet_with_a_long_name+0x1f  vethf00dcafe  host   icmp
+        #     DROPS   SHARE              REASON               FUNCTION                                 DEVICE        NETNS  PROTO  CLASS          BYTES  EXAMPLE
+        # 4,894,120  >99.9%  █████████▉  NO_SOCKET            __udp4_lib_rcv+0x4bc                     lo            host   udp    no-receiver   142 MB  127.0.0.1:48777 > 127.0.0.1:9
+        #       340   <0.1%  ▏           TCP_LISTEN_OVERFLOW  tcp_conn_request+0x1a2                   eth0          web    tcp    congestion   20.4 kB  [2001:db8::1]:4242 > [2001:db8::2]:80
+        #         1   <0.1%  ▏           NETFILTER_DROP       nft_do_chain_inet_with_a_long_name+0x1f  vethf00dcafe  host   icmp   policy          84 B
         #
-        # 4,894,461 drops seen: 12,012 with details, 4,882,037 sampled out, 412 without details because the ring buffer was full.
+        # 4,894,461 drops seen: 12,012 with details, 4,882,037 sampled out, 412 details lost (ring buffer full).
         # 3 more were not seen: the kernel's recursion guard kept them from netdrop.
         ");
         assert_snapshot!(written(|out| text.end(&Summary::default(), out)), @"# No drops in 0 s.");

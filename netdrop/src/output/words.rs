@@ -68,7 +68,7 @@ pub fn accounts(accounts: &Accounts) -> Vec<String> {
     let parts = [
         (accounts.detailed, "with details"),
         (accounts.sampled_out, "sampled out"),
-        (accounts.ring_full, "without details because the ring buffer was full"),
+        (accounts.ring_full, "details lost (ring buffer full)"),
         (accounts.filtered, "left out by the filter"),
     ];
     let parts: Vec<_> = parts
