@@ -110,7 +110,7 @@ pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -120,7 +120,7 @@ pub fn thousands(number: u64) -> String {
 
 /// A rate to three digits, in events per second: `0.25/s`, `12/s`, `1.5 k/s`, `489 k/s`, `1.25 M/s`.
 pub fn rate(count: u64, over: Duration) -> String {
-    let per_second = if over.is_zero() { 0.0 } else { count as f64 / over.as_secs_f64() };
+    let per_second = if over.is_zero() { 0.0 } else { approximate(count) / over.as_secs_f64() };
     let (value, unit) = scale(per_second);
     if unit.is_empty() {
         format!("{}/s", three_digits(value))
@@ -131,8 +131,13 @@ pub fn rate(count: u64, over: Duration) -> String {
 
 /// Bytes to three digits, in powers of 1000: `512 B`, `14.2 MB`.
 pub fn bytes(count: u64) -> String {
-    let (value, unit) = scale(count as f64);
+    let (value, unit) = scale(approximate(count));
     format!("{} {unit}B", three_digits(value))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "three digits of it are shown")]
+fn approximate(count: u64) -> f64 {
+    count as f64
 }
 
 /// The SI prefix under which `value` has at most three digits before the point.
@@ -163,7 +168,7 @@ fn three_digits(value: f64) -> String {
 pub fn elapsed(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
-        0..10 if time.subsec_millis() > 0 => format!("{} s", three_digits(time.as_millis() as f64 / 1000.0)),
+        0..10 if time.subsec_millis() > 0 => format!("{} s", three_digits(time.as_secs_f64())),
         0..60 => format!("{seconds} s"),
         60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
         3_600..86_400 => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
@@ -182,9 +187,9 @@ mod tests {
     #[case("100ms", Duration::from_millis(100))]
     #[case("30s", Duration::from_secs(30))]
     #[case("1.5s", Duration::from_millis(1_500))]
-    #[case("5m", Duration::from_secs(300))]
-    #[case("5min", Duration::from_secs(300))]
-    #[case("1h30m", Duration::from_secs(5_400))]
+    #[case("5m", Duration::from_mins(5))]
+    #[case("5min", Duration::from_mins(5))]
+    #[case("1h30m", Duration::from_mins(90))]
     #[case("1d2h3m4s5ms6us", Duration::from_micros(93_784_005_006))]
     #[case(" 2s ", Duration::from_secs(2))]
     fn durations_are_read(#[case] text: &str, #[case] duration: Duration) {
@@ -227,7 +232,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case("", UnitError::Size("".into()))]
+    #[case("", UnitError::Size(String::new()))]
     #[case("M", UnitError::Size("M".into()))]
     #[case("1X", UnitError::Size("1X".into()))]
     #[case("1M5", UnitError::Size("1M5".into()))]

@@ -47,7 +47,7 @@ impl Clock {
         let mut rest = time.0 % NANOS_PER_SECOND;
         let mut fraction = [b'0'; 9];
         for digit in fraction.iter_mut().rev() {
-            *digit += u8::try_from(rest % 10).expect("a remainder of ten fits");
+            *digit += (rest % 10).to_le_bytes()[0];
             rest /= 10;
         }
         out.extend_from_slice(&fraction[..self.digits]);

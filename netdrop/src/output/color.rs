@@ -9,7 +9,7 @@ use crate::knowledge::Class;
 /// `--color`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Color {
-    /// On a terminal that understands it, unless NO_COLOR is set
+    /// On a terminal that understands it, unless `NO_COLOR` is set
     #[default]
     Auto,
     /// Always

@@ -2,10 +2,9 @@
 //! offset in hexadecimal without prefix, the address as `%p`; without a symbol `1 drops at location 0xffffffff8193bb1c [software]`.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 
-use super::Output;
 use super::words::Plain;
+use super::{Output, append};
 use crate::model::{Drop, Site, Summary};
 
 /// The dropwatch format: one line a site and interval, nothing else.
@@ -25,7 +24,9 @@ impl Output for Dropwatch {
         }
         let mut sites: Vec<_> = sites.into_values().filter(|(_, count)| *count > 0).collect();
         sites.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        sites.into_iter().for_each(|(site, count)| push_line(site, count, out));
+        for (site, count) in sites {
+            push_line(site, count, out);
+        }
     }
 
     /// Nothing: dropwatch keeps no totals, and what was counted since the last interval comes in a last summary.
@@ -34,13 +35,13 @@ impl Output for Dropwatch {
 
 fn push_line(site: &Site, count: u64, out: &mut Vec<u8>) {
     let address = site.address;
-    let written = match &site.function {
+    match &site.function {
         Some(function) => {
-            writeln!(out, "{count} drops at {}+{:x} ({address:#x}) [software]", Plain(function), site.offset)
+            let (function, offset) = (Plain(function), site.offset);
+            append(out, format_args!("{count} drops at {function}+{offset:x} ({address:#x}) [software]\n"));
         }
-        None => writeln!(out, "{count} drops at location {address:#x} [software]"),
-    };
-    written.expect("a Vec takes every byte");
+        None => append(out, format_args!("{count} drops at location {address:#x} [software]\n")),
+    }
 }
 
 #[cfg(test)]

@@ -485,6 +485,6 @@ mod tests {
     fn rows_by_flow_name_what_they_are_by() {
         let line = written(|out| Json::new().summary(&samples::flows(), out));
         validate(&line);
-        assert_snapshot!(line, @r#"{"v":1,"kind":"summary","time":"2026-11-22T00:43:45.123456789Z","interval_ms":1000,"rows":[{"count":700,"bytes":0,"estimated":true,"source":{"address":"10.0.0.1","port":4242},"destination":{"address":"10.0.0.2","port":80}},{"count":20,"bytes":0,"estimated":true,"source":{"address":"2001:db8::1"},"destination":{"port":53}},{"count":3,"bytes":0,"estimated":true,"other":true}],"accounts":{"seen":489424,"detailed":1012,"sampled_out":488000,"ring_full":412,"filtered":0,"table_full":0,"recursion_misses":0}}"#);
+        assert_snapshot!(line, @r#"{"v":1,"kind":"summary","time":"2026-11-22T00:43:45.123456789Z","interval_ms":1000,"rows":[{"count":700,"bytes":42000,"estimated":true,"source":{"address":"10.0.0.1","port":4242},"destination":{"address":"10.0.0.2","port":80}},{"count":20,"bytes":1200,"estimated":true,"source":{"address":"2001:db8::1"},"destination":{"port":53}},{"count":3,"bytes":180,"estimated":true,"other":true}],"accounts":{"seen":489424,"detailed":1012,"sampled_out":488000,"ring_full":412,"filtered":0,"table_full":0,"recursion_misses":0}}"#);
     }
 }

@@ -6,7 +6,7 @@ use crate::model::{Row, Summary};
 use crate::units::{elapsed, rate, thousands};
 
 /// Columns of a bar that stands for everything.
-const BAR_WIDTH: u64 = 10;
+const BAR_WIDTH: u64 = 8;
 
 /// The lines of the final summary, those of the table at most `width` wide.
 pub fn lines(summary: &Summary, width: usize, color: bool) -> Vec<String> {
@@ -30,7 +30,7 @@ fn columns(rows: &[Row]) -> Vec<Column> {
     let mut columns = vec![
         Column::number("DROPS", rows, |row| about(row) + &thousands(row.counts.packets)),
         Column::number("SHARE", rows, |row| share(row.counts.packets, all)),
-        Column::bar(rows, |row| bar(row.counts.packets, all)),
+        Column::bar(rows, |row| bar(row.counts.packets, all)).optional(),
     ];
     columns.extend(identity(rows, |row| row.counts));
     columns
@@ -62,10 +62,10 @@ mod tests {
     #[case(0, 0, "0.0%", "")]
     #[case(0, 9, "0.0%", "")]
     #[case(1, 1_000_000, "<0.1%", "▏")]
-    #[case(1, 3, "33.3%", "███▎")]
-    #[case(1, 2, "50.0%", "█████")]
-    #[case(999_999, 1_000_000, ">99.9%", "█████████▉")]
-    #[case(u64::MAX, u64::MAX, "100.0%", "██████████")]
+    #[case(1, 3, "33.3%", "██▋")]
+    #[case(1, 2, "50.0%", "████")]
+    #[case(999_999, 1_000_000, ">99.9%", "███████▉")]
+    #[case(u64::MAX, u64::MAX, "100.0%", "████████")]
     fn shares(#[case] part: u64, #[case] all: u64, #[case] per_cent: &str, #[case] blocks: &str) {
         assert_eq!((share(part, all).as_str(), bar(part, all).as_str()), (per_cent, blocks));
     }

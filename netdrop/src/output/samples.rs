@@ -198,8 +198,8 @@ pub fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
 /// Estimated rows by flow, and the row of all others.
 pub fn flows() -> Summary {
     let row = |packets| Row {
-        counts: counts(packets, 0),
-        total: counts(packets * 2, 0),
+        counts: counts(packets, packets * 60),
+        total: counts(packets * 2, packets * 120),
         estimated: true,
         ..Row::default()
     };

@@ -71,7 +71,7 @@ pub fn render(summary: &Summary, view: View) -> String {
         frame.extend(lines(shown, columns(shown, summary), view.width, view.color));
         if !rest.is_empty() {
             let drops = rest.iter().map(|row| row.counts.packets).sum();
-            let more = format!("… and {} more, {}", rest.len(), rate(drops, summary.interval));
+            let more = format!("… and {} more rows, {}", rest.len(), rate(drops, summary.interval));
             frame.push(cut(&more, view.width));
         }
     }
@@ -160,7 +160,7 @@ mod tests {
         489 k/s · 4,894,461 drops in 12 s · 412 details lost · 3 unseen
            RATE      DROPS  REASON     FUNCTION              DEVICE  NETNS  PROTO
         489 k/s  4,894,120  NO_SOCKET  __udp4_lib_rcv+0x4bc  lo      host   udp
-        … and 2 more, 12/s
+        … and 2 more rows, 12/s
         ");
     }
 
@@ -180,10 +180,10 @@ mod tests {
     fn flows_are_marked_as_estimates() {
         assert_snapshot!(render(&samples::flows(), view(80, 24)), @r"
         489 k/s · 4,894,461 drops in 12 s · 412 details lost · 3 unseen
-          RATE   DROPS  SOURCE         DESTINATION  BYTES
-        ~700/s  ~1,400  10.0.0.1:4242  10.0.0.2:80   ~0 B
-         ~20/s     ~40  2001:db8::1    :53           ~0 B
-          ~3/s      ~6  (other flows)                ~0 B
+          RATE   DROPS  SOURCE         DESTINATION    BYTES
+        ~700/s  ~1,400  10.0.0.1:4242  10.0.0.2:80   ~84 kB
+         ~20/s     ~40  2001:db8::1    :53          ~2.4 kB
+          ~3/s      ~6  (other flows)                ~360 B
         ");
     }
 
@@ -201,10 +201,10 @@ mod tests {
         assert_snapshot!(end.replace('\x1b', "␛").replace('\r', "␍"), @r"
         ␛[5A␍␛[J4,894,461 drops in 12 s, 408 k/s on average.
 
-            DROPS   SHARE              REASON        FUNCTION     DEVICE    NETNS  PROTO
-        4,894,120  >99.9%  █████████▉  NO_SOCKET     __udp4_lib…  lo        host   udp
-              340   <0.1%  ▏           TCP_LISTEN_…  tcp_conn_r…  eth0      web    tcp
-                1   <0.1%  ▏           NETFILTER_D…  nft_do_cha…  vethf00…  host   icmp
+            DROPS   SHARE  REASON               FUNCTION        DEVICE      NETNS  PROTO
+        4,894,120  >99.9%  NO_SOCKET            __udp4_lib_rcv  lo          host   udp
+              340   <0.1%  TCP_LISTEN_OVERFLOW  tcp_conn_requ…  eth0        web    tcp
+                1   <0.1%  NETFILTER_DROP       nft_do_chain_…  vethf00dc…  host   icmp
 
         4,894,461 drops seen: 12,012 with details, 4,882,037 sampled out, 412 details lost (ring buffer full).
         3 more were not seen: the kernel's recursion guard kept them from netdrop.
