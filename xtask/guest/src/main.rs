@@ -1,0 +1,2 @@
+//! The init process of the test matrix' virtual machines.
+fn main() {}
