@@ -2,8 +2,13 @@
 
 mod ebpf;
 mod manifest;
+mod tally;
 mod toolchain;
+mod vm;
 mod workspace;
+
+use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -24,11 +29,30 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Run the scenarios, or any command, in a virtual machine of another kernel
+    Vm {
+        /// A series (5.10, 6.1, 6.12, 6.18, 7) or the path of a kernel image
+        #[arg(long, default_value = "6.12")]
+        kernel: String,
+        /// Seconds until the guest is given up
+        #[arg(long, default_value_t = GUEST_LIMIT_SECONDS)]
+        timeout: u64,
+        /// For the scenarios (`--filter udp`), or a command that the guest runs instead (`netdrop check`)
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
 }
 
-fn main() -> Result<()> {
+/// Emulated guests are some twenty times slower than the machine itself.
+const GUEST_LIMIT_SECONDS: u64 = 240;
+
+fn main() -> Result<ExitCode> {
     match Cli::parse().task {
-        Task::Ebpf { check: false } => ebpf::build(),
-        Task::Ebpf { check: true } => ebpf::check().map(drop),
+        Task::Ebpf { check: false } => ebpf::build()?,
+        Task::Ebpf { check: true } => drop(ebpf::check()?),
+        Task::Vm { kernel, timeout, arguments } => {
+            return vm::one(&kernel, &arguments, Duration::from_secs(timeout));
+        }
     }
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,83 @@
+//! Virtual machines: the scenarios on other kernels than the machine's own.
+
+mod apt;
+mod cpio;
+mod initramfs;
+mod kernels;
+pub mod matrix;
+mod modules;
+mod qemu;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+pub use kernels::MATRIX;
+
+use crate::workspace;
+use kernels::Kernel;
+use qemu::{Accelerator, Outcome};
+
+/// What all guests of a run share.
+struct Lab {
+    folder: PathBuf,
+    system: Vec<u8>,
+    accelerator: Accelerator,
+    limit: Duration,
+}
+
+impl Lab {
+    /// Builds the guests' programs and finds out how guests run here, by a trial boot of `kernel`.
+    fn new(kernel: &Kernel, limit: Duration) -> Result<Self> {
+        let binaries = workspace::static_release(&["netdrop", "netdrop-tests", "netdrop-guest"])?;
+        let folder = workspace::target().join("vm/guests");
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let bare = folder.join("bare.cpio");
+        fs::write(&bare, initramfs::bare(&binaries)?)?;
+        let accelerator = qemu::accelerator(&kernel.image, &bare)?;
+        println!("guests run with {accelerator:?}");
+        Ok(Self { folder, system: initramfs::system(&binaries)?, accelerator, limit })
+    }
+
+    /// Boots one kernel with a command; its console's lines go to `show`.
+    fn run(&self, kernel: &Kernel, command: &[String], mut show: impl FnMut(&str)) -> Result<Outcome> {
+        let mut initramfs = self.system.clone();
+        if let Some(folder) = &kernel.modules {
+            let modules = modules::select(folder)?;
+            if !modules.missing.is_empty() {
+                show(&format!("note: this kernel has no {}", modules.missing.join(", ")));
+            }
+            initramfs.extend(initramfs::modules(&modules)?);
+        }
+        initramfs.extend(initramfs::command(command)?);
+        let path = self.folder.join(format!("{}.cpio", kernel.name));
+        fs::write(&path, initramfs).with_context(|| format!("cannot write {}", path.display()))?;
+        let outcome = qemu::boot(&kernel.image, &path, self.accelerator, self.limit, show);
+        fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        outcome
+    }
+}
+
+/// `cargo xtask vm`: one guest. Words that begin with a dash are for the scenarios, anything else is a command.
+pub fn one(kernel: &str, arguments: &[String], limit: Duration) -> Result<ExitCode> {
+    let kernel = kernels::find(kernel)?;
+    let command = match arguments.first() {
+        Some(first) if !first.starts_with('-') => arguments.to_vec(),
+        _ => scenarios(arguments),
+    };
+    let outcome = Lab::new(&kernel, limit)?.run(&kernel, &command, |line| println!("{line}"))?;
+    println!("{}: {:.1} s", kernel.name, outcome.time.as_secs_f64());
+    match outcome.exit {
+        Ok(code) => Ok(ExitCode::from(u8::try_from(code).unwrap_or(1))),
+        Err(why) => anyhow::bail!("{}: {why}", kernel.name),
+    }
+}
+
+/// The command that runs the scenarios inside a guest.
+fn scenarios(arguments: &[String]) -> Vec<String> {
+    let program = ["/netdrop/netdrop-tests", "--netdrop", "/netdrop/netdrop"].map(str::to_owned);
+    program.into_iter().chain(arguments.iter().cloned()).collect()
+}
