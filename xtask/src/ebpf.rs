@@ -137,15 +137,9 @@ fn remapped(compiler: &Compiler, target: &Path) -> Result<Vec<(PathBuf, &'static
     folders.push((sources, "/rust-src"));
 
     // One folder a registry: a mirror's is named otherwise, but holds the same files.
-    let registry = cargo_home()?.join("registry/src");
+    let home = workspace::cargo_home().context("no cargo home folder: neither CARGO_HOME nor HOME is set")?;
+    let registry = home.join("registry/src");
     let entries = fs::read_dir(&registry).into_iter().flatten();
     folders.extend(entries.flatten().map(|entry| (entry.path(), "/registry")));
     Ok(folders)
-}
-
-fn cargo_home() -> Result<PathBuf> {
-    std::env::var_os("CARGO_HOME")
-        .map(PathBuf::from)
-        .or_else(|| std::env::home_dir().map(|home| home.join(".cargo")))
-        .context("cannot tell cargo's home folder: neither CARGO_HOME nor HOME is set")
 }

@@ -1,8 +1,11 @@
 //! The project's own chores: `cargo xtask --help`.
 
+mod dist;
 mod ebpf;
 mod manifest;
+mod packages;
 mod tally;
+mod test;
 mod toolchain;
 mod vm;
 mod workspace;
@@ -29,13 +32,17 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Install what the tests need, then run them all
+    Test(test::Options),
+    /// Build the static release binary and check its size
+    Dist,
     /// Run the scenarios, or any command, in a virtual machine of another kernel
     Vm {
         /// A series (5.10, 6.1, 6.12, 6.18, 7) or the path of a kernel image
         #[arg(long, default_value = "6.12")]
         kernel: String,
         /// Seconds until the guest is given up
-        #[arg(long, default_value_t = GUEST_LIMIT_SECONDS)]
+        #[arg(long, default_value_t = vm::LIMIT_SECONDS)]
         timeout: u64,
         /// For the scenarios (`--filter udp`), or a command that the guest runs instead (`netdrop check`)
         #[arg(last = true)]
@@ -43,13 +50,12 @@ enum Task {
     },
 }
 
-/// Emulated guests are some twenty times slower than the machine itself.
-const GUEST_LIMIT_SECONDS: u64 = 240;
-
 fn main() -> Result<ExitCode> {
     match Cli::parse().task {
         Task::Ebpf { check: false } => ebpf::build()?,
         Task::Ebpf { check: true } => drop(ebpf::check()?),
+        Task::Test(options) => return test::run(&options),
+        Task::Dist => dist::run()?,
         Task::Vm { kernel, timeout, arguments } => {
             return vm::one(&kernel, &arguments, Duration::from_secs(timeout));
         }

@@ -2,8 +2,9 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -18,6 +19,11 @@ pub fn target() -> PathBuf {
         Some(dir) => std::path::absolute(&dir).unwrap_or_else(|_| PathBuf::from(dir)),
         None => root().join("target"),
     }
+}
+
+/// Cargo's home folder: its registry's sources and installed tools.
+pub fn cargo_home() -> Option<PathBuf> {
+    env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| env::home_dir().map(|home| home.join(".cargo")))
 }
 
 /// The cargo that runs this task, started in the workspace's root.
@@ -48,6 +54,21 @@ pub fn run(command: &mut Command) -> Result<()> {
         bail!("`{}` failed: {status}", line(command));
     }
     Ok(())
+}
+
+/// Runs a command, passes its stdout through, and shows each line to `look`.
+pub fn tee(command: &mut Command, mut look: impl FnMut(&str)) -> Result<ExitStatus> {
+    let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| cannot_start(command))?;
+    let output = child.stdout.take().context("the command's stdout is piped")?;
+    let mut reader = BufReader::new(output);
+    let mut bytes = Vec::new();
+    while reader.read_until(b'\n', &mut bytes)? > 0 {
+        let line = String::from_utf8_lossy(&bytes);
+        print!("{line}");
+        look(line.trim_end());
+        bytes.clear();
+    }
+    child.wait().with_context(|| format!("cannot wait for `{}`", line(command)))
 }
 
 /// Runs a command and returns what it printed on stdout, without the last newline.

@@ -14,6 +14,7 @@ use crate::workspace;
 
 /// Tools that the scenarios call; those the host lacks are left out, and the scenarios that need them say so.
 const TOOLS: [&str; 10] = [
+    "dash",
     "ip",
     "tc",
     "bridge",
@@ -22,7 +23,6 @@ const TOOLS: [&str; 10] = [
     "ip6tables-legacy",
     "ethtool",
     "dropwatch",
-    "perf",
     "conntrack",
 ];
 
@@ -50,7 +50,9 @@ pub fn system(binaries: &Path) -> Result<Vec<u8>> {
     let busybox = workspace::which("busybox")
         .context("busybox not found; on Debian: apt-get install busybox-static")?;
     archive.file("/bin/busybox", &read(&busybox)?, 0o755);
-    archive.symlink("/bin/sh", "/bin/busybox");
+    // busybox's own shell would prefer its small tools to the real ones whatever PATH says.
+    let shell = workspace::which("dash").unwrap_or_else(|| PathBuf::from("/bin/busybox"));
+    archive.symlink("/bin/sh", &shell.to_string_lossy());
     archive.folder("/busybox");
     archive.file(
         "/etc/passwd",

@@ -21,6 +21,10 @@ use crate::workspace;
 use kernels::Kernel;
 use qemu::{Accelerator, Outcome};
 
+/// Seconds until a guest is given up, unless the caller says otherwise: emulated guests are some twenty times slower
+/// than the machine itself.
+pub const LIMIT_SECONDS: u64 = 240;
+
 /// What all guests of a run share.
 struct Lab {
     folder: PathBuf,
