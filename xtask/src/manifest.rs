@@ -1,6 +1,7 @@
 //! The manifest beside the committed BPF object: what the object was made of, and with what.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -44,7 +45,14 @@ impl Manifest {
 
 /// SHA-256 of some bytes, in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a String takes all that is written");
+        text
+    })
 }
 
 /// The hash over all that the object is made of, in the workspace at `root`. `flags` are the compiler's.
@@ -63,9 +71,12 @@ pub fn sources_hash(root: &Path, flags: &[&str]) -> Result<String> {
     parts.insert("profile".into(), release_profile(&workspace)?);
     parts.insert("flags".into(), flags.join(" "));
 
-    // Names and values hold no NUL, so the joined text is unambiguous.
-    let text: String = parts.iter().map(|(name, value)| format!("{name}\0{value}\0")).collect();
-    Ok(sha256(text.as_bytes()))
+    let mut hash = Sha256::new();
+    for (name, value) in parts {
+        // Names and values hold no NUL, so the joined text is unambiguous.
+        hash.update(name + "\0" + &value + "\0");
+    }
+    Ok(hex(&hash.finalize()))
 }
 
 /// All files below a folder, but no build output.
