@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::manifest::{Manifest, sha256, sources_hash};
-use crate::toolchain::{self, Compiler};
+use crate::toolchain::{self, Compiler, Linker};
 use crate::workspace;
 
 const PACKAGE: &str = "netdrop-ebpf";
@@ -18,19 +18,19 @@ const OBJECT: &str = "netdrop/src/probe/netdrop.bpf.o";
 const MANIFEST: &str = "netdrop/src/probe/netdrop.bpf.toml";
 
 /// `--btf` and full debug info together give the program its BTF and line info.
-const FLAGS: [&str; 3] = ["-Clinker=bpf-linker", "-Clink-arg=--btf", "-Cdebuginfo=2"];
+const FLAGS: [&str; 2] = ["-Clink-arg=--btf", "-Cdebuginfo=2"];
 
 /// Builds the object and writes it with its manifest.
 pub fn build() -> Result<()> {
     let compiler = toolchain::preferred()?;
     let linker = toolchain::linker()?;
-    println!("compiler: {}\nlinker:   {linker}", compiler.version);
-    let bytes = compile(&compiler, &workspace::target().join("ebpf"))?;
+    println!("compiler: {}\nlinker:   {}", compiler.version, linker.version);
+    let bytes = compile(&compiler, &linker, &workspace::target().join("ebpf"))?;
     let manifest = Manifest {
         sources: sources_hash(workspace::root(), &FLAGS)?,
         object: sha256(&bytes),
         compiler: compiler.version,
-        linker,
+        linker: linker.version,
     };
     let object = workspace::root().join(OBJECT);
     fs::create_dir_all(object.parent().expect("the object lies in a folder"))?;
@@ -69,18 +69,18 @@ pub fn check() -> Result<Checked> {
     let Some(compiler) = same_compiler else {
         return Ok(hashes_only(format!("the manifest's compiler ({}) is not at hand", manifest.compiler)));
     };
-    match toolchain::linker() {
-        Ok(linker) if linker == manifest.linker => {}
-        Ok(linker) => {
+    let linker = match toolchain::linker() {
+        Ok(linker) if linker.version == manifest.linker => linker,
+        Ok(Linker { version, .. }) => {
             return Ok(hashes_only(format!(
-                "the linker here is {linker}, the manifest's {}",
+                "the linker here is {version}, the manifest's {}",
                 manifest.linker
             )));
         }
         Err(error) => return Ok(hashes_only(error.to_string())),
-    }
+    };
     let scratch = tempfile::tempdir().context("cannot make a folder for the new build")?;
-    let rebuilt = compile(&compiler, scratch.path())?;
+    let rebuilt = compile(&compiler, &linker, scratch.path())?;
     if rebuilt != committed {
         bail!(
             "the rebuilt object differs from {OBJECT} (sha256 {}, committed {})",
@@ -98,11 +98,12 @@ fn hashes_only(why: String) -> Checked {
 }
 
 /// Compiles the program, `core` included, and returns the object's bytes.
-fn compile(compiler: &Compiler, target: &Path) -> Result<Vec<u8>> {
+fn compile(compiler: &Compiler, linker: &Linker, target: &Path) -> Result<Vec<u8>> {
     // The registry's folders are remapped by name, so they have to exist before the build.
     workspace::run(workspace::cargo().args(["fetch", "--locked", "--quiet"]))?;
 
     let mut flags: Vec<String> = FLAGS.map(String::from).to_vec();
+    flags.push(format!("-Clinker={}", linker.path.display()));
     for (from, to) in remapped(compiler, target)? {
         flags.push(format!("--remap-path-prefix={}={to}", from.display()));
     }

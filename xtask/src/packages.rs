@@ -1,6 +1,5 @@
 //! What the tests need from the system, and how to get it: Debian's packages by apt-get, cargo's tools by cargo.
 
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -116,7 +115,7 @@ const TOOLS: [(&str, &str, Stage, &[&str]); 3] = [
 
 fn cargo_tools(stages: &[Stage]) -> Result<()> {
     for (name, version, stage, arguments) in TOOLS {
-        if !stages.contains(&stage) || cargo_tool(name).is_some() {
+        if !stages.contains(&stage) || workspace::which(name).is_some() {
             continue;
         }
         println!("installing {name} {version} with cargo …");
@@ -132,11 +131,4 @@ fn cargo_tools(stages: &[Stage]) -> Result<()> {
         workspace::run(&mut command).with_context(|| format!("{name} could not be installed"))?;
     }
     Ok(())
-}
-
-/// A tool's program: in PATH, or where cargo installs to.
-pub fn cargo_tool(name: &str) -> Option<std::path::PathBuf> {
-    let installed = workspace::cargo_home().map(|home| home.join("bin").join(name));
-    workspace::which(name)
-        .or(installed.filter(|path| fs::metadata(path).is_ok_and(|metadata| metadata.is_file())))
 }

@@ -50,17 +50,25 @@ pub fn preferred() -> Result<Compiler> {
     })
 }
 
-/// The BPF linker's version with that of its LLVM.
-pub fn linker() -> Result<String> {
+/// The BPF linker.
+pub struct Linker {
+    pub path: PathBuf,
+    /// Its version with that of its LLVM: what the object's bytes depend on.
+    pub version: String,
+}
+
+/// The machine's BPF linker.
+pub fn linker() -> Result<Linker> {
     let Some(path) = workspace::which("bpf-linker") else {
         bail!("bpf-linker not found. Install it with {}", bpf_linker_hint());
     };
     let version = workspace::stdout(Command::new(&path).arg("--version"))?;
-    Ok(format!("{}, LLVM {}", version.trim(), linked_llvm(&path)))
+    let version = format!("{}, LLVM {}", version.trim(), linked_llvm(&path));
+    Ok(Linker { path, version })
 }
 
 /// The command that installs the linker where LLVM 22 comes from Debian's packages.
-pub fn bpf_linker_hint() -> String {
+fn bpf_linker_hint() -> String {
     format!(
         "LLVM_PREFIX=$(llvm-config-22 --prefix) cargo install bpf-linker --version {BPF_LINKER_VERSION} \
          --locked --no-default-features --features llvm-22"

@@ -80,11 +80,12 @@ pub fn stdout(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
 }
 
-/// Where `PATH` finds a program; the folders of administrators' tools are searched as well.
+/// Where `PATH` finds a program; the folders of administrators' tools and of cargo's are searched as well.
 pub fn which(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
         .chain(["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from))
+        .chain(cargo_home().map(|home| home.join("bin")))
         .map(|dir| dir.join(program))
         .find(|file| file.is_file())
 }

@@ -4,7 +4,6 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::packages;
 use crate::tally::Tally;
 use crate::workspace;
 
@@ -19,7 +18,7 @@ pub fn run(notes: &mut Vec<String>) -> Result<Tally> {
     if !workspace::root().join("fuzz/Cargo.toml").is_file() {
         return skip(notes, "there is no fuzz/Cargo.toml");
     }
-    let Some(program) = packages::cargo_tool("cargo-fuzz") else {
+    let Some(program) = workspace::which("cargo-fuzz") else {
         return skip(notes, "cargo-fuzz is not installed");
     };
     let cargo_fuzz = || {

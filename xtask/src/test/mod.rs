@@ -33,7 +33,7 @@ pub enum Stage {
 /// What to run.
 #[derive(Args)]
 pub struct Options {
-    /// Run the scenarios on other kernels too, in virtual machines
+    /// Run the scenarios on other kernels too, in virtual machines (`--kernels` implies it)
     #[arg(long)]
     vm: bool,
     /// The matrix' kernels: series or paths of images [default: all series]
@@ -45,6 +45,9 @@ pub struct Options {
     /// Run these stages alone
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Stage>,
+    /// Of the scenarios, run those whose names hold this text
+    #[arg(long)]
+    filter: Option<String>,
     /// Seconds until a guest is given up
     #[arg(long, default_value_t = vm::LIMIT_SECONDS)]
     timeout: u64,
@@ -85,7 +88,11 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 impl Options {
     fn stages(&self) -> Vec<Stage> {
         let wanted = |stage: &Stage| {
-            if self.only.is_empty() { self.vm || *stage != Stage::Vm } else { self.only.contains(stage) }
+            if self.only.is_empty() {
+                *stage != Stage::Vm || self.vm || !self.kernels.is_empty()
+            } else {
+                self.only.contains(stage)
+            }
         };
         Stage::value_variants().iter().copied().filter(wanted).collect()
     }
@@ -99,9 +106,13 @@ impl Options {
             Stage::Lint => Ok(stages::lint(&mut notes)),
             Stage::Unit => stages::unit(),
             Stage::Ebpf => stages::ebpf(&mut notes),
-            Stage::Scenarios => stages::scenarios(&mut notes),
+            Stage::Scenarios => stages::scenarios(&self.scenario_arguments(), &mut notes),
             Stage::Fuzz => fuzz::run(&mut notes),
-            Stage::Vm => vm::matrix::run(&self.kernels(), &[], Duration::from_secs(self.timeout)),
+            Stage::Vm => vm::matrix::run(
+                &self.kernels(),
+                &self.scenario_arguments(),
+                Duration::from_secs(self.timeout),
+            ),
         };
         let tally = result.unwrap_or_else(|error| {
             notes.push(format!("FAILED: {error:#}"));
@@ -111,6 +122,10 @@ impl Options {
         let time = start.elapsed();
         println!("== {}: {tally} in {:.1} s", stage.name(), time.as_secs_f64());
         Report { stage, tally, notes, time }
+    }
+
+    fn scenario_arguments(&self) -> Vec<String> {
+        self.filter.iter().flat_map(|text| ["--filter".to_owned(), text.clone()]).collect()
     }
 
     fn kernels(&self) -> Vec<String> {
@@ -130,15 +145,28 @@ impl Stage {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        options: Options,
+    }
 
     #[test]
     fn stages_follow_the_flags() {
-        let stages = |vm, only: &[Stage]| {
-            Options { vm, kernels: vec![], no_install: true, only: only.to_vec(), timeout: 1 }.stages()
-        };
-        assert_eq!(stages(true, &[]), Stage::value_variants());
-        assert!(!stages(false, &[]).contains(&Stage::Vm));
-        assert_eq!(stages(false, &[Stage::Vm, Stage::Lint]), [Stage::Lint, Stage::Vm]);
+        use Stage::{Ebpf, Fuzz, Lint, Scenarios, Unit, Vm};
+        let cases: [(&[&str], &[Stage]); 4] = [
+            (&[], &[Lint, Unit, Ebpf, Scenarios, Fuzz]),
+            (&["--vm"], &[Lint, Unit, Ebpf, Scenarios, Fuzz, Vm]),
+            (&["--kernels", "5.10,6.1"], &[Lint, Unit, Ebpf, Scenarios, Fuzz, Vm]),
+            (&["--only", "vm,lint"], &[Lint, Vm]),
+        ];
+        for (arguments, stages) in cases {
+            let command = ["test"].iter().chain(arguments);
+            assert_eq!(Command::try_parse_from(command).unwrap().options.stages(), stages, "{arguments:?}");
+        }
     }
 }

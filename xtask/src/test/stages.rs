@@ -5,7 +5,6 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::ebpf::{self, Checked};
-use crate::packages;
 use crate::tally::Tally;
 use crate::workspace;
 
@@ -31,7 +30,7 @@ pub fn lint(notes: &mut Vec<String>) -> Tally {
             .args(["--", "--deny", "warnings"]),
     );
     // Advisories are left out: their database comes from the network, and a new one would fail an old commit.
-    if let Some(deny) = packages::cargo_tool("cargo-deny") {
+    if let Some(deny) = workspace::which("cargo-deny") {
         let mut command = Command::new(deny);
         command.current_dir(workspace::root());
         command.args(["--locked", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"]);
@@ -74,7 +73,7 @@ pub fn ebpf(notes: &mut Vec<String>) -> Result<Tally> {
 }
 
 /// The scenarios on the running kernel.
-pub fn scenarios(notes: &mut Vec<String>) -> Result<Tally> {
+pub fn scenarios(arguments: &[String], notes: &mut Vec<String>) -> Result<Tally> {
     if !workspace::is_root() {
         notes.push("skipped: real drops need root".to_owned());
         return Ok(Tally::SKIPPED);
@@ -83,7 +82,7 @@ pub fn scenarios(notes: &mut Vec<String>) -> Result<Tally> {
     // The scenarios bound their own waits; the limit is for the case that this fails too.
     let mut command = Command::new("timeout");
     command.args(["--kill-after=10", "600"]).arg(binaries.join("netdrop-tests"));
-    command.arg("--netdrop").arg(binaries.join("netdrop"));
+    command.arg("--netdrop").arg(binaries.join("netdrop")).args(arguments);
     let mut counted = None;
     let status = workspace::tee(&mut command, |line| {
         counted = Tally::from_closing_line(line).or(counted);

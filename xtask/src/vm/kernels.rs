@@ -13,7 +13,7 @@ use crate::workspace;
 /// Each series with the suite that carries it. `7` is the newest of its packages.
 pub const MATRIX: [(&str, &str); 5] = [
     ("5.10", "bullseye-security"),
-    ("6.1", "bookworm"),
+    ("6.1", "bookworm-security"),
     ("6.12", "bookworm-security"),
     ("6.18", "trixie-backports"),
     ("7", "trixie-backports"),
@@ -78,7 +78,7 @@ fn download(series: &str, suite: &str, folder: &Path) -> Result<()> {
     let mut packages = apt.search(&format!("^linux-(binary|modules|base)-{release}$"))?;
     packages.push(image.clone());
 
-    let partial = folder.with_extension("partial");
+    let partial = folder.with_file_name(format!("{series}.partial"));
     if partial.exists() {
         fs::remove_dir_all(&partial)?;
     }

@@ -23,6 +23,8 @@ struct Row {
     trouble: Option<String>,
     /// Skip reasons with the number of cases that gave them.
     skips: BTreeMap<String, u64>,
+    /// The lines of the cases that failed.
+    failures: Vec<String>,
 }
 
 /// Runs the scenarios on every wanted kernel (`5.10`, `6.12` …, or paths); prints the table, returns the sum.
@@ -66,6 +68,9 @@ pub fn run(wanted: &[String], arguments: &[String], limit: Duration) -> Result<T
         for (reason, count) in &row.skips {
             println!("{}: {count} skipped: {reason}", row.kernel);
         }
+        for failure in &row.failures {
+            println!("{}: {failure}", row.kernel);
+        }
         if let Some(trouble) = &row.trouble {
             println!("{}: FAILED: {trouble}", row.kernel);
         }
@@ -87,6 +92,7 @@ fn row(lab: &Lab, name: &str, kernel: Result<&Kernel, &anyhow::Error>, arguments
             time: Duration::ZERO,
             trouble: Some(trouble),
             skips: BTreeMap::new(),
+            failures: Vec::new(),
         },
     }
 }
@@ -113,7 +119,8 @@ impl Row {
         {
             *skips.entry(reason.to_owned()).or_default() += 1;
         }
-        Self { kernel, tally, time: outcome.time, trouble, skips }
+        let failures = outcome.console.iter().filter(|line| line.contains("FAILED")).cloned().collect();
+        Self { kernel, tally, time: outcome.time, trouble, skips, failures }
     }
 
     fn line(&self) -> String {

@@ -61,7 +61,11 @@ impl Lab {
         fs::write(&path, initramfs).with_context(|| format!("cannot write {}", path.display()))?;
         let outcome = qemu::boot(&kernel.image, &path, self.accelerator, self.limit, show);
         fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-        outcome
+        let outcome = outcome?;
+        let log = self.folder.join(format!("{}.log", kernel.name));
+        fs::write(&log, outcome.console.join("\n"))
+            .with_context(|| format!("cannot write {}", log.display()))?;
+        Ok(outcome)
     }
 }
 
