@@ -1,0 +1,5 @@
+//! What netdrop knows beyond what the kernel says.
+
+mod class;
+
+pub use class::Class;
