@@ -47,6 +47,11 @@ impl Tally {
     }
 }
 
+/// Why a scenario was skipped: the end of its line `skipped NAME: REASON`.
+pub fn skip_reason(line: &str) -> Option<&str> {
+    line.strip_prefix("skipped ")?.split_once(": ").map(|(_, reason)| reason)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +73,12 @@ mod tests {
             assert_eq!(Tally::from_closing_line(line), expected, "{line}");
         }
         assert_eq!(Tally::from_closing_line(&tally(1, 2, 3).to_string()), Some(tally(1, 2, 3)));
+    }
+
+    #[test]
+    fn skip_reasons_follow_the_name() {
+        assert_eq!(skip_reason("skipped udp/full: no dummy: module"), Some("no dummy: module"));
+        assert_eq!(skip_reason("ok      udp/skipped: x"), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::ebpf::{self, Checked};
-use crate::tally::Tally;
+use crate::tally::{Tally, skip_reason};
 use crate::workspace;
 
 /// The workspace without the eBPF program, which only builds for its own target.
@@ -86,7 +86,7 @@ pub fn scenarios(arguments: &[String], notes: &mut Vec<String>) -> Result<Tally>
     let mut counted = None;
     let status = workspace::tee(&mut command, |line| {
         counted = Tally::from_closing_line(line).or(counted);
-        if let Some((_, reason)) = line.split_once("skipped: ") {
+        if let Some(reason) = skip_reason(line) {
             notes.push(format!("skipped: {reason}"));
         }
     })?;

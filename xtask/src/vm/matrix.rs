@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::Lab;
 use super::kernels::{self, Kernel};
 use super::qemu::Outcome;
-use super::{Lab, scenarios};
-use crate::tally::Tally;
+use crate::tally::{Tally, skip_reason};
 
 /// Guests at a time. Each has two processors of its own, emulated where KVM doesn't run.
 const PARALLEL: usize = 2;
@@ -81,7 +81,7 @@ pub fn run(wanted: &[String], arguments: &[String], limit: Duration) -> Result<T
 fn row(lab: &Lab, name: &str, kernel: Result<&Kernel, &anyhow::Error>, arguments: &[String]) -> Row {
     let outcome = kernel.map_err(|error| format!("{error:#}")).and_then(|kernel| {
         let show = |line: &str| println!("[{name}] {line}");
-        lab.run(kernel, &scenarios(arguments), show).map_err(|error| format!("{error:#}"))
+        lab.run(kernel, &lab.scenarios(arguments), show).map_err(|error| format!("{error:#}"))
     });
     let release = kernel.map_or_else(|_| name.to_owned(), |kernel| kernel.name.clone());
     match outcome {
@@ -114,12 +114,10 @@ impl Row {
             tally += Tally::FAILED;
         }
         let mut skips = BTreeMap::new();
-        for reason in
-            outcome.console.iter().filter_map(|line| line.split_once("skipped: ")).map(|(_, reason)| reason)
-        {
+        for reason in outcome.console.iter().filter_map(|line| skip_reason(line)) {
             *skips.entry(reason.to_owned()).or_default() += 1;
         }
-        let failures = outcome.console.iter().filter(|line| line.contains("FAILED")).cloned().collect();
+        let failures = outcome.console.iter().filter(|line| line.starts_with("FAILED")).cloned().collect();
         Self { kernel, tally, time: outcome.time, trouble, skips, failures }
     }
 
@@ -161,9 +159,9 @@ mod tests {
         let row = row(
             Ok(0),
             &[
-                "a skipped: no dummy",
-                "b skipped: no dummy",
-                "c skipped: old",
+                "skipped a: no dummy",
+                "skipped b: no dummy",
+                "skipped c: old",
                 "0 passed, 0 failed, 3 skipped",
             ],
         );

@@ -46,6 +46,18 @@ impl Lab {
         Ok(Self { folder, system: initramfs::system(&binaries)?, accelerator, limit })
     }
 
+    /// The command that runs the scenarios inside a guest. Emulation makes a flood of full size take minutes.
+    fn scenarios(&self, arguments: &[String]) -> Vec<String> {
+        const EMULATED_FLOOD: &str = "--flood=100000";
+        let mut command =
+            ["/netdrop/netdrop-tests", "--netdrop", "/netdrop/netdrop"].map(str::to_owned).to_vec();
+        if self.accelerator == Accelerator::Tcg && !arguments.iter().any(|word| word.starts_with("--flood")) {
+            command.push(EMULATED_FLOOD.to_owned());
+        }
+        command.extend(arguments.iter().cloned());
+        command
+    }
+
     /// Boots one kernel with a command; its console's lines go to `show`.
     fn run(&self, kernel: &Kernel, command: &[String], mut show: impl FnMut(&str)) -> Result<Outcome> {
         let mut initramfs = self.system.clone();
@@ -72,20 +84,15 @@ impl Lab {
 /// `cargo xtask vm`: one guest. Words that begin with a dash are for the scenarios, anything else is a command.
 pub fn one(kernel: &str, arguments: &[String], limit: Duration) -> Result<ExitCode> {
     let kernel = kernels::find(kernel)?;
+    let lab = Lab::new(&kernel, limit)?;
     let command = match arguments.first() {
         Some(first) if !first.starts_with('-') => arguments.to_vec(),
-        _ => scenarios(arguments),
+        _ => lab.scenarios(arguments),
     };
-    let outcome = Lab::new(&kernel, limit)?.run(&kernel, &command, |line| println!("{line}"))?;
+    let outcome = lab.run(&kernel, &command, |line| println!("{line}"))?;
     println!("{}: {:.1} s", kernel.name, outcome.time.as_secs_f64());
     match outcome.exit {
         Ok(code) => Ok(ExitCode::from(u8::try_from(code).unwrap_or(1))),
         Err(why) => anyhow::bail!("{}: {why}", kernel.name),
     }
-}
-
-/// The command that runs the scenarios inside a guest.
-fn scenarios(arguments: &[String]) -> Vec<String> {
-    let program = ["/netdrop/netdrop-tests", "--netdrop", "/netdrop/netdrop"].map(str::to_owned);
-    program.into_iter().chain(arguments.iter().cloned()).collect()
 }
