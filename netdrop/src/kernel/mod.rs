@@ -9,3 +9,4 @@ pub(crate) mod fixtures;
 pub mod layout;
 mod near;
 pub mod reasons;
+pub mod symbols;
