@@ -4,8 +4,12 @@
 //! Nothing here loads programs; that is the probe's part.
 
 pub mod btf;
+pub mod devices;
+pub mod features;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod layout;
 mod near;
+pub mod netns;
 pub mod reasons;
+pub mod symbols;
