@@ -3,7 +3,8 @@
 //! Written by hand, because a million events a second leave no time for an allocation or a look at a field's name:
 //! every key is a constant, with the comma in front of it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
+use std::ops::Range;
 
 use super::{Clock, Output, append};
 use crate::model::{Accounts, Device, Drop, Endpoint, Netns, Packet, Protocol, Reason, Row, Site, Summary};
@@ -281,18 +282,52 @@ fn push_address(out: &mut Vec<u8>, address: IpAddr) {
                 number(out, b".", octet);
             }
         }
-        IpAddr::V6(address) => append(out, format_args!("{address}")),
+        IpAddr::V6(address) => push_ipv6(out, address),
     }
 }
 
-fn push_mac(out: &mut Vec<u8>, mac: [u8; 6]) {
-    let mut separator = b'"';
-    for byte in mac {
-        out.push(separator);
-        out.extend([byte >> 4, byte & 15].map(hex_digit));
-        separator = b':';
+/// RFC 5952, as std's `Display`, in a third of its time.
+fn push_ipv6(out: &mut Vec<u8>, address: Ipv6Addr) {
+    if address.to_ipv4_mapped().is_some() {
+        return append(out, format_args!("{address}"));
     }
-    out.push(b'"');
+    let segments = address.segments();
+    let zeros = longest_zeros(&segments);
+    for (index, segment) in segments.into_iter().enumerate() {
+        if zeros.contains(&index) {
+            if index == zeros.start {
+                out.extend_from_slice(b"::");
+            }
+            continue;
+        }
+        if index > 0 && index != zeros.end {
+            out.push(b':');
+        }
+        push_hex(out, u64::from(segment));
+    }
+}
+
+/// The first of the longest runs of two zeros and more; empty, at the end, if there is none.
+fn longest_zeros(segments: &[u16; 8]) -> Range<usize> {
+    let mut longest = 0..0;
+    let mut start = 0;
+    for end in 1..=segments.len() {
+        if segments[end - 1] != 0 {
+            start = end;
+        } else if end - start > longest.len().max(1) {
+            longest = start..end;
+        }
+    }
+    longest
+}
+
+fn push_mac(out: &mut Vec<u8>, mac: [u8; 6]) {
+    let mut text = *b"\"00:00:00:00:00:00\"";
+    for (byte, digits) in mac.into_iter().zip(text[1..].chunks_mut(3)) {
+        digits[0] = hex_digit(byte >> 4);
+        digits[1] = hex_digit(byte);
+    }
+    out.extend_from_slice(&text);
 }
 
 /// Appends `key` and a number.
@@ -307,10 +342,16 @@ fn push_number(out: &mut Vec<u8>, number: impl itoa::Integer) {
 
 /// 16 digits at most, no leading zeros.
 fn push_hex(out: &mut Vec<u8>, number: u64) {
-    let digits = (64 - number.leading_zeros()).div_ceil(4).max(1);
-    out.extend((0..digits).rev().map(|digit| hex_digit((number >> (4 * digit)).to_le_bytes()[0] & 15)));
+    let mut digits = [0; 16];
+    for (byte, pair) in number.to_be_bytes().into_iter().zip(digits.chunks_mut(2)) {
+        pair[0] = hex_digit(byte >> 4);
+        pair[1] = hex_digit(byte);
+    }
+    let leading_zeros = number.leading_zeros() as usize / 4;
+    out.extend_from_slice(&digits[leading_zeros.min(15)..]);
 }
 
+/// The digit of the lower four bits.
 fn hex_digit(nibble: u8) -> u8 {
     b"0123456789abcdef"[usize::from(nibble & 15)]
 }
@@ -319,20 +360,27 @@ fn hex_digit(nibble: u8) -> u8 {
 fn string(out: &mut Vec<u8>, key: &[u8], text: &str) {
     out.extend_from_slice(key);
     out.push(b'"');
-    let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) {
-        out.extend_from_slice(&rest[..at]);
-        match rest[at] {
-            byte @ (b'"' | b'\\') => out.extend([b'\\', byte]),
-            byte => {
-                out.extend_from_slice(b"\\u00");
-                out.extend([byte >> 4, byte & 15].map(hex_digit));
-            }
-        }
-        rest = &rest[at + 1..];
+    // Names seldom need it. Looking at all bytes without a way out is faster than stopping at the first.
+    if text.bytes().fold(false, |any, byte| any | is_escaped(byte)) {
+        push_escaped(out, text);
+    } else {
+        out.extend_from_slice(text.as_bytes());
     }
-    out.extend_from_slice(rest);
     out.push(b'"');
+}
+
+fn is_escaped(byte: u8) -> bool {
+    (byte == b'"') | (byte == b'\\') | (byte < 0x20)
+}
+
+fn push_escaped(out: &mut Vec<u8>, text: &str) {
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => out.extend([b'\\', byte]),
+            0..0x20 => out.extend([b'\\', b'u', b'0', b'0', hex_digit(byte >> 4), hex_digit(byte)]),
+            _ => out.push(byte),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -462,6 +510,13 @@ mod tests {
         fn every_number_comes_back(number in any::<u64>()) {
             let line = written(|out| push_hex(out, number));
             prop_assert_eq!(line, format!("{number:x}"));
+        }
+
+        /// Zeros are frequent, so that every kind of run comes.
+        #[test]
+        fn an_ipv6_address_is_written_as_std_does(segments in proptest::array::uniform8(prop_oneof![Just(0_u16), Just(0xffff), any::<u16>()])) {
+            let address = Ipv6Addr::from(segments);
+            prop_assert_eq!(written(|out| push_ipv6(out, address)), address.to_string());
         }
 
         #[test]
