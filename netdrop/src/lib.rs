@@ -3,7 +3,9 @@
 //! Data moves one way, `ring → decode → enrich → aggregate → output`; ARCHITECTURE.md has the picture.
 
 pub mod aggregate;
+pub mod kernel;
 pub mod knowledge;
 pub mod model;
 pub mod output;
+pub mod probe;
 pub mod units;
