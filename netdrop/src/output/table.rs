@@ -66,6 +66,7 @@ pub fn render(summary: &Summary, view: View) -> String {
     let room = view.height.saturating_sub(3).max(1);
     if !summary.rows.is_empty() {
         let fits = summary.rows.len() <= room;
+        // The last line that there is room for tells of the rest.
         let shown = if fits { &summary.rows } else { &summary.rows[..room - 1] };
         let rest = &summary.rows[shown.len()..];
         frame.extend(lines(shown, columns(shown, summary), view.width, view.color));
@@ -75,6 +76,7 @@ pub fn render(summary: &Summary, view: View) -> String {
             frame.push(cut(&more, view.width));
         }
     }
+    frame.truncate(view.height.saturating_sub(1).max(1));
     frame.join("\n") + "\n"
 }
 
@@ -227,7 +229,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_frame_fits_its_terminal(width in 1_usize..200, height in 4_usize..30) {
+        fn a_frame_fits_its_terminal(width in 1_usize..200, height in 2_usize..30) {
             for summary in [samples::summary(), samples::flows(), Summary::default()] {
                 let frame = render(&summary, view(width, height));
                 prop_assert!(frame.lines().count() < height);

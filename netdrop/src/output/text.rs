@@ -77,7 +77,9 @@ impl Output for Text {
         let mut columns =
             vec![Column::number("DROPS", &rows, |row| about(row) + &thousands(row.counts.packets))];
         columns.extend(identity(&rows, |row| row.counts));
-        remarks(lines(&rows, columns, ANY_WIDTH, self.color), out);
+        if !rows.is_empty() {
+            remarks(lines(&rows, columns, ANY_WIDTH, self.color), out);
+        }
         remarks(missing, out);
     }
 
@@ -166,6 +168,12 @@ mod tests {
         #      12  TCP_LISTEN_OVERFLOW  tcp_conn_request+0x1a2  eth0    web    tcp    congestion     720 B  [2001:db8::1]:4242 > [2001:db8::2]:80
         ");
         assert_eq!(written(|out| text.summary(&Summary::default(), out)), "");
+        let accounts = crate::model::Accounts { seen: 5, detailed: 5, table_full: 5, ..Default::default() };
+        let no_rows = Summary { rows: Vec::new(), accounts, ..samples::summary() };
+        assert_snapshot!(written(|out| text.summary(&no_rows, out)), @r"
+        # 01:43:45: 5 drops in 1 s, 5/s
+        # 5 are seen but in no row: the kernel's counter table was full.
+        ");
     }
 
     #[test]
