@@ -3,8 +3,11 @@
 /// The offset of a member that this kernel doesn't have.
 pub const ABSENT: u32 = u32::MAX;
 
-/// Byte offsets of kernel struct members, from the running kernel's BTF, patched in before load.
-/// Named struct first; [`ABSENT`] only where the comment says so.
+/// Byte offsets of kernel struct members, from the running kernel's BTF, patched in before load;
+/// [`ABSENT`] only where the comment says so.
+///
+/// `sk_buff` is described in `include/linux/skbuff.h`, `net_device` in `include/linux/netdevice.h`,
+/// `sock` in `include/net/sock.h`, `dst_entry` in `include/net/dst.h`, `net` in `include/net/net_namespace.h`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
@@ -30,13 +33,11 @@ pub struct Layout {
     pub skb_mac_header: u32,
     /// `sk_buff.network_header`, u16: offset from `head`, 0 when unset.
     pub skb_network_header: u32,
-    /// `sk_buff.transport_header`, u16: offset from `head`, 0xffff when unset.
-    pub skb_transport_header: u32,
     /// `sk_buff.vlan_tci`, u16.
     pub skb_vlan_tci: u32,
     /// `sk_buff.vlan_proto`, be16.
     pub skb_vlan_proto: u32,
-    /// `sk_buff.vlan_all`, u32; absent before 6.1, where the tag's presence is a bit-field.
+    /// `sk_buff.vlan_all`, u32; absent before 6.2, where the tag's presence is a bit-field.
     pub skb_vlan_all: u32,
     /// `sk_buff._skb_refdst`, unsigned long: pointer to `dst_entry`, lowest bit a flag.
     pub skb_refdst: u32,
@@ -48,16 +49,50 @@ pub struct Layout {
     pub dev_ifindex: u32,
     /// `net_device.name`, 16 bytes.
     pub dev_name: u32,
-    /// `net_device.nd_net.net`, pointer.
+    /// `net_device.nd_net.net`, pointer; absent without `CONFIG_NET_NS`.
     pub dev_net: u32,
     /// `net.ns.inum`, u32.
     pub net_inum: u32,
-    /// `sock.__sk_common.skc_net.net`, pointer.
+    /// `sock.__sk_common.skc_net.net`, pointer; absent without `CONFIG_NET_NS`.
     pub sk_net: u32,
     /// `dst_entry.dev`, pointer.
     pub dst_dev: u32,
     /// `sk_buff.data_len`, u32: bytes that are not in the linear part.
     pub skb_data_len: u32,
-    /// Keeps the size a multiple of eight.
-    pub reserved: u32,
+    /// The byte of `sk_buff.vlan_present`, a bit-field; absent where `vlan_all` isn't.
+    pub skb_vlan_present: u32,
+    /// The bit in that byte.
+    pub skb_vlan_present_mask: u32,
+}
+
+impl Layout {
+    /// Nothing is where it should be: what the loader overwrites.
+    pub const UNKNOWN: Self = Self {
+        skb_len: ABSENT,
+        skb_head: ABSENT,
+        skb_data: ABSENT,
+        skb_tail: ABSENT,
+        skb_end: ABSENT,
+        skb_dev: ABSENT,
+        skb_iif: ABSENT,
+        skb_sk: ABSENT,
+        skb_protocol: ABSENT,
+        skb_mac_header: ABSENT,
+        skb_network_header: ABSENT,
+        skb_vlan_tci: ABSENT,
+        skb_vlan_proto: ABSENT,
+        skb_vlan_all: ABSENT,
+        skb_refdst: ABSENT,
+        shinfo_gso_size: ABSENT,
+        shinfo_gso_segs: ABSENT,
+        dev_ifindex: ABSENT,
+        dev_name: ABSENT,
+        dev_net: ABSENT,
+        net_inum: ABSENT,
+        sk_net: ABSENT,
+        dst_dev: ABSENT,
+        skb_data_len: ABSENT,
+        skb_vlan_present: ABSENT,
+        skb_vlan_present_mask: ABSENT,
+    };
 }

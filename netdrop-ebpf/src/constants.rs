@@ -3,34 +3,7 @@
 use netdrop_common::{ABSENT, Filter, Layout, RATE_ALL, Settings};
 
 #[unsafe(no_mangle)]
-pub static LAYOUT: Layout = Layout {
-    skb_len: 0,
-    skb_head: 0,
-    skb_data: 0,
-    skb_tail: 0,
-    skb_end: 0,
-    skb_dev: 0,
-    skb_iif: 0,
-    skb_sk: 0,
-    skb_protocol: 0,
-    skb_mac_header: 0,
-    skb_network_header: 0,
-    skb_transport_header: 0,
-    skb_vlan_tci: 0,
-    skb_vlan_proto: 0,
-    skb_vlan_all: 0,
-    skb_refdst: 0,
-    shinfo_gso_size: 0,
-    shinfo_gso_segs: 0,
-    dev_ifindex: 0,
-    dev_name: 0,
-    dev_net: 0,
-    net_inum: 0,
-    sk_net: 0,
-    dst_dev: 0,
-    skb_data_len: 0,
-    reserved: 0,
-};
+pub static LAYOUT: Layout = Layout::UNKNOWN;
 
 #[unsafe(no_mangle)]
 pub static SETTINGS: Settings =

@@ -112,20 +112,26 @@ unsafe fn copy(destination: *mut u8, subject: &Subject, start: u32) -> u32 {
     }
 }
 
-/// The VLAN tag in the skb's metadata: `(tci, protocol)`, zeros without one (`skb_vlan_tag_present`).
+/// The VLAN tag in the skb's metadata: `(tci, protocol)`, zeros without one.
 #[inline(always)]
 unsafe fn vlan<M: Memory>(skb: *const u8) -> (u16, u16) {
     unsafe {
-        if !is_absent(offset!(skb_vlan_all)) {
-            let all: u32 = M::load(skb, offset!(skb_vlan_all));
-            if all == 0 {
-                return (0, 0);
-            }
+        if !has_vlan_tag::<M>(skb) {
+            return (0, 0);
         }
-        // Before 6.1 presence is a bit-field; a cleared tag keeps its protocol there, but not its TCI in practice.
-        let tci: u16 = M::load(skb, offset!(skb_vlan_tci));
-        let protocol = u16::from_be(M::load(skb, offset!(skb_vlan_proto)));
-        if is_absent(offset!(skb_vlan_all)) && tci == 0 { (0, 0) } else { (tci, protocol) }
+        (M::load(skb, offset!(skb_vlan_tci)), u16::from_be(M::load(skb, offset!(skb_vlan_proto))))
+    }
+}
+
+/// `skb_vlan_tag_present` (include/linux/if_vlan.h): a word since 6.2, a bit before.
+#[inline(always)]
+unsafe fn has_vlan_tag<M: Memory>(skb: *const u8) -> bool {
+    unsafe {
+        if is_absent(offset!(skb_vlan_all)) {
+            let byte: u8 = M::load(skb, offset!(skb_vlan_present));
+            return u32::from(byte) & offset!(skb_vlan_present_mask) != 0;
+        }
+        M::load::<u32>(skb, offset!(skb_vlan_all)) != 0
     }
 }
 

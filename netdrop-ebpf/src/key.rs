@@ -67,24 +67,27 @@ unsafe fn device<M: Memory>(skb: *const u8) -> *const u8 {
 unsafe fn place<M: Memory>(drop: &Drop, device: *const u8) -> (u32, u32) {
     unsafe {
         if !device.is_null() {
-            let net: *const u8 = M::load(device, offset!(dev_net));
-            return (M::load(device, offset!(dev_ifindex)), inode::<M>(net));
+            return (M::load(device, offset!(dev_ifindex)), namespace::<M>(device, offset!(dev_net)));
         }
         let ifindex = M::load(drop.skb, offset!(skb_iif));
         let sk: *const u8 = M::load(drop.skb, offset!(skb_sk));
         if !sk.is_null() {
-            return (ifindex, inode::<M>(M::load(sk, offset!(sk_net))));
+            return (ifindex, namespace::<M>(sk, offset!(sk_net)));
         }
         if !drop.rx_sk.is_null() {
-            return (ifindex, inode::<M>(M::load(drop.rx_sk, offset!(sk_net))));
+            return (ifindex, namespace::<M>(drop.rx_sk, offset!(sk_net)));
         }
         (ifindex, namespace_of_route::<M>(drop.skb))
     }
 }
 
-/// `net->ns.inum`.
+/// `ns.inum` of the namespace that `base` points to at `offset`; 0 on a kernel without namespaces.
 #[inline(always)]
-unsafe fn inode<M: Memory>(net: *const u8) -> u32 {
+unsafe fn namespace<M: Memory>(base: *const u8, offset: u32) -> u32 {
+    if is_absent(offset) {
+        return 0;
+    }
+    let net: *const u8 = unsafe { M::load(base, offset) };
     if net.is_null() { 0 } else { unsafe { M::load(net, offset!(net_inum)) } }
 }
 
@@ -92,7 +95,7 @@ unsafe fn inode<M: Memory>(net: *const u8) -> u32 {
 #[inline(always)]
 unsafe fn namespace_of_route<M: Memory>(skb: *const u8) -> u32 {
     const SKB_DST_PTRMASK: u64 = !1;
-    if is_absent(offset!(dst_dev)) {
+    if is_absent(offset!(dev_net)) {
         return 0;
     }
     unsafe {

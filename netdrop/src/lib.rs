@@ -3,7 +3,11 @@
 //! Data moves one way, `ring → decode → enrich → aggregate → output`; ARCHITECTURE.md has the picture.
 
 pub mod aggregate;
+pub mod cli;
+pub mod daemon;
 pub mod decode;
+pub mod enrich;
+pub mod filter;
 pub mod kernel;
 pub mod knowledge;
 pub mod model;

@@ -6,10 +6,11 @@
 pub mod btf;
 pub mod devices;
 pub mod features;
+pub mod identity;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod layout;
-mod near;
+pub mod near;
 pub mod netns;
 pub mod reasons;
 pub mod symbols;

@@ -1,7 +1,7 @@
 //! "Did you mean …?"
 
 /// The most similar of `names`, if one is similar at all: at most a third of its letters differ.
-pub(crate) fn closest<'n>(wanted: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+pub fn closest<'n>(wanted: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let slack = wanted.len() / 3;
     names
         // The distance is at least the difference in length: most names need no comparison.

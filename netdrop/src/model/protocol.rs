@@ -18,6 +18,21 @@ impl Protocol {
         }
     }
 
+    /// The protocol that is called so, in lower case; a link layer's has no IP protocol, IP's inner ones no `EtherType`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let ip = (0..=u8::MAX).find(|number| ip_name(*number) == Some(name));
+        let ethertype = (0..=u16::MAX).find(|number| ether_name(*number) == Some(name));
+        match (ip, ethertype) {
+            (None, None) => None,
+            (ip, ethertype) => Some(Self { ethertype: ethertype.unwrap_or(0), ip }),
+        }
+    }
+
+    /// All names that [`Protocol::from_name`] knows.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        (0..=u8::MAX).filter_map(ip_name).chain((0..=u16::MAX).filter_map(ether_name))
+    }
+
     /// Whether anything at all is known of it.
     pub fn is_known(self) -> bool {
         self.ip.is_some() || self.ethertype != 0

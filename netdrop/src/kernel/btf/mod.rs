@@ -209,6 +209,14 @@ impl<'a> Btf<'a> {
         Ok(Tracepoint { type_id, arguments })
     }
 
+    /// Whether the kernel has a function of that name, static ones included.
+    pub fn has_function(&self, name: &str) -> bool {
+        let function = |at: &u32| self.sections.record(0, size(*at)).is_ok_and(|(record, _)| {
+            record.kind == Kind::Function && self.name_is(record.name, name.as_bytes())
+        });
+        self.offsets.iter().any(function)
+    }
+
     /// The enumerators of the (first) enum of that name.
     pub fn enum_values(&self, name: &str) -> Result<Vec<Enumerator<'a>>, BtfError> {
         let id = self.called(&self.enums, name).next().ok_or_else(|| BtfError::NoEnum(name.into()))?;

@@ -11,7 +11,7 @@ fn layouts_of_the_five_kernels() {
     for (kernel, arguments) in KERNELS {
         let bytes = fixtures::btf(kernel);
         let btf = Btf::parse(&bytes).unwrap();
-        insta::assert_debug_snapshot!(format!("layout-{kernel}"), Layout::from_btf(&btf).unwrap());
+        insta::assert_debug_snapshot!(format!("layout-{kernel}"), layout(&btf).unwrap());
         let tracepoint = KfreeSkb::from_btf(&btf).unwrap();
         assert_eq!(tracepoint.arguments, arguments, "{kernel}");
         assert_eq!(tracepoint.has_reason(), kernel != "5.10");
@@ -27,7 +27,7 @@ fn layouts_of_the_five_kernels() {
 #[case("7.3", true)]
 fn vlan_presence_is_known(#[case] kernel: &str, #[case] as_word: bool) {
     let bytes = fixtures::btf(kernel);
-    let layout = Layout::from_btf(&Btf::parse(&bytes).unwrap()).unwrap();
+    let layout = layout(&Btf::parse(&bytes).unwrap()).unwrap();
     assert_eq!(layout.skb_vlan_all != ABSENT, as_word);
     assert_eq!(layout.skb_vlan_present == ABSENT, as_word);
     assert_eq!(layout.skb_vlan_present_mask, u32::from(!as_word));
@@ -45,7 +45,7 @@ fn layout_with(renames: &[(&str, &str)]) -> Result<Layout, LayoutError> {
     for (from, to) in renames {
         rename(&mut bytes, from, to);
     }
-    Layout::from_btf(&Btf::parse(&bytes).unwrap())
+    layout(&Btf::parse(&bytes).unwrap())
 }
 
 #[test]

@@ -1,0 +1,9 @@
+//! The tasks: what is awaited, and what is done then. The only folder besides cli that knows time, signals and threads.
+
+mod run;
+mod sink;
+mod terminal;
+
+pub use run::{Ended, Limits, Plan, RunError, run};
+pub use sink::{Sink, SinkError};
+pub use terminal::Terminal;

@@ -1,0 +1,351 @@
+//! One run of `watch`: from the attached program to the end of the output.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
+use tracing::warn;
+
+use super::sink::{Sink, SinkError};
+use super::terminal::Terminal;
+use crate::aggregate::{Aggregator, Now};
+use crate::decode::{counts, decode};
+use crate::enrich::Enricher;
+use crate::model::{Accounts, Summary, Timestamp};
+use crate::output::{Output, Table};
+use crate::probe::{Events, Probe, ProbeError};
+
+/// Events wait so long for company: a wake-up for each would cost the traced CPU microseconds.
+const GATHER: Duration = Duration::from_millis(2);
+/// Bytes of output that are handed over at once, about.
+const CHUNK: usize = 64 << 10;
+/// At the end, a consumer that reads nothing for so long is given up.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is to be run.
+pub struct Plan {
+    /// The attached program.
+    pub probe: Probe,
+    /// The names.
+    pub enricher: Enricher,
+    /// The rows.
+    pub aggregator: Aggregator,
+    /// The format.
+    pub format: Format,
+    /// Where it goes.
+    pub sink: Sink,
+    /// When it ends by itself.
+    pub limits: Limits,
+    /// Time between summaries.
+    pub interval: Duration,
+}
+
+/// A format, and the terminal where it is drawn on one.
+pub enum Format {
+    /// Lines.
+    Lines(Box<dyn Output>),
+    /// The live table.
+    Live(Table, Terminal),
+}
+
+/// When a run ends by itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// After this time.
+    pub duration: Option<Duration>,
+    /// After so many details.
+    pub count: Option<u64>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The whole run's counts.
+    pub end: Summary,
+    /// What became of the output.
+    pub output: Result<(), SinkError>,
+}
+
+/// Why a run could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The program couldn't be read.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+    /// The ring or a signal couldn't be watched.
+    #[error("can't wait for {what}: {error}")]
+    Wait {
+        /// For what.
+        what: &'static str,
+        /// Why not.
+        error: io::Error,
+    },
+}
+
+/// What woke the loop.
+enum Woken {
+    Events(io::Result<()>),
+    Output(SinkError),
+    Tick,
+    Resized,
+    Stop,
+}
+
+struct Run {
+    plan: Plan,
+    events: Events,
+    started: Instant,
+    shown: u64,
+    chunk: Vec<u8>,
+    undecodable: u64,
+}
+
+/// Runs until a limit, a signal or the end of the output.
+///
+/// # Errors
+/// When the kernel can't be read any more; whatever happens to the output is told in [`Ended`].
+pub async fn run(mut plan: Plan) -> Result<Ended, RunError> {
+    let events = plan.probe.take_events().expect("a fresh probe has its events");
+    let events = events.map_err(|error| RunError::Wait { what: "drops", error })?;
+    let mut run = Run { plan, events, started: Instant::now(), shown: 0, chunk: Vec::new(), undecodable: 0 };
+    let output = run.follow().await?;
+    run.end(output).await
+}
+
+impl Run {
+    /// Follows the drops until something ends it; an error of the output is such a thing.
+    async fn follow(&mut self) -> Result<Result<(), SinkError>, RunError> {
+        let mut signals = Signals::new()?;
+        let mut ticks = ticks(self.started, self.plan.interval);
+        let mut gathered = self.started;
+        // The first frame, before anything happens.
+        if matches!(self.plan.format, Format::Live(..)) {
+            self.summary()?;
+        }
+        loop {
+            match self.woken(&mut signals, &mut ticks, gathered).await {
+                Woken::Events(ready) => {
+                    ready.map_err(|error| RunError::Wait { what: "drops", error })?;
+                    gathered = Instant::now() + GATHER;
+                    if let Err(error) = self.drain(CHUNK) {
+                        return Ok(Err(error));
+                    }
+                    if self.plan.limits.count.is_some_and(|count| self.shown >= count) {
+                        return Ok(Ok(()));
+                    }
+                }
+                Woken::Output(error) => return Ok(Err(error)),
+                Woken::Tick if !self.plan.sink.has_room() => {}
+                Woken::Tick => {
+                    self.summary()?;
+                    if let Err(error) = self.plan.sink.send(&mut self.chunk) {
+                        return Ok(Err(error));
+                    }
+                }
+                Woken::Resized => self.resize(),
+                Woken::Stop => return Ok(Ok(())),
+            }
+        }
+    }
+
+    async fn woken(&mut self, signals: &mut Signals, ticks: &mut Interval, gathered: Instant) -> Woken {
+        let limit = self.plan.limits.duration.map(|duration| self.started + duration);
+        let (sink, events) = (&mut self.plan.sink, &mut self.events);
+        // Without room for their lines, events stay in the ring: there the kernel counts those that find no place.
+        let ready = async {
+            sleep_until(gathered).await;
+            match sink.room().await {
+                Ok(()) => Woken::Events(events.ready().await),
+                Err(error) => Woken::Output(error),
+            }
+        };
+        let at_limit = async {
+            match limit {
+                Some(limit) => sleep_until(limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = signals.stop() => Woken::Stop,
+            () = at_limit => Woken::Stop,
+            _ = ticks.tick() => Woken::Tick,
+            _ = signals.resized.recv() => Woken::Resized,
+            woken = ready => woken,
+        }
+    }
+
+    /// Turns events into lines until the ring is empty, a chunk is full or the limit is reached, and hands them over.
+    fn drain(&mut self, chunk_bytes: usize) -> Result<(), SinkError> {
+        loop {
+            let mut more = true;
+            while more && self.chunk.len() < chunk_bytes {
+                more = self.next_event();
+            }
+            self.plan.sink.send(&mut self.chunk)?;
+            if !more || !self.plan.sink.has_room() {
+                // What is left raises no readiness of its own: the ring is asked again without waiting.
+                if more {
+                    self.events.not_drained();
+                }
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes one event; false when there is none, or none is wanted any more.
+    fn next_event(&mut self) -> bool {
+        if self.plan.limits.count.is_some_and(|count| self.shown >= count) {
+            return false;
+        }
+        let Some(bytes) = self.events.next() else { return false };
+        let Plan { enricher, aggregator, format, .. } = &mut self.plan;
+        match decode(&bytes) {
+            Ok(raw) => enricher.enrich(&raw, |drop| {
+                aggregator.record(drop);
+                format.output().drop(drop, &mut self.chunk);
+            }),
+            Err(error) => {
+                if self.undecodable == 0 {
+                    warn!("{error}");
+                }
+                self.undecodable += 1;
+            }
+        }
+        self.shown += 1;
+        true
+    }
+
+    fn now(&self) -> Result<Now, RunError> {
+        Ok(Now { time: Timestamp::now(), elapsed: self.started.elapsed(), accounts: self.accounts()? })
+    }
+
+    fn accounts(&self) -> Result<Accounts, RunError> {
+        let kernel = self.plan.probe.counts.accounts();
+        Ok(Accounts {
+            seen: kernel.seen,
+            detailed: kernel.detailed,
+            sampled_out: kernel.sampled_out,
+            ring_full: kernel.ring_full,
+            filtered: kernel.filtered,
+            table_full: kernel.table_full,
+            recursion_misses: self.plan.probe.recursion_misses()?,
+        })
+    }
+
+    /// Adds the summary of the interval to the chunk.
+    fn summary(&mut self) -> Result<(), RunError> {
+        self.plan.enricher.turn();
+        let now = self.now()?;
+        self.summary_of(now)
+    }
+
+    fn summary_of(&mut self, now: Now) -> Result<(), RunError> {
+        let counters = self.plan.probe.counts.counters()?;
+        let Plan { enricher, aggregator, format, .. } = &mut self.plan;
+        let summary = aggregator.summary(now, counters.iter().map(counts), enricher);
+        format.output().summary(&summary, &mut self.chunk);
+        Ok(())
+    }
+
+    fn resize(&mut self) {
+        if let Format::Live(table, terminal) = &mut self.plan.format {
+            let view = terminal.view();
+            table.resize(view.width, view.height, &mut self.chunk);
+        }
+    }
+
+    /// Detaches, writes what is left and the final summary.
+    async fn end(mut self, output: Result<(), SinkError>) -> Result<Ended, RunError> {
+        self.plan.probe.detach();
+        let mut output = match output {
+            Ok(()) => self.write_rest().await,
+            failed => failed,
+        };
+        let mut now = self.now()?;
+        self.give_up_unread(&mut now.accounts);
+        self.summary_of(now)?;
+        let counters = self.plan.probe.counts.counters()?;
+        let Plan { enricher, aggregator, format, .. } = &mut self.plan;
+        let end = aggregator.end(now, counters.iter().map(counts), enricher);
+        format.output().end(&end, &mut self.chunk);
+        if output.is_ok() {
+            output = self.deliver().await;
+        }
+        if output.is_ok() {
+            output = self.plan.sink.finish(PATIENCE).await;
+        }
+        if self.undecodable > 0 {
+            warn!("{} events could not be decoded: their drops are counted, their details lost", self.undecodable);
+        }
+        Ok(Ended { end, output })
+    }
+
+    /// Writes the events that are still in the ring.
+    async fn write_rest(&mut self) -> Result<(), SinkError> {
+        loop {
+            while self.chunk.len() < CHUNK && self.next_event() {}
+            if self.chunk.is_empty() {
+                return Ok(());
+            }
+            self.deliver().await?;
+        }
+    }
+
+    /// Hands over the chunk as soon as there is room.
+    async fn deliver(&mut self) -> Result<(), SinkError> {
+        match tokio::time::timeout(PATIENCE, self.plan.sink.room()).await {
+            Ok(room) => room?,
+            Err(_) => return Err(SinkError::Blocked(PATIENCE)),
+        }
+        self.plan.sink.send(&mut self.chunk)
+    }
+
+    /// Details that nobody will see, because the count is reached or the output gone, are accounted as sampled out.
+    fn give_up_unread(&mut self, accounts: &mut Accounts) {
+        while self.events.next().is_some() {
+            accounts.detailed -= 1;
+            accounts.sampled_out += 1;
+        }
+    }
+}
+
+impl Format {
+    fn output(&mut self) -> &mut dyn Output {
+        match self {
+            Self::Lines(output) => output.as_mut(),
+            Self::Live(table, _) => table,
+        }
+    }
+}
+
+fn ticks(started: Instant, interval: Duration) -> Interval {
+    let mut ticks = interval_at(started + interval, interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    ticks
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    resized: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, RunError> {
+        let on = |kind| signal(kind).map_err(|error| RunError::Wait { what: "signals", error });
+        Ok(Self {
+            interrupt: on(SignalKind::interrupt())?,
+            terminate: on(SignalKind::terminate())?,
+            resized: on(SignalKind::window_change())?,
+        })
+    }
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! From the kernel's numbers to names. Each is resolved once and remembered; nothing here runs in the kernel.
+
+mod clock;
+mod resolver;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tracing::warn;
+
+pub use clock::Clock;
+pub use resolver::KernelResolver;
+use netdrop_common::{CounterKey, REASON_NONE};
+
+use crate::aggregate::Names;
+use crate::decode::RawDrop;
+use crate::kernel::devices::Devices;
+use crate::kernel::netns::Namespaces;
+use crate::kernel::reasons::Reasons;
+use crate::kernel::symbols::Symbols;
+use crate::knowledge::class_of;
+use crate::model::{Device, Drop, Netns, Reason, Site};
+
+/// An address that no symbol covers makes for a new reading of kallsyms (a module may have come) at most so often.
+const SYMBOLS_AGAIN: Duration = Duration::from_secs(10);
+
+/// Knows the names of this kernel.
+#[derive(Debug)]
+pub struct Enricher {
+    root: PathBuf,
+    clock: Clock,
+    reasons: Reasons,
+    namespaces: Namespaces,
+    devices: Devices,
+    symbols: Option<Symbols>,
+    symbols_read: Option<Instant>,
+    sites: HashMap<u64, Arc<Site>>,
+    named_reasons: HashMap<u32, Arc<Reason>>,
+    /// What each counter's numbers mean; forgotten at each summary, as interfaces get other names.
+    places: HashMap<CounterKey, Place>,
+}
+
+/// A counter's numbers, named.
+#[derive(Debug, Clone)]
+struct Place {
+    site: Arc<Site>,
+    reason: Option<Arc<Reason>>,
+    device: Option<Arc<Device>>,
+    netns: Option<Arc<Netns>>,
+}
+
+impl Enricher {
+    /// For the kernel whose file systems are mounted below `root`.
+    pub fn new(root: impl Into<PathBuf>, reasons: Reasons) -> Self {
+        let root = root.into();
+        Self {
+            clock: Clock::now(),
+            namespaces: Namespaces::new(&root),
+            devices: Devices::default(),
+            reasons,
+            root,
+            symbols: None,
+            symbols_read: None,
+            sites: HashMap::new(),
+            named_reasons: HashMap::new(),
+            places: HashMap::new(),
+        }
+    }
+
+    /// Gives a drop its names and hands it on.
+    pub fn enrich<T>(&mut self, raw: &RawDrop<'_>, take: impl FnOnce(&Drop<'_>) -> T) -> T {
+        if !self.places.contains_key(&raw.key) {
+            let place = self.place(&raw.key);
+            self.places.insert(raw.key, place);
+        }
+        let place = &self.places[&raw.key];
+        take(&Drop {
+            time: self.clock.wall_time(raw.time_ns),
+            weight: raw.weight,
+            site: &place.site,
+            reason: place.reason.as_deref(),
+            cpu: raw.cpu,
+            device: place.device.as_deref(),
+            netns: place.netns.as_deref(),
+            packet: &raw.packet,
+            header: raw.header,
+        })
+    }
+
+    /// Starts the next interval: names that may have changed are looked up anew, and the clock is set.
+    pub fn turn(&mut self) {
+        self.places.clear();
+        self.clock = Clock::now();
+    }
+
+    fn place(&mut self, key: &CounterKey) -> Place {
+        Place {
+            site: self.site(key.site),
+            reason: (key.reason != REASON_NONE).then(|| self.reason(key.reason)),
+            device: (key.ifindex != 0).then(|| self.device(key.netns, key.ifindex)),
+            netns: (key.netns != 0).then(|| self.netns(key.netns)),
+        }
+    }
+
+    fn resolve(&mut self, address: u64) -> Site {
+        let known = self.symbols.as_ref().is_some_and(|symbols| symbols.resolve(address).is_some());
+        let waited = self.symbols_read.is_none_or(|at| at.elapsed() >= SYMBOLS_AGAIN);
+        if !known && waited {
+            self.read_symbols();
+        }
+        let resolved = self.symbols.as_ref().and_then(|symbols| symbols.resolve(address));
+        resolved.map_or(Site { address, ..Site::default() }, |symbol| Site {
+            address,
+            function: Some(symbol.name.to_owned()),
+            offset: symbol.offset,
+            module: symbol.module.map(str::to_owned),
+        })
+    }
+
+    fn read_symbols(&mut self) {
+        let first = self.symbols_read.replace(Instant::now()).is_none();
+        let path = self.root.join("proc/kallsyms");
+        match File::open(&path).map_err(Into::into).and_then(|file| Symbols::read(BufReader::new(file))) {
+            Ok(symbols) => self.symbols = Some(symbols),
+            Err(error) if first => warn!("{error}"),
+            Err(_) => {}
+        }
+    }
+}
+
+impl Names for Enricher {
+    fn site(&mut self, address: u64) -> Arc<Site> {
+        if let Some(site) = self.sites.get(&address) {
+            return Arc::clone(site);
+        }
+        let site = Arc::new(self.resolve(address));
+        // An address without a name may get one when its module's symbols are read.
+        if site.function.is_some() {
+            self.sites.insert(address, Arc::clone(&site));
+        }
+        site
+    }
+
+    fn reason(&mut self, number: u32) -> Arc<Reason> {
+        if let Some(reason) = self.named_reasons.get(&number) {
+            return Arc::clone(reason);
+        }
+        let name = self.reasons.name_or_search(number, &self.root);
+        let subsystem = self.reasons.subsystem(number);
+        let reason = Arc::new(Reason {
+            number,
+            class: class_of(name.as_deref().unwrap_or_default()),
+            name: name.map_or_else(|| format!("{number:#x}"), |name| name.to_string()),
+            subsystem: subsystem.map_or_else(|| format!("{}", number >> 16), ToString::to_string),
+        });
+        self.named_reasons.insert(number, Arc::clone(&reason));
+        reason
+    }
+
+    fn device(&mut self, netns: u32, ifindex: u32) -> Arc<Device> {
+        let now = Instant::now();
+        // An index means nothing outside of its namespace.
+        let name = (netns != 0).then(|| {
+            self.namespaces.refresh_for(netns, now);
+            self.devices.name(netns, ifindex, &self.namespaces, now)
+        });
+        Arc::new(Device { index: ifindex, name: name.flatten().map(|name| name.to_string()) })
+    }
+
+    fn netns(&mut self, inode: u32) -> Arc<Netns> {
+        self.namespaces.refresh_for(inode, Instant::now());
+        Arc::new(Netns { inode, name: self.namespaces.name(inode).map(str::to_owned) })
+    }
+}

@@ -1,0 +1,75 @@
+//! The names in a filter, resolved by this kernel.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use crate::filter::{FilterError, Resolver};
+use crate::kernel::devices;
+use crate::kernel::near::closest;
+use crate::kernel::netns::Namespaces;
+use crate::kernel::symbols::Symbols;
+
+/// Asks the kernel whose file systems are mounted below `root`; each thing is read when it is first asked for.
+#[derive(Debug)]
+pub struct KernelResolver {
+    root: PathBuf,
+    namespaces: Option<Namespaces>,
+    symbols: Option<Symbols>,
+}
+
+impl KernelResolver {
+    /// Nothing is read yet.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into(), namespaces: None, symbols: None }
+    }
+
+    fn namespaces(&mut self) -> &Namespaces {
+        self.namespaces.get_or_insert_with(|| {
+            let mut namespaces = Namespaces::new(&self.root);
+            namespaces.refresh();
+            namespaces
+        })
+    }
+
+    /// Every device that can be seen: `(namespace, index, name)`.
+    fn all_devices(&mut self) -> Vec<(u32, u32, String)> {
+        let namespaces = self.namespaces();
+        let mut all = Vec::new();
+        for (inode, _) in namespaces.iter() {
+            let path = if namespaces.own() == Some(inode) { None } else { namespaces.path(inode) };
+            let here = devices::list(path).unwrap_or_default();
+            all.extend(here.into_iter().map(|(index, name)| (inode, index, name)));
+        }
+        all
+    }
+}
+
+impl Resolver for KernelResolver {
+    fn netns(&mut self, name: &str) -> Result<u32, FilterError> {
+        Ok(self.namespaces().inode_of(name)?)
+    }
+
+    fn devices(&mut self, name: &str) -> Result<Vec<(u32, u32)>, FilterError> {
+        let all = self.all_devices();
+        let places: Vec<_> =
+            all.iter().filter(|(.., one)| one == name).map(|(netns, index, _)| (*netns, *index)).collect();
+        if places.is_empty() {
+            let suggestion = closest(name, all.iter().map(|(.., one)| one.as_str())).map(str::to_owned);
+            return Err(FilterError::Device { name: name.into(), suggestion });
+        }
+        Ok(places)
+    }
+
+    fn function(&mut self, name: &str) -> Result<Vec<Range<u64>>, FilterError> {
+        let symbols = match &mut self.symbols {
+            Some(symbols) => symbols,
+            unread => {
+                let file = File::open(self.root.join("proc/kallsyms")).map_err(crate::kernel::symbols::SymbolsError::from)?;
+                unread.insert(Symbols::read(BufReader::new(file))?)
+            }
+        };
+        Ok(symbols.ranges(name)?)
+    }
+}
