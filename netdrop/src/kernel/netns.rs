@@ -72,8 +72,11 @@ impl Namespaces {
         self.found.clear();
         // The first name of a namespace stays.
         if inode(&procfs.join("self/ns/pid")) == Some(INITIAL_PID_NAMESPACE) {
-            let path = procfs.join("1/ns/net");
-            self.insert(inode(&path), "host".into(), path);
+            // Process 1 may be closed to us (a security module, hidepid); 2 is the kernel's own, in the same place.
+            let mut links = ["1/ns/net", "2/ns/net"].map(|link| procfs.join(link)).into_iter();
+            if let Some((inode, path)) = links.find_map(|link| Some((inode(&link)?, link))) {
+                self.insert(Some(inode), "host".into(), path);
+            }
         } else {
             // In a container process 1 is the container's: the host's namespace is out of sight.
             self.insert(self.own, "self".into(), procfs.join("self/ns/net"));
