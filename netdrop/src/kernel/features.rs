@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// How far root is kept from the kernel: `/sys/kernel/security/lockdown` (kernel_lockdown(7)).
+/// How far root is kept from the kernel: `/sys/kernel/security/lockdown` (`kernel_lockdown(7)`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lockdown {
     /// Off, or not known to this kernel.

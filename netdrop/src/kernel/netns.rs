@@ -67,24 +67,27 @@ impl Namespaces {
     ///
     /// Reads mountinfo once and one link a process: about 2 µs each.
     pub fn refresh(&mut self) {
-        let proc = self.root.join("proc");
-        self.own = inode(&proc.join("self/ns/net"));
+        let procfs = self.root.join("proc");
+        self.own = inode(&procfs.join("self/ns/net"));
         self.found.clear();
         // The first name of a namespace stays.
-        if inode(&proc.join("self/ns/pid")) == Some(INITIAL_PID_NAMESPACE) {
-            let path = proc.join("1/ns/net");
-            self.insert(inode(&path), "host".into(), path);
+        if inode(&procfs.join("self/ns/pid")) == Some(INITIAL_PID_NAMESPACE) {
+            // Process 1 may be closed to us (a security module, hidepid); 2 is the kernel's own, in the same place.
+            let mut links = ["1/ns/net", "2/ns/net"].map(|link| procfs.join(link)).into_iter();
+            if let Some((inode, path)) = links.find_map(|link| Some((inode(&link)?, link))) {
+                self.insert(Some(inode), "host".into(), path);
+            }
         } else {
             // In a container process 1 is the container's: the host's namespace is out of sight.
-            self.insert(self.own, "self".into(), proc.join("self/ns/net"));
+            self.insert(self.own, "self".into(), procfs.join("self/ns/net"));
         }
-        let mounts = fs::read(proc.join("self/mountinfo")).unwrap_or_default();
+        let mounts = fs::read(procfs.join("self/mountinfo")).unwrap_or_default();
         for mount in mountinfo::namespaces(&mounts) {
             let path = self.root.join(mount.point.strip_prefix("/").unwrap_or(&mount.point));
             self.insert(Some(mount.inode), mount.name(), path);
         }
-        for pid in processes(&proc) {
-            let path = proc.join(format!("{pid}/ns/net"));
+        for pid in processes(&procfs) {
+            let path = procfs.join(format!("{pid}/ns/net"));
             self.insert(inode(&path), format!("pid:{pid}"), path);
         }
     }
@@ -135,8 +138,8 @@ impl Namespaces {
         if let ("self", Some(own)) = (argument, self.own) {
             return Ok(own);
         }
-        let named = self.found.iter().find(|(_, found)| found.name == argument).map(|(inode, _)| *inode);
-        named.or_else(|| argument.parse().ok()).ok_or_else(|| {
+        let by_name = self.found.iter().find(|(_, found)| found.name == argument).map(|(inode, _)| *inode);
+        by_name.or_else(|| argument.parse().ok()).ok_or_else(|| {
             let names = self.found.values().map(|found| found.name.as_str());
             let suggestion = closest(argument, names.chain(["self"])).map(str::to_owned);
             NetnsError::Unknown { name: argument.to_owned(), suggestion }
@@ -156,8 +159,8 @@ fn number(brackets: &str) -> Option<u32> {
 }
 
 /// The processes, lowest id first.
-fn processes(proc: &Path) -> Vec<u32> {
-    let entries = fs::read_dir(proc).into_iter().flatten().flatten();
+fn processes(procfs: &Path) -> Vec<u32> {
+    let entries = fs::read_dir(procfs).into_iter().flatten().flatten();
     let mut pids: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     pids.sort_unstable();
     pids

@@ -202,7 +202,7 @@ impl<'a> Btf<'a> {
         }
         let encoding = word(record.tail, 0).unwrap_or(0);
         let (bits, shift) = (encoding & 0xff, (encoding >> 16) & 0xff);
-        let partial = u64::from(bits) != u64::from(record.size_or_type) * 8;
+        let partial = u64::from(bits) != u64::from(record.size_or_id) * 8;
         Ok((partial.then_some(bits), position.saturating_add(shift)))
     }
 
@@ -223,7 +223,7 @@ impl<'a> Btf<'a> {
             let each = match record.kind {
                 Kind::Pointer => POINTER_BYTES,
                 Kind::Int | Kind::Struct | Kind::Union | Kind::Enum | Kind::Enum64 | Kind::Float => {
-                    u64::from(record.size_or_type)
+                    u64::from(record.size_or_id)
                 }
                 Kind::Array => {
                     let element = word(record.tail, 0).unwrap_or(0);

@@ -171,7 +171,7 @@ impl<'a> Btf<'a> {
             if !matches!(record.kind, Kind::Typedef | Kind::Modifier) {
                 return Ok(record);
             }
-            record = self.by_id(record.size_or_type)?;
+            record = self.by_id(record.size_or_id)?;
         }
         Err(BtfError::Malformed { id, what: "is a chain of typedefs without end" })
     }
@@ -199,7 +199,7 @@ impl<'a> Btf<'a> {
         if pointer.kind != Kind::Pointer {
             return Err(malformed("is a tracepoint's typedef but no pointer"));
         }
-        let prototype = self.resolve(pointer.size_or_type)?;
+        let prototype = self.resolve(pointer.size_or_id)?;
         if prototype.kind != Kind::Prototype {
             return Err(malformed("is a tracepoint's typedef but points to no function"));
         }

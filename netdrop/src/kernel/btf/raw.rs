@@ -88,13 +88,13 @@ pub(super) struct Type<'a> {
     pub flag: bool,
     pub elements: u32,
     /// Size in bytes, or the id of the type referred to, by kind.
-    pub size_or_type: u32,
+    pub size_or_id: u32,
     pub tail: &'a [u8],
 }
 
 impl Type<'_> {
     pub(super) const VOID: Type<'static> =
-        Type { id: 0, name: 0, kind: Kind::Void, flag: false, elements: 0, size_or_type: 0, tail: &[] };
+        Type { id: 0, name: 0, kind: Kind::Void, flag: false, elements: 0, size_or_id: 0, tail: &[] };
 
     /// The tail as records of `N` words each.
     pub(super) fn words<const N: usize>(&self) -> impl Iterator<Item = [u32; N]> {
@@ -155,7 +155,7 @@ impl<'a> Sections<'a> {
         let end = start + fixed + each * size(elements);
         let tail = self.types.get(start..end).ok_or(cut)?;
         let flag = info >> 31 == 1;
-        Ok((Type { id, name: field(0), kind, flag, elements, size_or_type: field(8), tail }, end))
+        Ok((Type { id, name: field(0), kind, flag, elements, size_or_id: field(8), tail }, end))
     }
 
     /// Record sizes as the blob itself states them: `struct btf_layout { u8 info_sz, elem_sz; u16 flags; }`.

@@ -103,14 +103,14 @@ impl<'a> Reducer<'a> {
         let number = if record.kind == Kind::Union { kind::UNION } else { kind::STRUCT };
         let info = Info::new(number, tail.len() / 3).flagged(record.flag);
         let name = self.btf.name(record.id, record.name)?;
-        Ok(self.out.record(name, info, record.size_or_type, &tail))
+        Ok(self.out.record(name, info, record.size_or_id, &tail))
     }
 
     /// A nameless stand-in of the same size; integers keep their encoding, which old bit-fields need.
     fn leaf(&mut self, record: Type<'a>) -> Result<u32, BtfError> {
         let (number, value, tail) = match record.kind {
             Kind::Pointer => (kind::POINTER, 0, Vec::new()),
-            Kind::Int => (kind::INT, record.size_or_type, record.words::<1>().flatten().collect()),
+            Kind::Int => (kind::INT, record.size_or_id, record.words::<1>().flatten().collect()),
             _ => (kind::STRUCT, self.btf.size_of(record.id)?, Vec::new()),
         };
         Ok(self.out.record("", Info::new(number, 0), value, &tail))
@@ -132,7 +132,7 @@ impl<'a> Reducer<'a> {
             }
             let number = if record.kind == Kind::Enum64 { kind::ENUM64 } else { kind::ENUM };
             let info = Info::new(number, tail.len() / words).flagged(record.flag);
-            self.out.record(name, info, record.size_or_type, &tail);
+            self.out.record(name, info, record.size_or_id, &tail);
         }
         Ok(())
     }

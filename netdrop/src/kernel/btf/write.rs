@@ -55,10 +55,10 @@ impl Writer {
     }
 
     /// Appends a type; `tail` holds the words behind the record.
-    pub(super) fn record(&mut self, name: &str, info: Info, size_or_type: u32, tail: &[u32]) -> Id {
+    pub(super) fn record(&mut self, name: &str, info: Info, size_or_id: u32, tail: &[u32]) -> Id {
         let name = self.string(name);
         let info = u32::from(info.flag) << 31 | info.kind << 24 | info.elements;
-        for word in [name, info, size_or_type].iter().chain(tail) {
+        for word in [name, info, size_or_id].iter().chain(tail) {
             self.types.extend_from_slice(&word.to_ne_bytes());
         }
         let id = self.next;

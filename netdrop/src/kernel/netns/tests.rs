@@ -43,6 +43,14 @@ fn names_are_found_by_inode() {
     assert_eq!(namespaces.path(400), Some(&*root.path().join("proc/9/ns/net")));
 }
 
+#[test]
+fn the_host_is_known_without_process_1() {
+    let root = tree(INITIAL_PID_NAMESPACE, 200, &[(2, 100)], "");
+    let mut namespaces = Namespaces::new(root.path());
+    namespaces.refresh();
+    assert_eq!(namespaces.name(100), Some("host"));
+}
+
 /// In a container process 1 is not the host's.
 #[test]
 fn a_container_has_no_host() {
