@@ -1,0 +1,172 @@
+//! Runs cases one after the other and prints a line for each.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use serde_json::Value;
+
+use crate::lab::{Lab, Skip, interrupted, remove_leftovers, until, watch_for_interrupt};
+use crate::netdrop::Netdrop;
+use crate::observer::Observer;
+use crate::report::{Report, Row, Watcher};
+use crate::scenario::{At, Case, Expect, Scenario};
+
+/// What all cases share.
+pub struct Bench {
+    pub netdrop: PathBuf,
+    pub flood: u64,
+    pub verbose: bool,
+    pub observe: bool,
+}
+
+/// Runs the cases; gives the number of failures.
+pub fn run(bench: &Bench, cases: impl Iterator<Item = Case>) -> Result<usize> {
+    watch_for_interrupt()?;
+    remove_leftovers();
+    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+    for case in cases {
+        if interrupted() {
+            bail!("interrupted");
+        }
+        let name = case.name();
+        let outcome = match &case {
+            Case::Scenario(scenario) => run_scenario(bench, scenario),
+            Case::System(_) if bench.observe => Err(Skip("needs netdrop".into()).into()),
+            Case::System(system) => (system.test)(bench),
+        };
+        match outcome.map_err(anyhow::Error::downcast::<Skip>) {
+            Ok(()) => {
+                passed += 1;
+                println!("ok      {name}");
+            }
+            Err(Ok(skip)) => {
+                skipped += 1;
+                println!("skipped {name}: {skip}");
+            }
+            Err(Err(error)) => {
+                failed += 1;
+                println!("FAILED  {name}: {error:#}");
+            }
+        }
+    }
+    println!("{passed} passed, {failed} failed, {skipped} skipped");
+    Ok(failed)
+}
+
+fn run_scenario(bench: &Bench, scenario: &Scenario) -> Result<()> {
+    let expect = &scenario.expect;
+    let mut stage = (scenario.prepare)(expect.count)?;
+    let watcher: Box<dyn Watcher> = if bench.observe {
+        Box::new(Observer::start()?)
+    } else {
+        Box::new(Netdrop::start(&bench.netdrop, &["--all"])?)
+    };
+    stage.send()?;
+    let judge = Judge::new(&stage.lab, expect, bench.observe)?;
+    // All drops arrive, or the judgement says what is missing.
+    let _ = until("the drops", Duration::from_secs(5), || {
+        let rows = watcher.so_far();
+        let seen: u64 = rows.iter().filter(|row| judge.is_here(row)).map(|row| row.count).sum();
+        Ok((seen >= expect.count).then_some(()))
+    });
+    let report = watcher.finish()?;
+    if bench.verbose {
+        judge.here(&report).iter().for_each(|row| println!("        {row}"));
+    }
+    judge.judge(&report)
+}
+
+/// Compares a report with what was expected.
+struct Judge<'a> {
+    expect: &'a Expect,
+    inode: u64,
+    devices: Vec<(u32, String)>,
+    /// bpftrace knows neither names of devices nor of protocols.
+    observed: bool,
+}
+
+impl<'a> Judge<'a> {
+    fn new(lab: &Lab, expect: &'a Expect, observed: bool) -> Result<Self> {
+        let namespace = match expect.at {
+            At::Receiver => &lab.receiver,
+            At::Sender => lab.from(),
+        };
+        Ok(Self { expect, inode: namespace.inode(), devices: namespace.devices()?, observed })
+    }
+
+    fn judge(&self, report: &Report) -> Result<()> {
+        let here = self.here(report);
+        let (wanted, other): (Vec<&Row>, Vec<&Row>) = here.iter().partition(|row| self.is_wanted(row));
+        let count: u64 = wanted.iter().map(|row| row.count).sum();
+        if count != self.expect.count || !other.is_empty() {
+            let seen: Vec<String> = here.iter().map(|row| format!("\n          seen {row}")).collect();
+            let seen = if seen.is_empty() { "\n          seen nothing".into() } else { seen.concat() };
+            bail!("{}{seen}\n          {:?}", self.wanted_text(), report.accounts);
+        }
+        if self.observed {
+            return Ok(());
+        }
+        self.judge_details(&report.drops)
+    }
+
+    fn judge_details(&self, drops: &[Value]) -> Result<()> {
+        let here: Vec<&Value> =
+            drops.iter().filter(|drop| drop["netns"]["inode"].as_u64() == Some(self.inode)).collect();
+        let weight: u64 = here.iter().filter_map(|drop| drop["weight"].as_u64()).sum();
+        if weight != self.expect.count {
+            bail!("{} drop lines that weigh {weight}, not {}", here.len(), self.expect.count);
+        }
+        for drop in here {
+            for (pointer, wanted) in self.expect.packet {
+                let found = drop.pointer(&format!("/packet{pointer}")).unwrap_or(&Value::Null);
+                let text = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
+                if text != *wanted {
+                    bail!("a drop line has {text} at /packet{pointer}, not {wanted}: {drop}");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn here(&self, report: &Report) -> Vec<Row> {
+        let rows = report.rows.iter().filter(|row| self.is_here(row));
+        rows.map(|row| self.with_device_name(row.clone())).collect()
+    }
+
+    fn is_here(&self, row: &Row) -> bool {
+        row.inode() == Some(self.inode)
+    }
+
+    fn is_wanted(&self, row: &Row) -> bool {
+        let expect = self.expect;
+        expect.functions.contains(&row.plain_function())
+            && row.reason.as_deref().is_none_or(|reason| expect.reasons.contains(&reason))
+            && row.device_name().unwrap_or("") == expect.device
+            && (self.observed
+                || expect.protocol.is_empty()
+                || row.protocol.as_deref() == Some(expect.protocol))
+    }
+
+    fn with_device_name(&self, mut row: Row) -> Row {
+        if self.observed
+            && let Some(device) = &mut row.device
+        {
+            let known = self.devices.iter().find(|(index, _)| *index == device.index);
+            device.name = known.map(|(_, name)| name.clone());
+        }
+        row
+    }
+
+    fn wanted_text(&self) -> String {
+        format!(
+            "\n          want {:>7} {} {} dev={} netns={} proto={}",
+            self.expect.count,
+            self.expect.reasons.join("|"),
+            self.expect.functions.join("|"),
+            self.expect.device,
+            self.inode,
+            self.expect.protocol
+        )
+    }
+}
