@@ -30,6 +30,14 @@ pub struct Netns {
 }
 
 impl Row {
+    /// What a `drop` line has in common with a row; its `weight` is the count.
+    pub fn of_drop(drop: &Value) -> Result<Self> {
+        let mut row = drop.clone();
+        row["count"] = drop["weight"].clone();
+        row["protocol"] = drop["packet"]["protocol"].clone();
+        Ok(serde_json::from_value(row)?)
+    }
+
     /// The function without the compiler's suffix (`.isra.0`, `.part.0`).
     pub fn plain_function(&self) -> &str {
         self.function.as_deref().map_or("", |name| name.split('.').next().unwrap_or(name))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use serde_json::Value;
 
-use crate::lab::{Lab, Skip, interrupted, remove_leftovers, until, watch_for_interrupt};
+use crate::lab::{Lab, Namespace, Skip, interrupted, remove_leftovers, until, watch_for_interrupt};
 use crate::netdrop::Netdrop;
 use crate::observer::Observer;
 use crate::report::{Report, Row, Watcher};
@@ -72,7 +72,7 @@ fn run_scenario(bench: &Bench, scenario: &Scenario) -> Result<()> {
     });
     let report = watcher.finish()?;
     if bench.verbose {
-        judge.here(&report).iter().for_each(|row| println!("        {row}"));
+        report.rows.iter().for_each(|row| println!("        {}", judge.with_device_name(row.clone())));
     }
     judge.judge(&report)
 }
@@ -80,7 +80,8 @@ fn run_scenario(bench: &Bench, scenario: &Scenario) -> Result<()> {
 /// Compares a report with what was expected.
 struct Judge<'a> {
     expect: &'a Expect,
-    inode: u64,
+    /// The namespace; none where the packet has none, and only the function can tell.
+    inode: Option<u64>,
     devices: Vec<(u32, String)>,
     /// bpftrace knows neither names of devices nor of protocols.
     observed: bool,
@@ -89,10 +90,16 @@ struct Judge<'a> {
 impl<'a> Judge<'a> {
     fn new(lab: &Lab, expect: &'a Expect, observed: bool) -> Result<Self> {
         let namespace = match expect.at {
-            At::Receiver => &lab.receiver,
-            At::Sender => lab.from(),
+            At::Receiver => Some(&lab.receiver),
+            At::Sender => Some(lab.from()),
+            At::Nowhere => None,
         };
-        Ok(Self { expect, inode: namespace.inode(), devices: namespace.devices()?, observed })
+        Ok(Self {
+            expect,
+            inode: namespace.map(Namespace::inode),
+            devices: namespace.map_or(Ok(Vec::new()), Namespace::devices)?,
+            observed,
+        })
     }
 
     fn judge(&self, report: &Report) -> Result<()> {
@@ -112,7 +119,7 @@ impl<'a> Judge<'a> {
 
     fn judge_details(&self, drops: &[Value]) -> Result<()> {
         let here: Vec<&Value> =
-            drops.iter().filter(|drop| drop["netns"]["inode"].as_u64() == Some(self.inode)).collect();
+            drops.iter().filter(|drop| Row::of_drop(drop).is_ok_and(|row| self.is_here(&row))).collect();
         let weight: u64 = here.iter().filter_map(|drop| drop["weight"].as_u64()).sum();
         if weight != self.expect.count {
             bail!("{} drop lines that weigh {weight}, not {}", here.len(), self.expect.count);
@@ -135,7 +142,8 @@ impl<'a> Judge<'a> {
     }
 
     fn is_here(&self, row: &Row) -> bool {
-        row.inode() == Some(self.inode)
+        row.inode() == self.inode
+            && (self.inode.is_some() || self.expect.functions.contains(&row.plain_function()))
     }
 
     fn is_wanted(&self, row: &Row) -> bool {
@@ -165,7 +173,7 @@ impl<'a> Judge<'a> {
             self.expect.reasons.join("|"),
             self.expect.functions.join("|"),
             self.expect.device,
-            self.inode,
+            self.inode.map_or("-".into(), |inode| inode.to_string()),
             self.expect.protocol
         )
     }

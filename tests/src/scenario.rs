@@ -36,6 +36,8 @@ impl Stage {
 pub enum At {
     Receiver,
     Sender,
+    /// The packet belongs to nobody any more: no device, no socket, no route.
+    Nowhere,
 }
 
 /// What must be reported.

@@ -5,7 +5,7 @@ mod topology;
 mod wait;
 
 pub use namespace::{Namespace, remove_leftovers};
-pub use topology::{Lab, RECEIVER, SENDER};
+pub use topology::{Lab, RECEIVER, SENDER, wait_running};
 pub use wait::{interrupted, until, watch_for_interrupt};
 
 /// This machine can't produce the scenario; the text says why. Carried inside an `anyhow::Error`.

@@ -82,8 +82,10 @@ impl Lab {
     /// As [`Self::pair`], with IPv6 beside IPv4.
     pub fn pair_v6() -> Result<Self> {
         let lab = Self::pair()?;
-        quiet_v6(lab.from(), "s0")?;
-        quiet_v6(&lab.receiver, "r0")?;
+        for (namespace, device) in [(lab.from(), "s0"), (&lab.receiver, "r0")] {
+            namespace.sysctl("net/ipv6/conf/lo/disable_ipv6", "0")?;
+            quiet_v6(namespace, device)?;
+        }
         lab.from().ip(&[
             "addr add fd09::1/64 dev s0 nodad",
             "neigh replace fd09::2 lladdr 02:00:00:00:00:02 dev s0",
@@ -137,11 +139,19 @@ fn join(a: &Namespace, device: &str, mac: &str, b: &Namespace, peer: &str, peer_
     a.ip(&[&format!("link set {device} up")])?;
     b.ip(&[&format!("link set {peer} up")])?;
     for (namespace, link) in [(a, device), (b, peer)] {
-        until("a veth end to run", Duration::from_secs(10), || {
-            namespace.enter(|| Ok(link_flags(link)? & libc::IFF_RUNNING != 0)).map(|up| up.then_some(()))
-        })?;
+        wait_running(namespace, link, true)?;
     }
     Ok(())
+}
+
+/// Waits until the link's watch in the kernel has noticed its carrier, and has put the queues in place.
+pub fn wait_running(namespace: &Namespace, device: &str, wanted: bool) -> Result<()> {
+    until("the carrier to be noticed", Duration::from_secs(10), || {
+        let running = namespace.enter(|| Ok(link_flags(device)? & libc::IFF_RUNNING != 0))?;
+        Ok((running == wanted).then_some(()))
+    })?;
+    // The flag changes first, the queues after, both under one lock: whoever gets it now comes after both.
+    namespace.ip(&[&format!("link set {device} up")])
 }
 
 /// SIOCGIFFLAGS of netdevice(7).

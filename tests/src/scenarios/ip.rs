@@ -1,6 +1,6 @@
 //! IPv4: headers, routing, forwarding, fragments, policy.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, UdpSocket};
 
 use anyhow::Result;
 
@@ -39,7 +39,7 @@ pub fn table() -> Vec<Scenario> {
             name: "ip-header-truncated",
             prepare: |count| inject_v4(&UDP.packet(&V4, b"")[..12], count),
             expect: Expect {
-                reasons: &["PKT_TOO_SMALL", "NOT_SPECIFIED"],
+                reasons: &["IP_INHDR", "PKT_TOO_SMALL"],
                 functions: &["ip_rcv_core"],
                 protocol: "",
                 ..EXPECT
@@ -50,7 +50,7 @@ pub fn table() -> Vec<Scenario> {
             prepare: |count| inject_v4(&V4.wrap(253, b"experiment"), count),
             expect: Expect {
                 reasons: &["IP_NOPROTO"],
-                functions: &["ip_protocol_deliver_rcu"],
+                functions: &["ip_local_deliver_finish", "ip_protocol_deliver_rcu"],
                 protocol: "253",
                 ..EXPECT
             },
@@ -155,7 +155,7 @@ pub fn table() -> Vec<Scenario> {
             },
             expect: Expect {
                 reasons: &["NOT_SPECIFIED"],
-                functions: &["ip_rcv_finish_core", "dst_discard", "ip_rcv_finish"],
+                functions: &["ip_error", "ip_rcv_finish_core", "dst_discard", "ip_rcv_finish"],
                 ..EXPECT
             },
         },
@@ -193,13 +193,12 @@ pub fn table() -> Vec<Scenario> {
                 let lab = Lab::pair()?;
                 let policy = "ip xfrm policy add dir in src 10.9.0.1/32 dst 10.9.0.2/32 action block";
                 lab.receiver.feature("xfrm", policy, "")?;
-                inject(lab, ETHER_V4.wrap(&UDP.packet(&V4, b"hello")), count)
+                let socket = lab.receiver.enter(|| Ok(UdpSocket::bind(("0.0.0.0", UDP.destination))?))?;
+                let mut stage = inject(lab, ETHER_V4.wrap(&UDP.packet(&V4, b"hello")), count)?;
+                stage.keep(socket);
+                Ok(stage)
             },
-            expect: Expect {
-                reasons: &["XFRM_POLICY"],
-                functions: &["__udp4_lib_rcv", "udp_queue_rcv_one_skb"],
-                ..EXPECT
-            },
+            expect: Expect { reasons: &["XFRM_POLICY"], functions: &["udp_queue_rcv_one_skb"], ..EXPECT },
         },
     ]
 }

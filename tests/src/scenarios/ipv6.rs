@@ -18,7 +18,7 @@ pub fn table() -> Vec<Scenario> {
             prepare: |count| inject_v6(&V6.wrap(253, b"experiment"), count),
             expect: Expect {
                 reasons: &["IP_NOPROTO", "NOT_SPECIFIED"],
-                functions: &["ip6_protocol_deliver_rcu"],
+                functions: &["ip6_input_finish", "ip6_protocol_deliver_rcu"],
                 protocol: "253",
                 ..EXPECT
             },
@@ -40,7 +40,7 @@ pub fn table() -> Vec<Scenario> {
                 inject_v6(&packet, count)
             },
             expect: Expect {
-                reasons: &["IP_INHDR", "NOT_SPECIFIED"],
+                reasons: &["UNHANDLED_PROTO", "IP_INHDR", "NOT_SPECIFIED"],
                 functions: &["ip6_rcv_core"],
                 protocol: "",
                 ..EXPECT
@@ -68,12 +68,14 @@ pub fn table() -> Vec<Scenario> {
         Scenario {
             name: "ipv6-not-forwarding",
             prepare: |count| {
+                let lab = Lab::pair_v6()?;
+                lab.receiver.ip(&["route add fd10::/64 via fd09::1 dev r0"])?;
                 let ip = Ipv6 { destination: BEHIND, ..V6 };
-                inject_v6(&UDP.packet(&ip, b"hello"), count)
+                inject(lab, ETHER_V6.wrap(&UDP.packet(&ip, b"hello")), count)
             },
             expect: Expect {
                 reasons: &["IP_INADDRERRORS", "IP6_INADDRERRORS", "NOT_SPECIFIED"],
-                functions: &["ip6_forward", "ip6_pkt_drop", "ip6_pkt_discard"],
+                functions: &["ip6_forward"],
                 ..EXPECT
             },
         },
@@ -104,6 +106,8 @@ pub fn table() -> Vec<Scenario> {
             expect: Expect {
                 reasons: &["PKT_TOO_BIG", "NOT_SPECIFIED"],
                 functions: &["ip6_forward"],
+                // The way out: `ip6_forward` sets it for the ICMPv6 error before it drops.
+                device: "r1",
                 packet: &[("/length", "1448")],
                 ..EXPECT
             },

@@ -7,8 +7,8 @@ use std::os::fd::AsRawFd;
 use anyhow::{Context, Result};
 
 use super::shape::{ETHER_V4, EXPECT, UDP, V4, inject};
-use crate::lab::{Lab, Namespace, Skip};
-use crate::scenario::{Expect, Scenario, Stage};
+use crate::lab::{Lab, Namespace, Skip, wait_running};
+use crate::scenario::{At, Expect, Scenario, Stage};
 use crate::traffic::Ethernet;
 
 const OTHERHOST: Expect =
@@ -71,14 +71,10 @@ pub fn table() -> Vec<Scenario> {
             name: "veth-peer-down",
             prepare: peer_down,
             expect: Expect {
-                reasons: &["DEV_READY", "NOT_SPECIFIED"],
-                functions: &[
-                    "__dev_forward_skb2",
-                    "__dev_forward_skb",
-                    "veth_xmit",
-                    "veth_forward_skb",
-                    "noop_enqueue",
-                ],
+                reasons: &["QDISC_DROP", "NOT_SPECIFIED"],
+                functions: &["__dev_queue_xmit", "kfree_skb_list_reason", "kfree_skb_list"],
+                at: At::Sender,
+                device: "s0",
                 ..EXPECT
             },
         },
@@ -138,10 +134,11 @@ pub fn table() -> Vec<Scenario> {
     ]
 }
 
-/// The packet is given to the peer's device, in its namespace, and the peer is down.
+/// No carrier: the sender's device has `noop_qdisc`, which drops all.
 fn peer_down(count: u64) -> Result<Stage> {
     let lab = Lab::pair()?;
     lab.receiver.ip(&["link set r0 down"])?;
+    wait_running(lab.from(), "s0", false)?;
     inject(lab, ETHER_V4.wrap(&UDP.packet(&V4, b"hello")), count)
 }
 

@@ -9,7 +9,8 @@ use crate::lab::{Lab, RECEIVER};
 use crate::scenario::{At, Expect, Scenario, Stage};
 use crate::traffic::Ipv4;
 
-const NFT: Expect = Expect { reasons: &["NETFILTER_DROP"], functions: &["nf_hook_slow"], ..EXPECT };
+const NFT: Expect =
+    Expect { reasons: &["NETFILTER_DROP"], functions: &["nft_do_chain", "nf_hook_slow"], ..EXPECT };
 const IPTABLES: Expect = Expect { functions: &["nf_hook_slow", "ipt_do_table", "ip6t_do_table"], ..NFT };
 
 pub fn table() -> Vec<Scenario> {

@@ -9,11 +9,12 @@ use anyhow::{Result, ensure};
 use super::shape::{ETHER_V4, EXPECT, V4, V6, inject_v4, inject_v6};
 use crate::lab::{Lab, RECEIVER, SENDER, until};
 use crate::scenario::{Expect, Scenario, Stage};
-use crate::traffic::{Ip, PacketSocket, RawTcp, Tcp, corrupt};
+use crate::traffic::{PacketSocket, RawTcp, Tcp, corrupt};
 
 const TCP: Expect = Expect { protocol: "tcp", functions: &["tcp_v4_rcv"], ..EXPECT };
 /// A socket took the packet, and with it its device.
 const AT_SOCKET: Expect = Expect { device: "", functions: &["tcp_v4_do_rcv", "tcp_v4_rcv"], ..TCP };
+const SERVER_PORT: u16 = 80;
 const SYN: Tcp = Tcp { source: 40_000, destination: 81, sequence: 1, acknowledgment: 0, flags: Tcp::SYN };
 
 pub fn table() -> Vec<Scenario> {
@@ -48,21 +49,25 @@ pub fn table() -> Vec<Scenario> {
             expect: Expect { reasons: &["TCP_CSUM"], functions: &["tcp_v6_rcv"], ..TCP },
         },
         Scenario {
-            name: "tcp-header-truncated",
-            prepare: |count| inject_v4(&V4.wrap(6, &[0, 1, 0, 2]), count),
+            name: "tcp-bad-header-length",
+            prepare: |count| {
+                let mut packet = SYN.packet(&V4, b"");
+                packet[20 + 12] = 4 << 4;
+                inject_v4(&packet, count)
+            },
             expect: Expect { reasons: &["PKT_TOO_SMALL"], ..TCP },
         },
         Scenario {
             name: "tcp-listen-queue-overflow",
             prepare: listen_overflow,
-            expect: Expect { reasons: &["TCP_LISTEN_OVERFLOW", "NOT_SPECIFIED"], ..AT_SOCKET },
+            expect: Expect { reasons: &["TCP_LISTEN_OVERFLOW", "NOT_SPECIFIED"], ..TCP },
         },
         Scenario {
             name: "tcp-acknowledgment-to-a-listener",
             prepare: |count| {
                 let lab = Lab::pair()?;
-                let listener = lab.receiver.enter(|| Ok(TcpListener::bind((RECEIVER.v4, 80))?))?;
-                let packet = Tcp { destination: 80, flags: Tcp::ACK, ..SYN }.packet(&V4, b"");
+                let listener = lab.receiver.enter(|| Ok(TcpListener::bind((RECEIVER.v4, SERVER_PORT))?))?;
+                let packet = Tcp { destination: SERVER_PORT, flags: Tcp::ACK, ..SYN }.packet(&V4, b"");
                 let socket = PacketSocket::sender(lab.from(), SENDER.device)?;
                 Stage::new(lab, move |_| {
                     let _open = &listener;
@@ -78,7 +83,13 @@ pub fn table() -> Vec<Scenario> {
             },
             expect: Expect {
                 reasons: &["TCP_OLD_DATA", "TCP_OLD_SEQUENCE", "NOT_SPECIFIED"],
-                functions: &["tcp_data_queue", "tcp_validate_incoming", "tcp_drop", "tcp_drop_reason"],
+                functions: &[
+                    "tcp_rcv_established",
+                    "tcp_data_queue",
+                    "tcp_validate_incoming",
+                    "tcp_drop",
+                    "tcp_drop_reason",
+                ],
                 ..AT_SOCKET
             },
         },
@@ -102,7 +113,7 @@ pub fn table() -> Vec<Scenario> {
             },
             expect: Expect {
                 reasons: &["TCP_ACK_UNSENT_DATA", "NOT_SPECIFIED"],
-                functions: &["tcp_rcv_established", "tcp_drop", "tcp_drop_reason"],
+                functions: &["tcp_v4_do_rcv", "tcp_rcv_established", "tcp_drop", "tcp_drop_reason"],
                 ..AT_SOCKET
             },
         },
@@ -110,8 +121,8 @@ pub fn table() -> Vec<Scenario> {
             name: "tcp-data-after-shutdown",
             prepare: |count| {
                 let lab = Lab::pair()?;
-                let tcp = RawTcp::connect(&lab)?;
-                tcp.server.shutdown(Shutdown::Both)?;
+                let (tcp, server) = connect(&lab)?;
+                server.shutdown(Shutdown::Both)?;
                 Stage::new(lab, move |_| {
                     (0..count)
                         .try_for_each(|_| tcp.send(tcp.sequence, tcp.acknowledgment + 1, Tcp::ACK, b"x"))
@@ -143,26 +154,25 @@ fn refused(count: u64) -> Result<Stage> {
     })
 }
 
-/// A listener that takes one connection into its queue, and never accepts it.
+/// Handshakes whose last acknowledgment finds the accept queue full. A SYN that finds it full is not here: the kernel
+/// counts it (`ListenOverflows`) and consumes it (`tcp_conn_request` in `net/ipv4/tcp_input.c`), which isn't a drop to it.
 fn listen_overflow(count: u64) -> Result<Stage> {
     let lab = Lab::pair()?;
-    let listener = lab.receiver.enter(|| Ok(TcpListener::bind((RECEIVER.v4, 80))?))?;
-    // A second listen(2) changes the backlog; 0 leaves room for one.
-    // SAFETY: no memory arguments.
-    ensure!(unsafe { libc::listen(listener.as_raw_fd(), 0) } == 0, "listen(2)");
-    let waiting = lab.from().enter(|| Ok(TcpStream::connect((RECEIVER.v4, 80))?))?;
+    let listener = lab.receiver.enter(|| Ok(TcpListener::bind((RECEIVER.v4, SERVER_PORT))?))?;
+    let clients = (0..u16::try_from(count)?)
+        .map(|number| RawTcp::half_open(&lab, 50_000 + number, SERVER_PORT))
+        .collect::<Result<Vec<_>>>()?;
+    let waiting = lab.from().enter(|| Ok(TcpStream::connect((RECEIVER.v4, SERVER_PORT))?))?;
     // The client is connected a moment before the server's end is queued: its last acknowledgment is on the way.
     until("the accept queue to fill", Duration::from_secs(5), || {
         Ok((accept_queue(&listener)? == 1).then_some(()))
     })?;
-    let socket = PacketSocket::sender(lab.from(), SENDER.device)?;
+    // A second listen(2) changes the backlog; 0 leaves room for one.
+    // SAFETY: no memory arguments.
+    ensure!(unsafe { libc::listen(listener.as_raw_fd(), 0) } == 0, "listen(2)");
     Stage::new(lab, move |_| {
         let _open = (&listener, &waiting);
-        for port in 0..u16::try_from(count)? {
-            let syn = Tcp { source: 50_000 + port, destination: 80, ..SYN };
-            socket.send(&ETHER_V4.wrap(&syn.packet(&V4, b"")))?;
-        }
-        Ok(())
+        clients.iter().try_for_each(|tcp| tcp.send(tcp.sequence, tcp.acknowledgment, Tcp::ACK, b""))
     })
 }
 
@@ -185,18 +195,30 @@ fn accept_queue(listener: &TcpListener) -> Result<u32> {
     Ok(info.tcpi_unacked)
 }
 
+/// An established connection: the hand-made client and the server's end.
+fn connect(lab: &Lab) -> Result<(RawTcp, TcpStream)> {
+    let listener = lab.receiver.enter(|| Ok(TcpListener::bind((RECEIVER.v4, SERVER_PORT))?))?;
+    let tcp = RawTcp::half_open(lab, 50_000, SERVER_PORT)?;
+    tcp.send(tcp.sequence, tcp.acknowledgment, Tcp::ACK, b"")?;
+    let (server, _) = listener.accept()?;
+    Ok((tcp, server))
+}
+
 /// An established connection, then `count` segments that `one` sends.
 fn segments(count: u64, one: fn(&RawTcp) -> Result<()>) -> Result<Stage> {
     let lab = Lab::pair()?;
-    let tcp = RawTcp::connect(&lab)?;
-    Stage::new(lab, move |_| (0..count).try_for_each(|_| one(&tcp)))
+    let (tcp, server) = connect(&lab)?;
+    Stage::new(lab, move |_| {
+        let _open = &server;
+        (0..count).try_for_each(|_| one(&tcp))
+    })
 }
 
 /// RFC 2385: the listener wants a signature of this peer; the segments have none.
 fn md5_missing(count: u64) -> Result<Stage> {
     const TCP_MD5SIG: libc::c_int = 14;
     let lab = Lab::pair()?;
-    let listener = lab.receiver.enter(|| Ok(TcpListener::bind((RECEIVER.v4, 80))?))?;
+    let listener = lab.receiver.enter(|| Ok(TcpListener::bind((RECEIVER.v4, SERVER_PORT))?))?;
     // struct tcp_md5sig of linux/tcp.h: address (128 bytes), flags, prefix length, key length, index, key (80).
     let mut signature = [0u8; 216];
     signature[0..2].copy_from_slice(&u16::try_from(libc::AF_INET)?.to_ne_bytes());
@@ -211,7 +233,7 @@ fn md5_missing(count: u64) -> Result<Stage> {
         let error = std::io::Error::last_os_error();
         return Err(crate::lab::Skip(format!("no TCP MD5 signatures here: {error}")).into());
     }
-    let packet = Tcp { destination: 80, ..SYN }.packet(&V4, b"");
+    let packet = Tcp { destination: SERVER_PORT, ..SYN }.packet(&V4, b"");
     let socket = PacketSocket::sender(lab.from(), SENDER.device)?;
     Stage::new(lab, move |_| {
         let _open = &listener;

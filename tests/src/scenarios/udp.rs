@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::shape::{ETHER_V4, EXPECT, UDP, V4, V6, inject, inject_v4, inject_v6};
 use crate::lab::Lab;
-use crate::scenario::{Expect, Scenario, Stage};
+use crate::scenario::{At, Expect, Scenario, Stage};
 use crate::traffic::{Ip, Ipv4, corrupt};
 
 const V4_FUNCTIONS: &[&str] = &["__udp4_lib_rcv", "udp_queue_rcv_one_skb"];
@@ -91,8 +91,8 @@ pub fn table() -> Vec<Scenario> {
             expect: Expect { reasons: &["UDP_CSUM"], functions: V6_FUNCTIONS, ..EXPECT },
         },
         Scenario {
-            name: "udp-header-truncated",
-            prepare: |count| inject_v4(&V4.wrap(17, &[0, 1, 0, 2]), count),
+            name: "udp-longer-than-its-packet",
+            prepare: |count| inject_v4(&V4.wrap(17, &[0, 1, 0, 2, 0, 100, 0, 0]), count),
             expect: Expect { reasons: &["PKT_TOO_SMALL"], functions: V4_FUNCTIONS, ..EXPECT },
         },
         Scenario {
@@ -114,7 +114,13 @@ pub fn table() -> Vec<Scenario> {
             prepare: closed_with_queue,
             expect: Expect {
                 reasons: &["QUEUE_PURGE", "NOT_SPECIFIED"],
-                functions: &["skb_queue_purge_reason", "udp_destruct_common", "udp_destruct_sock"],
+                functions: &[
+                    "skb_queue_purge_reason",
+                    "skb_queue_purge",
+                    "udp_destruct_common",
+                    "udp_destruct_sock",
+                ],
+                at: At::Nowhere,
                 device: "",
                 ..EXPECT
             },
