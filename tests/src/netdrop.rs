@@ -16,15 +16,13 @@ use crate::lab::until;
 use crate::report::{Report, Row, Watcher};
 
 /// Generous, because a virtual machine without acceleration is slow.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running `netdrop watch --format json`.
 pub struct Netdrop {
     child: Child,
     state: Arc<Mutex<State>>,
-    schema: Arc<jsonschema::Validator>,
-    /// Whether its standard output has been taken by the reader.
-    reading: bool,
+    schema: jsonschema::Validator,
 }
 
 #[derive(Default)]
@@ -45,7 +43,7 @@ impl Netdrop {
 
     /// As [`Self::start`], but nobody reads its standard output until [`Self::read`].
     pub fn start_unread<A: AsRef<OsStr>>(path: &Path, arguments: &[A]) -> Result<Self> {
-        let schema = Arc::new(schema(path)?);
+        let schema = schema(path)?;
         let mut child = Command::new(path)
             .args(["watch", "--format", "json", "--interval", "200ms"])
             .args(arguments)
@@ -63,7 +61,7 @@ impl Netdrop {
             }
             lock(&shared).stderr_closed = true;
         });
-        let netdrop = Self { child, state, schema, reading: false };
+        let netdrop = Self { child, state, schema };
         until("netdrop to attach", PATIENCE, || {
             let state = netdrop.state();
             if state.stderr.contains("attached") {
@@ -78,7 +76,6 @@ impl Netdrop {
     /// Starts to read its standard output.
     pub fn read(&mut self) {
         let Some(stdout) = self.child.stdout.take() else { return };
-        self.reading = true;
         let shared = Arc::clone(&self.state);
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
@@ -86,6 +83,12 @@ impl Netdrop {
             }
             lock(&shared).stdout_closed = true;
         });
+    }
+
+    /// Closes the reading end of its standard output.
+    pub fn close_stdout(&mut self) {
+        drop(self.child.stdout.take());
+        lock(&self.state).stdout_closed = true;
     }
 
     /// Its process.

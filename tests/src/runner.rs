@@ -178,3 +178,71 @@ impl<'a> Judge<'a> {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Device, Netns};
+
+    const EXPECT: Expect = Expect {
+        count: 5,
+        reasons: &["NO_SOCKET"],
+        functions: &["udp_rcv"],
+        at: At::Receiver,
+        device: "r0",
+        protocol: "udp",
+        packet: &[("/destination/port", "9")],
+    };
+
+    fn row(count: u64) -> Row {
+        Row {
+            count,
+            reason: Some("NO_SOCKET".into()),
+            function: Some("udp_rcv.isra.0".into()),
+            address: None,
+            device: Some(Device { index: 2, name: Some("r0".into()) }),
+            netns: Some(Netns { inode: 7 }),
+            protocol: Some("udp".into()),
+        }
+    }
+
+    fn drop_line(weight: u64, port: u16) -> Value {
+        serde_json::json!({
+            "weight": weight, "netns": {"inode": 7}, "packet": {"destination": {"port": port}},
+        })
+    }
+
+    fn judge(rows: Vec<Row>, drops: Vec<Value>) -> Result<()> {
+        let judge = Judge { expect: &EXPECT, inode: Some(7), devices: Vec::new(), observed: false };
+        judge.judge(&Report { rows, drops, accounts: None })
+    }
+
+    #[test]
+    fn exactly_the_expected_passes() {
+        judge(vec![row(5)], vec![drop_line(1, 9), drop_line(4, 9)]).expect("as expected");
+        judge(vec![Row { reason: None, ..row(5) }], vec![drop_line(5, 9)]).expect("a kernel without reasons");
+        let elsewhere = Row { netns: Some(Netns { inode: 8 }), ..row(1) };
+        judge(vec![row(5), elsewhere], vec![drop_line(5, 9)]).expect("another namespace is no matter");
+    }
+
+    #[test]
+    fn anything_else_fails() {
+        let good = || vec![drop_line(5, 9)];
+        for (what, rows, drops) in [
+            ("nothing", vec![], vec![]),
+            ("one too few", vec![row(4)], good()),
+            ("one too many", vec![row(6)], good()),
+            ("another reason", vec![Row { reason: Some("UDP_CSUM".into()), ..row(5) }], good()),
+            ("another function", vec![Row { function: Some("ip_rcv".into()), ..row(5) }], good()),
+            ("no device", vec![Row { device: None, ..row(5) }], good()),
+            ("another protocol", vec![Row { protocol: Some("tcp".into()), ..row(5) }], good()),
+            ("no namespace", vec![Row { netns: None, ..row(5) }], good()),
+            ("a row beside it", vec![row(5), Row { reason: Some("UDP_CSUM".into()), ..row(1) }], good()),
+            ("no details", vec![row(5)], vec![]),
+            ("details of another packet", vec![row(5)], vec![drop_line(5, 10)]),
+            ("details that weigh too much", vec![row(5)], vec![drop_line(6, 9)]),
+        ] {
+            assert!(judge(rows, drops).is_err(), "{what} passed");
+        }
+    }
+}

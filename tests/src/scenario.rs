@@ -7,15 +7,19 @@ use anyhow::Result;
 use crate::lab::Lab;
 use crate::runner::Bench;
 
+type Send = Box<dyn FnMut(&Lab) -> Result<()>>;
+type Test = Box<dyn Fn(&Bench) -> Result<()>>;
+
 /// A scenario ready to send: everything up to the first packet has happened.
 pub struct Stage {
     pub lab: Lab,
-    send: Box<dyn FnMut(&Lab) -> Result<()>>,
+    send: Send,
     kept: Vec<Box<dyn Any>>,
 }
 
 impl Stage {
     /// Sockets that must outlive the watcher are moved into `send`.
+    #[expect(clippy::unnecessary_wraps, reason = "it is the last line of functions that can fail before")]
     pub fn new(lab: Lab, send: impl FnMut(&Lab) -> Result<()> + 'static) -> Result<Self> {
         Ok(Self { lab, send: Box::new(send), kept: Vec::new() })
     }
@@ -67,8 +71,15 @@ pub struct Scenario {
 
 /// A test of netdrop as a whole.
 pub struct System {
-    pub name: &'static str,
-    pub test: fn(&Bench) -> Result<()>,
+    pub name: String,
+    pub test: Test,
+}
+
+impl System {
+    /// A test under this name.
+    pub fn new(name: &str, test: impl Fn(&Bench) -> Result<()> + 'static) -> Self {
+        Self { name: name.into(), test: Box::new(test) }
+    }
 }
 
 /// A case of the closing line.
@@ -79,10 +90,10 @@ pub enum Case {
 
 impl Case {
     /// Its name, `subsystem-what`.
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
             Self::Scenario(scenario) => scenario.name,
-            Self::System(system) => system.name,
+            Self::System(system) => &system.name,
         }
     }
 }

@@ -104,12 +104,7 @@ impl Namespace {
         command
     }
 
-    /// Runs `line`, words split at blanks, inside the namespace; fails with what it printed.
-    pub fn run(&self, line: &str) -> Result<()> {
-        self.run_with_input(line, "")
-    }
-
-    /// As [`Self::run`], with `input` on its standard input. A program that is not installed is a [`Skip`].
+    /// Runs `line`, words split at blanks, with `input` on its standard input; fails with what it printed. A program that is not installed is a [`Skip`].
     pub fn run_with_input(&self, line: &str, input: &str) -> Result<()> {
         let mut words = line.split_whitespace();
         let program = words.next().context("an empty command line")?;

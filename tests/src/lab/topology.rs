@@ -43,14 +43,14 @@ pub struct Lab {
     pub sender: Option<Namespace>,
     /// Where the drops are expected.
     pub receiver: Namespace,
-    /// Behind the receiver, when it forwards.
-    pub destination: Option<Namespace>,
+    /// Behind the receiver, when it forwards: held, so that its end of the link is up.
+    _destination: Option<Namespace>,
 }
 
 impl Lab {
     /// One namespace with a loopback.
     pub fn alone() -> Result<Self> {
-        Ok(Self { sender: None, receiver: Namespace::create("receiver")?, destination: None })
+        Ok(Self { sender: None, receiver: Namespace::create("receiver")?, _destination: None })
     }
 
     /// One namespace with a loopback that speaks IPv6 too.
@@ -97,7 +97,7 @@ impl Lab {
         Ok(lab)
     }
 
-    /// The receiver is a router: 10.9.1.0/24 and fd10::/64 lie behind its `r1`.
+    /// The receiver is a router: 10.9.1.0/24 and `fd10::/64` lie behind its `r1`.
     pub fn router() -> Result<Self> {
         let lab = Self::pair_v6()?;
         let destination = Namespace::create("destination")?;
@@ -112,17 +112,12 @@ impl Lab {
         destination.ip(&["addr add 10.9.1.2/24 dev d0"])?;
         lab.receiver.sysctl("net/ipv4/ip_forward", "1")?;
         lab.receiver.sysctl("net/ipv6/conf/all/forwarding", "1")?;
-        Ok(Self { destination: Some(destination), ..lab })
+        Ok(Self { _destination: Some(destination), ..lab })
     }
 
     /// The sender of a topology that has one.
     pub fn from(&self) -> &Namespace {
         self.sender.as_ref().expect("only called on topologies built with a sender")
-    }
-
-    /// All namespaces.
-    pub fn namespaces(&self) -> impl Iterator<Item = &Namespace> {
-        self.sender.iter().chain([&self.receiver]).chain(&self.destination)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::traffic::{Icmp, Ip, Ipv4, PacketSocket, corrupt};
 
 const ROUTE_INPUT: &[&str] = &["ip_rcv_finish_core", "ip_rcv_finish", "ip_error", "ip_handle_martian_source"];
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub fn table() -> Vec<Scenario> {
     vec![
         Scenario {
@@ -83,7 +84,7 @@ pub fn table() -> Vec<Scenario> {
         Scenario {
             name: "ip-martian-source",
             prepare: |count| {
-                let martian = Ipv4 { source: Ipv4Addr::new(127, 0, 0, 1), ..V4 };
+                let martian = Ipv4 { source: Ipv4Addr::LOCALHOST, ..V4 };
                 inject_v4(&UDP.packet(&martian, b"hello"), count)
             },
             expect: Expect {

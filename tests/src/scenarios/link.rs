@@ -15,6 +15,7 @@ const OTHERHOST: Expect =
     Expect { reasons: &["OTHERHOST", "NOT_SPECIFIED"], functions: &["ip_rcv_core"], ..EXPECT };
 const BRIDGE: Expect = Expect { functions: &["br_handle_frame", "br_handle_frame_finish"], ..EXPECT };
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub fn table() -> Vec<Scenario> {
     vec![
         Scenario {

@@ -1,5 +1,8 @@
 //! The table, by subsystem.
 
+mod exactness;
+mod failures;
+mod filters;
 mod ip;
 mod ipv6;
 mod link;
@@ -24,5 +27,7 @@ pub fn all() -> Vec<Case> {
         link::table(),
         tc_xdp::table(),
     ];
-    tables.into_iter().flatten().map(Case::Scenario).collect()
+    let systems = [exactness::table(), filters::table(), failures::table()];
+    let scenarios = tables.into_iter().flatten().map(Case::Scenario);
+    scenarios.chain(systems.into_iter().flatten().map(Case::System)).collect()
 }

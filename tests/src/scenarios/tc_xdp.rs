@@ -55,7 +55,12 @@ pub fn table() -> Vec<Scenario> {
             prepare: |count| xdp(XdpMode::Generic, count),
             expect: Expect {
                 reasons: &["XDP", "NOT_SPECIFIED"],
-                functions: &["do_xdp_generic", "netif_receive_generic_xdp", "bpf_prog_run_generic_xdp"],
+                functions: &[
+                    "do_xdp_generic",
+                    "netif_receive_generic_xdp",
+                    "bpf_prog_run_generic_xdp",
+                    "__netif_receive_skb_core",
+                ],
                 ..EXPECT
             },
         },

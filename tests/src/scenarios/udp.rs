@@ -13,6 +13,7 @@ use crate::traffic::{Ip, Ipv4, corrupt};
 const V4_FUNCTIONS: &[&str] = &["__udp4_lib_rcv", "udp_queue_rcv_one_skb"];
 const V6_FUNCTIONS: &[&str] = &["__udp6_lib_rcv", "udpv6_queue_rcv_one_skb"];
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub fn table() -> Vec<Scenario> {
     let closed = Expect { reasons: &["NO_SOCKET"], functions: V4_FUNCTIONS, device: "lo", ..EXPECT };
     vec![

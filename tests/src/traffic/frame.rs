@@ -107,7 +107,7 @@ pub struct Udp {
 
 impl Udp {
     /// The IP packet around this datagram, checksum right.
-    pub fn packet(&self, ip: &impl Ip, payload: &[u8]) -> Vec<u8> {
+    pub fn packet(self, ip: &impl Ip, payload: &[u8]) -> Vec<u8> {
         let mut segment = [self.source.to_be_bytes(), self.destination.to_be_bytes()].concat();
         segment.extend(length_16(8 + payload.len()));
         segment.extend([0, 0]);
@@ -127,7 +127,6 @@ pub struct Tcp {
 }
 
 impl Tcp {
-    pub const FIN: u8 = 0x01;
     pub const SYN: u8 = 0x02;
     pub const ACK: u8 = 0x10;
 
