@@ -1,1 +1,11 @@
 //! netdrop: where the Linux kernel drops packets, why, whose they were, and what to do about it.
+//!
+//! Data moves one way, `ring → decode → enrich → aggregate → output`; ARCHITECTURE.md has the picture.
+
+pub mod aggregate;
+pub mod kernel;
+pub mod knowledge;
+pub mod model;
+pub mod output;
+pub mod probe;
+pub mod units;

@@ -1,2 +1,64 @@
 //! The project's own chores: `cargo xtask --help`.
-fn main() {}
+
+mod dist;
+mod ebpf;
+mod manifest;
+mod packages;
+mod tally;
+mod test;
+mod toolchain;
+mod vm;
+mod workspace;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// The project's own chores.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the eBPF object that is committed beside its loader
+    Ebpf {
+        /// Build nothing new: fail unless the committed object belongs to the sources
+        #[arg(long)]
+        check: bool,
+    },
+    /// Install what the tests need, then run them all
+    Test(test::Options),
+    /// Build the static release binary and check its size
+    Dist,
+    /// Run the scenarios, or any command, in a virtual machine of another kernel
+    Vm {
+        /// A series (5.10, 6.1, 6.12, 6.18, 7) or the path of a kernel image
+        #[arg(long, default_value = "6.12")]
+        kernel: String,
+        /// Seconds until the guest is given up
+        #[arg(long, default_value_t = vm::LIMIT_SECONDS)]
+        timeout: u64,
+        /// For the scenarios (`--filter udp`), or a command that the guest runs instead (`netdrop check`)
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> Result<ExitCode> {
+    match Cli::parse().task {
+        Task::Ebpf { check: false } => ebpf::build()?,
+        Task::Ebpf { check: true } => drop(ebpf::check()?),
+        Task::Test(options) => return test::run(&options),
+        Task::Dist => dist::run()?,
+        Task::Vm { kernel, timeout, arguments } => {
+            return vm::one(&kernel, &arguments, Duration::from_secs(timeout));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

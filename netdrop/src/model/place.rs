@@ -1,0 +1,47 @@
+//! Where and why: the site in the kernel's code, its reason, the device, the network namespace.
+
+use crate::knowledge::Class;
+
+/// A place in the kernel's code that frees a packet as dropped.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Site {
+    /// The address that the kernel reports as `location`: where the freeing call returns to.
+    pub address: u64,
+    /// The function around it; absent when kallsyms is restricted or doesn't know it.
+    pub function: Option<String>,
+    /// Bytes from the function's start to the address.
+    pub offset: u64,
+    /// The module that holds the function; absent for the kernel itself.
+    pub module: Option<String>,
+}
+
+/// Why the kernel dropped it: `enum skb_drop_reason` or a subsystem's own enum.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// The kernel's number; its upper 16 bits are the subsystem.
+    pub number: u32,
+    /// The name without `SKB_DROP_REASON_`, or the number in hexadecimal where no name is known.
+    pub name: String,
+    /// The kind of loss that it is.
+    pub class: Class,
+    /// Who defines it: `core`, `openvswitch`, …
+    pub subsystem: String,
+}
+
+/// A network device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Interface index, unique in its network namespace.
+    pub index: u32,
+    /// Its name, where the namespace could be asked.
+    pub name: Option<String>,
+}
+
+/// A network namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Netns {
+    /// Inode number of the namespace, as in `/proc/PID/ns/net`.
+    pub inode: u32,
+    /// `host`, the name of `ip netns`, a container's, or one of its processes (`pid:N`).
+    pub name: Option<String>,
+}

@@ -1,0 +1,26 @@
+//! One drop with its details.
+
+use super::{Device, Netns, Packet, Reason, Site, Timestamp};
+
+/// One detailed drop. Names are borrowed from the caches that resolved them once.
+#[derive(Debug, Clone, Copy)]
+pub struct Drop<'a> {
+    /// When it happened.
+    pub time: Timestamp,
+    /// How many drops of its counter it stands for, itself included: those sampled out since the one before.
+    pub weight: u64,
+    /// Where.
+    pub site: &'a Site,
+    /// Why; absent on kernels whose tracepoint has no reason (before 5.17).
+    pub reason: Option<&'a Reason>,
+    /// The CPU it happened on.
+    pub cpu: u32,
+    /// The device it was on or came in by.
+    pub device: Option<&'a Device>,
+    /// The network namespace it was in.
+    pub netns: Option<&'a Netns>,
+    /// What is known of the packet.
+    pub packet: &'a Packet,
+    /// The first bytes of the packet, from its link-layer or, where there is none, its network header.
+    pub header: &'a [u8],
+}

@@ -1,0 +1,100 @@
+//! Exact counts over a time.
+
+use std::ops::AddAssign;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Accounts, Device, Endpoint, Netns, Protocol, Reason, Site, Timestamp};
+
+/// What the kernel counts by, in the kernel's numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CountKey {
+    /// The drop's location.
+    pub address: u64,
+    /// The reason's number; absent where the kernel has none.
+    pub reason: Option<u32>,
+    /// Interface index; 0 where the packet has no device.
+    pub ifindex: u32,
+    /// Inode of the network namespace; 0 where it isn't known.
+    pub netns: u32,
+    /// Its protocol.
+    pub protocol: Protocol,
+}
+
+/// Packets and bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Drops: skbs, a GSO packet counts as one.
+    pub packets: u64,
+    /// The sum of `skb->len`.
+    pub bytes: u64,
+}
+
+impl Counts {
+    /// What was added since `earlier`; never negative.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            packets: self.packets.saturating_sub(earlier.packets),
+            bytes: self.bytes.saturating_sub(earlier.bytes),
+        }
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+    }
+}
+
+/// One line of a summary: the counts of all drops that are alike in what was asked for by `--by`.
+/// Members that the rows don't tell apart are absent.
+#[derive(Debug, Clone, Default)]
+pub struct Row {
+    /// Drops and bytes in this interval (in an `end`: in all).
+    pub counts: Counts,
+    /// Since the start.
+    pub total: Counts,
+    /// True where the counts are estimated from sampled details (rows by flow, src, dst, port), not exact.
+    pub estimated: bool,
+    /// Where.
+    pub site: Option<Arc<Site>>,
+    /// The function alone (`--by function`).
+    pub function: Option<String>,
+    /// Why.
+    pub reason: Option<Arc<Reason>>,
+    /// Which device.
+    pub device: Option<Arc<Device>>,
+    /// Which network namespace.
+    pub netns: Option<Arc<Netns>>,
+    /// Which protocol.
+    pub protocol: Option<Protocol>,
+    /// Source (`--by flow`, `--by src`).
+    pub source: Option<Endpoint>,
+    /// Destination (`--by flow`, `--by dst`).
+    pub destination: Option<Endpoint>,
+    /// The destination port alone (`--by port` without an address).
+    pub port: Option<u16>,
+    /// True for the one row that sums what the bounded table of flows could not tell apart.
+    pub other: bool,
+    /// A flow seen lately at this row, to show with it.
+    pub example: Option<(Endpoint, Endpoint)>,
+}
+
+/// The counts of one interval, or at the end of the whole run.
+#[derive(Debug, Clone, Default)]
+pub struct Summary {
+    /// When it was taken.
+    pub time: Timestamp,
+    /// What it covers: since the summary before, or since the start.
+    pub interval: Duration,
+    /// Since the start.
+    pub elapsed: Duration,
+    /// The rows, most drops first.
+    pub rows: Vec<Row>,
+    /// The accounts of this interval (in an `end`: of all).
+    pub accounts: Accounts,
+    /// The accounts since the start.
+    pub total: Accounts,
+}

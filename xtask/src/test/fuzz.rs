@@ -1,0 +1,50 @@
+//! A short run of every fuzz target: long enough to see that it still builds and holds on what it finds first.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::tally::Tally;
+use crate::workspace;
+
+const SECONDS_EACH: u32 = 10;
+
+/// Each target counts as one.
+pub fn run(notes: &mut Vec<String>) -> Result<Tally> {
+    let skip = |notes: &mut Vec<String>, why: &str| {
+        notes.push(format!("skipped: {why}"));
+        Ok(Tally::SKIPPED)
+    };
+    if !workspace::root().join("fuzz/Cargo.toml").is_file() {
+        return skip(notes, "there is no fuzz/Cargo.toml");
+    }
+    let Some(program) = workspace::which("cargo-fuzz") else {
+        return skip(notes, "cargo-fuzz is not installed");
+    };
+    let cargo_fuzz = || {
+        let mut command = Command::new(&program);
+        command.current_dir(workspace::root()).env("CARGO_TARGET_DIR", workspace::target().join("fuzz"));
+        command.env("CARGO", workspace::cargo().get_program()).arg("fuzz");
+        command
+    };
+    let mut tally = Tally::default();
+    for target in workspace::stdout(cargo_fuzz().arg("list"))?.lines() {
+        println!("-- {target}");
+        // Without a sanitizer a stable compiler will do; safe Rust has little for it to find.
+        let result = workspace::run(
+            cargo_fuzz()
+                .args(["run", "--sanitizer", "none", target, "--"])
+                .arg(format!("-max_total_time={SECONDS_EACH}"))
+                // A line at the end is enough.
+                .args(["-verbosity=0", "-print_final_stats=1"]),
+        );
+        match result {
+            Ok(()) => tally += Tally::PASSED,
+            Err(error) => {
+                notes.push(format!("{target} FAILED: {error:#}"));
+                tally += Tally::FAILED;
+            }
+        }
+    }
+    Ok(tally)
+}

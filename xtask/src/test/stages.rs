@@ -1,0 +1,100 @@
+//! The stages that run on this machine: each gives its counts, or an error that fails it as a whole.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::ebpf::{self, Checked};
+use crate::tally::{Tally, skip_reason};
+use crate::workspace;
+
+/// The workspace without the eBPF program, which only builds for its own target.
+const HOST_CRATES: [&str; 3] = ["--workspace", "--exclude", "netdrop-ebpf"];
+
+/// Format, clippy, licences: each counts as one.
+pub fn lint(notes: &mut Vec<String>) -> Tally {
+    let mut tally = Tally::default();
+    let mut check = |name: &str, command: &mut Command| match workspace::run(command) {
+        Ok(()) => tally += Tally::PASSED,
+        Err(error) => {
+            notes.push(format!("{name} FAILED: {error:#}"));
+            tally += Tally::FAILED;
+        }
+    };
+    check("format", workspace::cargo().args(["fmt", "--all", "--check"]));
+    check(
+        "clippy",
+        workspace::cargo()
+            .args(["clippy", "--quiet", "--locked", "--all-targets"])
+            .args(HOST_CRATES)
+            .args(["--", "--deny", "warnings"]),
+    );
+    // Advisories are left out: their database comes from the network, and a new one would fail an old commit.
+    if let Some(deny) = workspace::which("cargo-deny") {
+        let mut command = Command::new(deny);
+        command.current_dir(workspace::root());
+        command.args(["--locked", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"]);
+        check("cargo-deny", &mut command);
+    } else {
+        notes.push("skipped: cargo-deny is not installed, licences are not checked".to_owned());
+        tally += Tally::SKIPPED;
+    }
+    tally
+}
+
+/// All tests beside the code.
+pub fn unit() -> Result<Tally> {
+    let mut tally = Tally::default();
+    let mut command = workspace::cargo();
+    command.args(["test", "--locked", "--no-fail-fast"]).args(HOST_CRATES);
+    let status = workspace::tee(&mut command, |line| {
+        if let Some(counted) = Tally::from_cargo_test(line) {
+            tally += counted;
+        }
+    })?;
+    // A build that fails counts no test.
+    if !status.success() && tally.failed == 0 {
+        tally += Tally::FAILED;
+    }
+    Ok(tally)
+}
+
+/// The committed object: its hashes, and the bytes where its compiler is at hand.
+pub fn ebpf(notes: &mut Vec<String>) -> Result<Tally> {
+    let mut tally = Tally::PASSED;
+    match ebpf::check()? {
+        Checked::Rebuilt => tally += Tally::PASSED,
+        Checked::HashesOnly(why) => {
+            notes.push(format!("rebuild skipped: {why}"));
+            tally += Tally::SKIPPED;
+        }
+    }
+    Ok(tally)
+}
+
+/// The scenarios on the running kernel.
+pub fn scenarios(arguments: &[String], notes: &mut Vec<String>) -> Result<Tally> {
+    if !workspace::is_root() {
+        notes.push("skipped: real drops need root".to_owned());
+        return Ok(Tally::SKIPPED);
+    }
+    let binaries = workspace::static_release(&["netdrop", "netdrop-tests"])?;
+    // The scenarios bound their own waits; the limit is for the case that this fails too.
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=10", "600"]).arg(binaries.join("netdrop-tests"));
+    command.arg("--netdrop").arg(binaries.join("netdrop")).args(arguments);
+    let mut counted = None;
+    let status = workspace::tee(&mut command, |line| {
+        counted = Tally::from_closing_line(line).or(counted);
+        if let Some(reason) = skip_reason(line) {
+            notes.push(format!("skipped: {reason}"));
+        }
+    })?;
+    let Some(mut tally) = counted else {
+        anyhow::bail!("the scenarios printed no closing line ({status})");
+    };
+    if !status.success() && tally.failed == 0 {
+        tally += Tally::FAILED;
+    }
+    Ok(tally)
+}

@@ -1,0 +1,170 @@
+//! The matrix: the scenarios on every kernel, and the table of how they went.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::Lab;
+use super::kernels::{self, Kernel};
+use super::qemu::Outcome;
+use crate::tally::{Tally, skip_reason};
+
+/// Guests at a time. Each has two processors of its own, emulated where KVM doesn't run.
+const PARALLEL: usize = 2;
+
+/// One kernel's row of the table.
+struct Row {
+    kernel: String,
+    tally: Tally,
+    time: Duration,
+    /// Why the guest as a whole counts as failed.
+    trouble: Option<String>,
+    /// Skip reasons with the number of cases that gave them.
+    skips: BTreeMap<String, u64>,
+    /// The lines of the cases that failed.
+    failures: Vec<String>,
+}
+
+/// Runs the scenarios on every wanted kernel (`5.10`, `6.12` …, or paths); prints the table, returns the sum.
+pub fn run(wanted: &[String], arguments: &[String], limit: Duration) -> Result<Tally> {
+    // A kernel that can't be had is a failed row, not the end of the others.
+    let found: Vec<(String, Result<Kernel>)> =
+        wanted.iter().map(|name| (name.clone(), kernels::find(name))).collect();
+    let Some(first) = found.iter().find_map(|(_, kernel)| kernel.as_ref().ok()) else {
+        for (name, kernel) in &found {
+            if let Err(error) = kernel {
+                println!("{name}: {error:#}");
+            }
+        }
+        return Ok(Tally { failed: wanted.len() as u64, ..Tally::default() });
+    };
+    let lab = Lab::new(first, limit)?;
+
+    let rows = Mutex::new(Vec::new());
+    let queue = Mutex::new(found.iter().enumerate());
+    let next = || queue.lock().expect("no guest's thread panics").next();
+    std::thread::scope(|scope| {
+        for _ in 0..PARALLEL {
+            scope.spawn(|| {
+                while let Some((position, (name, kernel))) = next() {
+                    let row = row(&lab, name, kernel.as_ref(), arguments);
+                    rows.lock().expect("no guest's thread panics").push((position, row));
+                }
+            });
+        }
+    });
+    let mut rows = rows.into_inner().expect("no guest's thread panics");
+    rows.sort_by_key(|(position, _)| *position);
+
+    let mut sum = Tally::default();
+    println!("\n{:<28} {:>7} {:>7} {:>8} {:>8}", "kernel", "passed", "failed", "skipped", "seconds");
+    for (_, row) in &rows {
+        println!("{}", row.line());
+        sum += row.tally;
+    }
+    for (_, row) in &rows {
+        for (reason, count) in &row.skips {
+            println!("{}: {count} skipped: {reason}", row.kernel);
+        }
+        for failure in &row.failures {
+            println!("{}: {failure}", row.kernel);
+        }
+        if let Some(trouble) = &row.trouble {
+            println!("{}: FAILED: {trouble}", row.kernel);
+        }
+    }
+    Ok(sum)
+}
+
+fn row(lab: &Lab, name: &str, kernel: Result<&Kernel, &anyhow::Error>, arguments: &[String]) -> Row {
+    let outcome = kernel.map_err(|error| format!("{error:#}")).and_then(|kernel| {
+        let show = |line: &str| println!("[{name}] {line}");
+        lab.run(kernel, &lab.scenarios(arguments), show).map_err(|error| format!("{error:#}"))
+    });
+    let release = kernel.map_or_else(|_| name.to_owned(), |kernel| kernel.name.clone());
+    match outcome {
+        Ok(outcome) => Row::from_outcome(release, outcome),
+        Err(trouble) => Row {
+            kernel: release,
+            tally: Tally::FAILED,
+            time: Duration::ZERO,
+            trouble: Some(trouble),
+            skips: BTreeMap::new(),
+            failures: Vec::new(),
+        },
+    }
+}
+
+impl Row {
+    fn from_outcome(kernel: String, outcome: Outcome) -> Self {
+        let counted = outcome.console.iter().rev().find_map(|line| Tally::from_closing_line(line));
+        let mut tally = counted.unwrap_or_default();
+        let trouble = match (outcome.exit, counted) {
+            (Err(why), _) => Some(why),
+            (Ok(_), None) => Some("the scenarios printed no closing line".to_owned()),
+            // Failed cases are counted already; any other end is one more.
+            (Ok(code), Some(counted)) if code != 0 && counted.failed == 0 => {
+                Some(format!("exit code {code}"))
+            }
+            (Ok(_), Some(_)) => None,
+        };
+        if trouble.is_some() {
+            tally += Tally::FAILED;
+        }
+        let mut skips = BTreeMap::new();
+        for reason in outcome.console.iter().filter_map(|line| skip_reason(line)) {
+            *skips.entry(reason.to_owned()).or_default() += 1;
+        }
+        let failures = outcome.console.iter().filter(|line| line.starts_with("FAILED")).cloned().collect();
+        Self { kernel, tally, time: outcome.time, trouble, skips, failures }
+    }
+
+    fn line(&self) -> String {
+        let Tally { passed, failed, skipped } = self.tally;
+        format!("{:<28} {passed:>7} {failed:>7} {skipped:>8} {:>8.1}", self.kernel, self.time.as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(exit: Result<i32, String>, console: &[&str]) -> Row {
+        let console = console.iter().map(ToString::to_string).collect();
+        Row::from_outcome("k".into(), Outcome { console, exit, time: Duration::from_secs(1) })
+    }
+
+    #[test]
+    fn anything_but_a_full_good_run_fails() {
+        let verdict = |line: &str| Err::<i32, String>(line.to_owned());
+        let closing: &[&str] = &["2 passed, 0 failed, 1 skipped"];
+        let tally = |passed, failed, skipped| Tally { passed, failed, skipped };
+        let cases = [
+            (row(Ok(0), closing), tally(2, 0, 1)),
+            (row(Ok(1), &["1 passed, 1 failed, 0 skipped"]), tally(1, 1, 0)),
+            (row(Ok(1), closing), tally(2, 1, 1)),
+            (row(Ok(0), &["udp ok"]), tally(0, 1, 0)),
+            (row(verdict("no verdict"), closing), tally(2, 1, 1)),
+            (row(verdict("no verdict"), &[]), tally(0, 1, 0)),
+        ];
+        for (row, expected) in cases {
+            assert_eq!(row.tally, expected, "{:?}", row.trouble);
+        }
+    }
+
+    #[test]
+    fn equal_skip_reasons_are_counted_together() {
+        let row = row(
+            Ok(0),
+            &[
+                "skipped a: no dummy",
+                "skipped b: no dummy",
+                "skipped c: old",
+                "0 passed, 0 failed, 3 skipped",
+            ],
+        );
+        assert_eq!(row.skips, BTreeMap::from([("no dummy".into(), 2), ("old".into(), 1)]));
+    }
+}

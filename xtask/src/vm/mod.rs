@@ -1,0 +1,98 @@
+//! Virtual machines: the scenarios on other kernels than the machine's own.
+
+mod apt;
+mod cpio;
+mod initramfs;
+mod kernels;
+pub mod matrix;
+mod modules;
+mod qemu;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+pub use kernels::MATRIX;
+
+use crate::workspace;
+use kernels::Kernel;
+use qemu::{Accelerator, Outcome};
+
+/// Seconds until a guest is given up, unless the caller says otherwise: emulated guests are some twenty times slower
+/// than the machine itself.
+pub const LIMIT_SECONDS: u64 = 240;
+
+/// What all guests of a run share.
+struct Lab {
+    folder: PathBuf,
+    system: Vec<u8>,
+    accelerator: Accelerator,
+    limit: Duration,
+}
+
+impl Lab {
+    /// Builds the guests' programs and finds out how guests run here, by a trial boot of `kernel`.
+    fn new(kernel: &Kernel, limit: Duration) -> Result<Self> {
+        let binaries = workspace::static_release(&["netdrop", "netdrop-tests", "netdrop-guest"])?;
+        let folder = workspace::target().join("vm/guests");
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let bare = folder.join("bare.cpio");
+        fs::write(&bare, initramfs::bare(&binaries)?)?;
+        let accelerator = qemu::accelerator(&kernel.image, &bare)?;
+        println!("guests run with {accelerator:?}");
+        Ok(Self { folder, system: initramfs::system(&binaries)?, accelerator, limit })
+    }
+
+    /// The command that runs the scenarios inside a guest. Emulation makes a flood of full size take minutes.
+    fn scenarios(&self, arguments: &[String]) -> Vec<String> {
+        const EMULATED_FLOOD: &str = "--flood=100000";
+        let mut command =
+            ["/netdrop/netdrop-tests", "--netdrop", "/netdrop/netdrop"].map(str::to_owned).to_vec();
+        if self.accelerator == Accelerator::Tcg && !arguments.iter().any(|word| word.starts_with("--flood")) {
+            command.push(EMULATED_FLOOD.to_owned());
+        }
+        command.extend(arguments.iter().cloned());
+        command
+    }
+
+    /// Boots one kernel with a command; its console's lines go to `show`.
+    fn run(&self, kernel: &Kernel, command: &[String], mut show: impl FnMut(&str)) -> Result<Outcome> {
+        let mut initramfs = self.system.clone();
+        if let Some(folder) = &kernel.modules {
+            let modules = modules::select(folder)?;
+            if !modules.missing.is_empty() {
+                show(&format!("note: this kernel has no {}", modules.missing.join(", ")));
+            }
+            initramfs.extend(initramfs::modules(&modules)?);
+        }
+        initramfs.extend(initramfs::command(command)?);
+        let path = self.folder.join(format!("{}.cpio", kernel.name));
+        fs::write(&path, initramfs).with_context(|| format!("cannot write {}", path.display()))?;
+        let outcome = qemu::boot(&kernel.image, &path, self.accelerator, self.limit, show);
+        fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        let outcome = outcome?;
+        let log = self.folder.join(format!("{}.log", kernel.name));
+        fs::write(&log, outcome.console.join("\n"))
+            .with_context(|| format!("cannot write {}", log.display()))?;
+        Ok(outcome)
+    }
+}
+
+/// `cargo xtask vm`: one guest. Words that begin with a dash are for the scenarios, anything else is a command.
+pub fn one(kernel: &str, arguments: &[String], limit: Duration) -> Result<ExitCode> {
+    let kernel = kernels::find(kernel)?;
+    let lab = Lab::new(&kernel, limit)?;
+    let command = match arguments.first() {
+        Some(first) if !first.starts_with('-') => arguments.to_vec(),
+        _ => lab.scenarios(arguments),
+    };
+    let outcome = lab.run(&kernel, &command, |line| println!("{line}"))?;
+    println!("{}: {:.1} s", kernel.name, outcome.time.as_secs_f64());
+    match outcome.exit {
+        Ok(code) => Ok(ExitCode::from(u8::try_from(code).unwrap_or(1))),
+        Err(why) => anyhow::bail!("{}: {why}", kernel.name),
+    }
+}

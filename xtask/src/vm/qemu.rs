@@ -1,0 +1,186 @@
+//! One guest in QEMU: boot, stream its console, and judge it. Silence is failure.
+
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::workspace;
+
+const QEMU: &str = "qemu-system-x86_64";
+
+/// What the guest's init prints last.
+const VERDICT: &str = "netdrop-guest: exit=";
+
+/// Lines of a kernel that is not well: each ends the guest.
+const SICK: [&str; 7] =
+    ["Kernel panic", "rcu: INFO: rcu_", "detected stall", "soft lockup", "hard LOCKUP", "BUG: ", "Oops: "];
+
+/// How the processor is provided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accelerator {
+    Kvm,
+    Tcg,
+}
+
+/// What a guest did.
+#[derive(Debug)]
+pub struct Outcome {
+    pub console: Vec<String>,
+    /// The exit code of the guest's command, or why there is none.
+    pub exit: Result<i32, String>,
+    pub time: Duration,
+}
+
+/// KVM where a trial boot comes up soon: the device may exist and still not run guests.
+pub fn accelerator(image: &Path, bare_initramfs: &Path) -> Result<Accelerator> {
+    const TRIAL: Duration = Duration::from_secs(10);
+    let usable = std::fs::OpenOptions::new().read(true).write(true).open("/dev/kvm").is_ok();
+    // What QEMU says about a KVM that doesn't work would read like an error of this run.
+    let quiet = |mut qemu: Command| qemu.stderr(Stdio::null()).spawn();
+    if usable && watch(quiet(qemu(image, bare_initramfs, Accelerator::Kvm)?), TRIAL, |_| {})?.exit == Ok(0) {
+        return Ok(Accelerator::Kvm);
+    }
+    Ok(Accelerator::Tcg)
+}
+
+/// Boots a kernel to its verdict; each line of the console is passed on as it comes.
+pub fn boot(
+    image: &Path,
+    initramfs: &Path,
+    accelerator: Accelerator,
+    limit: Duration,
+    show: impl FnMut(&str),
+) -> Result<Outcome> {
+    watch(qemu(image, initramfs, accelerator)?.spawn(), limit, show)
+}
+
+/// Follows a guest just started until its verdict, or whatever else ends it.
+fn watch(started: io::Result<Child>, limit: Duration, mut show: impl FnMut(&str)) -> Result<Outcome> {
+    let start = Instant::now();
+    let mut child = Guest(started.with_context(|| format!("cannot start {QEMU}"))?);
+    let lines = lines_of(&mut child.0)?;
+    let mut console = Vec::new();
+    let exit = loop {
+        let left = limit.saturating_sub(start.elapsed());
+        match lines.recv_timeout(left) {
+            Ok(line) => {
+                show(&line);
+                let judged = judge(&line);
+                console.push(line);
+                if let Some(exit) = judged {
+                    break exit;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => break Err(format!("no verdict within {} s", limit.as_secs())),
+            Err(RecvTimeoutError::Disconnected) => break Err("the guest ended without a verdict".to_owned()),
+        }
+    };
+    Ok(Outcome { console, exit, time: start.elapsed() })
+}
+
+/// What a line of the console says about the guest's end, if anything.
+fn judge(line: &str) -> Option<Result<i32, String>> {
+    if let Some(code) = line.strip_prefix(VERDICT) {
+        return Some(code.parse().map_err(|_| format!("damaged verdict: {line}")));
+    }
+    SICK.iter().any(|sign| line.contains(sign)).then(|| Err(format!("the kernel is not well: {line}")))
+}
+
+/// A running QEMU, ended with its owner.
+struct Guest(Child);
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        // After a verdict the guest is about to power off; nothing of it is needed any more.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn qemu(image: &Path, initramfs: &Path, accelerator: Accelerator) -> Result<Command> {
+    let processor: [&str; 4] = match accelerator {
+        Accelerator::Kvm => ["-accel", "kvm", "-cpu", "host"],
+        Accelerator::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "max"],
+    };
+    let program = workspace::which(QEMU)
+        .with_context(|| format!("{QEMU} not found; on Debian: apt-get install qemu-system-x86"))?;
+    let mut command = Command::new(program);
+    command
+        .args(processor)
+        .args(["-m", "1G", "-smp", "2", "-nodefaults", "-no-user-config", "-no-reboot"])
+        .args(["-display", "none", "-serial", "stdio"])
+        .args(["-append", "console=ttyS0 quiet panic=-1"])
+        .arg("-kernel")
+        .arg(image)
+        .arg("-initrd")
+        .arg(initramfs)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    Ok(command)
+}
+
+/// The console's lines, read by a thread so that waiting for them can end in time.
+fn lines_of(child: &mut Child) -> Result<Receiver<String>> {
+    let console = child.stdout.take().context("QEMU's console is piped")?;
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut reader = BufReader::new(console);
+        let mut bytes = Vec::new();
+        while reader.read_until(b'\n', &mut bytes).is_ok_and(|read| read > 0) {
+            if sender.send(clean(&bytes)).is_err() {
+                return;
+            }
+            bytes.clear();
+        }
+    });
+    Ok(receiver)
+}
+
+/// A console line without line ends, and without what the firmware sends to set the screen up.
+fn clean(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let mut clean = String::new();
+    let mut characters = text.trim_end_matches(['\r', '\n']).chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            // ESC [ … letter, or ESC and one character: a terminal's control sequence (ECMA-48).
+            '\x1b' => {
+                if characters.next() == Some('[') {
+                    while characters.next().is_some_and(|next| !next.is_ascii_alphabetic()) {}
+                }
+            }
+            other if other.is_control() && other != '\t' => {}
+            other => clean.push(other),
+        }
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn console_lines_are_judged() {
+        let cases: [(&str, Option<Result<i32, ()>>); 6] = [
+            ("netdrop-guest: exit=0", Some(Ok(0))),
+            ("netdrop-guest: exit=127", Some(Ok(127))),
+            ("netdrop-guest: exit=", Some(Err(()))),
+            ("[    3.1] Kernel panic - not syncing: x", Some(Err(()))),
+            ("[   31.0] watchdog: BUG: soft lockup - CPU#1 stuck", Some(Err(()))),
+            ("12 passed, 0 failed, 1 skipped", None),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(judge(line).map(|exit| exit.map_err(drop)), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn control_sequences_are_removed() {
+        assert_eq!(clean(b"\x1bc\x1b[?7l\x1b[2Jnetdrop-guest: exit=0\r\n"), "netdrop-guest: exit=0");
+    }
+}
