@@ -11,6 +11,7 @@ mod report;
 mod runner;
 mod scenario;
 mod scenarios;
+mod trace;
 mod traffic;
 
 use std::path::PathBuf;
@@ -36,7 +37,7 @@ struct Arguments {
     /// Packets of a flood.
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     flood: u64,
-    /// Watches with bpftrace in place of netdrop: the scenarios prove themselves.
+    /// Watches with bpftrace, or tracefs where that is missing, in place of netdrop: the scenarios prove themselves.
     #[arg(long, hide = true)]
     observe: bool,
 }

@@ -11,6 +11,7 @@ use crate::netdrop::Netdrop;
 use crate::observer::Observer;
 use crate::report::{Report, Row, Watcher};
 use crate::scenario::{At, Case, Expect, Scenario};
+use crate::trace::Trace;
 
 /// What all cases share.
 pub struct Bench {
@@ -57,13 +58,9 @@ pub fn run(bench: &Bench, cases: impl Iterator<Item = Case>) -> Result<usize> {
 fn run_scenario(bench: &Bench, scenario: &Scenario) -> Result<()> {
     let expect = &scenario.expect;
     let mut stage = (scenario.prepare)(expect.count)?;
-    let watcher: Box<dyn Watcher> = if bench.observe {
-        Box::new(Observer::start()?)
-    } else {
-        Box::new(Netdrop::start(&bench.netdrop, &["--all"])?)
-    };
+    let (watcher, sight) = watch(bench)?;
     stage.send()?;
-    let judge = Judge::new(&stage.lab, expect, bench.observe)?;
+    let judge = Judge::new(&stage.lab, expect, sight)?;
     // All drops arrive, or the judgement says what is missing.
     let _ = until("the drops", Duration::from_secs(5), || {
         let rows = watcher.so_far();
@@ -77,18 +74,39 @@ fn run_scenario(bench: &Bench, scenario: &Scenario) -> Result<()> {
     judge.judge(&report)
 }
 
+/// How much of a drop the watcher can see.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sight {
+    /// netdrop: all that is expected.
+    Full,
+    /// bpftrace: neither names of protocols nor details.
+    Counts,
+    /// tracefs: site and reason alone.
+    Sites,
+}
+
+fn watch(bench: &Bench) -> Result<(Box<dyn Watcher>, Sight)> {
+    if !bench.observe {
+        return Ok((Box::new(Netdrop::start(&bench.netdrop, &["--all"])?), Sight::Full));
+    }
+    match Observer::start() {
+        Ok(observer) => Ok((Box::new(observer), Sight::Counts)),
+        Err(error) if error.is::<Skip>() => Ok((Box::new(Trace::start()?), Sight::Sites)),
+        Err(error) => Err(error),
+    }
+}
+
 /// Compares a report with what was expected.
 struct Judge<'a> {
     expect: &'a Expect,
     /// The namespace; none where the packet has none, and only the function can tell.
     inode: Option<u64>,
     devices: Vec<(u32, String)>,
-    /// bpftrace knows neither names of devices nor of protocols.
-    observed: bool,
+    sight: Sight,
 }
 
 impl<'a> Judge<'a> {
-    fn new(lab: &Lab, expect: &'a Expect, observed: bool) -> Result<Self> {
+    fn new(lab: &Lab, expect: &'a Expect, sight: Sight) -> Result<Self> {
         let namespace = match expect.at {
             At::Receiver => Some(&lab.receiver),
             At::Sender => Some(lab.from()),
@@ -98,7 +116,7 @@ impl<'a> Judge<'a> {
             expect,
             inode: namespace.map(Namespace::inode),
             devices: namespace.map_or(Ok(Vec::new()), Namespace::devices)?,
-            observed,
+            sight,
         })
     }
 
@@ -106,12 +124,14 @@ impl<'a> Judge<'a> {
         let here = self.here(report);
         let (wanted, other): (Vec<&Row>, Vec<&Row>) = here.iter().partition(|row| self.is_wanted(row));
         let count: u64 = wanted.iter().map(|row| row.count).sum();
-        if count != self.expect.count || !other.is_empty() {
+        // Without a namespace, what else happened may be another's.
+        let alone = other.is_empty() || self.sight == Sight::Sites;
+        if count != self.expect.count || !alone {
             let seen: Vec<String> = here.iter().map(|row| format!("\n          seen {row}")).collect();
             let seen = if seen.is_empty() { "\n          seen nothing".into() } else { seen.concat() };
             bail!("{}{seen}\n          {:?}", self.wanted_text(), report.accounts);
         }
-        if self.observed {
+        if self.sight != Sight::Full {
             return Ok(());
         }
         self.judge_details(&report.drops)
@@ -142,6 +162,9 @@ impl<'a> Judge<'a> {
     }
 
     fn is_here(&self, row: &Row) -> bool {
+        if self.sight == Sight::Sites {
+            return true;
+        }
         row.inode() == self.inode
             && (self.inode.is_some() || self.expect.functions.contains(&row.plain_function()))
     }
@@ -150,14 +173,14 @@ impl<'a> Judge<'a> {
         let expect = self.expect;
         expect.functions.contains(&row.plain_function())
             && row.reason.as_deref().is_none_or(|reason| expect.reasons.contains(&reason))
-            && row.device_name().unwrap_or("") == expect.device
-            && (self.observed
+            && (self.sight == Sight::Sites || row.device_name().unwrap_or("") == expect.device)
+            && (self.sight != Sight::Full
                 || expect.protocol.is_empty()
                 || row.protocol.as_deref() == Some(expect.protocol))
     }
 
     fn with_device_name(&self, mut row: Row) -> Row {
-        if self.observed
+        if self.sight == Sight::Counts
             && let Some(device) = &mut row.device
         {
             let known = self.devices.iter().find(|(index, _)| *index == device.index);
@@ -213,7 +236,7 @@ mod tests {
     }
 
     fn judge(rows: Vec<Row>, drops: Vec<Value>) -> Result<()> {
-        let judge = Judge { expect: &EXPECT, inode: Some(7), devices: Vec::new(), observed: false };
+        let judge = Judge { expect: &EXPECT, inode: Some(7), devices: Vec::new(), sight: Sight::Full };
         judge.judge(&Report { rows, drops, accounts: None })
     }
 

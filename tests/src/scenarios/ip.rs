@@ -52,7 +52,7 @@ pub fn table() -> Vec<Scenario> {
             expect: Expect {
                 reasons: &["IP_NOPROTO"],
                 functions: &["ip_local_deliver_finish", "ip_protocol_deliver_rcu"],
-                protocol: "253",
+                protocol: "ip-253",
                 ..EXPECT
             },
         },

@@ -19,7 +19,7 @@ pub fn table() -> Vec<Scenario> {
             expect: Expect {
                 reasons: &["IP_NOPROTO", "NOT_SPECIFIED"],
                 functions: &["ip6_input_finish", "ip6_protocol_deliver_rcu"],
-                protocol: "253",
+                protocol: "ip-253",
                 ..EXPECT
             },
         },
