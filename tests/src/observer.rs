@@ -157,7 +157,7 @@ fn program(format: &str) -> String {
 }
 
 /// The names in the tracepoint's own `print fmt`: `{ 3, "NO_SOCKET" }`.
-fn reasons(format: &str) -> HashMap<u64, String> {
+pub fn reasons(format: &str) -> HashMap<u64, String> {
     let list = format.split("REC->reason,").nth(1).unwrap_or("");
     list.split('{')
         .filter_map(|item| {

@@ -1,43 +1,54 @@
-//! A witness for machines without bpftrace, a virtual machine above all: the tracepoint's own lines in a tracefs
-//! instance. They name site and reason, and neither device nor namespace.
+//! A witness for machines without bpftrace, a virtual machine above all: the kernel's own histogram of the tracepoint
+//! (Documentation/trace/histogram.rst). It names site and reason, and neither device nor namespace.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
 use crate::lab::Skip;
+use crate::observer::reasons;
 use crate::report::{Report, Row, Watcher};
 
-/// A tracefs instance in which `skb:kfree_skb` is enabled.
-pub struct Trace(PathBuf);
+/// A tracefs instance in which a histogram hangs on `skb:kfree_skb`.
+pub struct Trace {
+    instance: PathBuf,
+    reasons: HashMap<u64, String>,
+}
 
 impl Trace {
-    /// Enables the tracepoint. Without tracefs this is a [`Skip`].
+    /// Starts to count. Without tracefs this is a [`Skip`].
     pub fn start() -> Result<Self> {
         let instances = Path::new("/sys/kernel/tracing/instances");
-        let trace = Self(instances.join(format!("ndtest-{}", std::process::id())));
-        fs::create_dir(&trace.0).map_err(|error| Skip(format!("neither bpftrace nor tracefs: {error}")))?;
-        fs::write(trace.0.join("events/skb/kfree_skb/enable"), "1")?;
+        let instance = instances.join(format!("ndtest-{}", std::process::id()));
+        fs::create_dir(&instance).map_err(|error| Skip(format!("neither bpftrace nor tracefs: {error}")))?;
+        let format = fs::read_to_string(instance.join("events/skb/kfree_skb/format"))?;
+        let trace = Self { instance, reasons: reasons(&format) };
+        let reason = if trace.reasons.is_empty() { "" } else { ",reason" };
+        fs::write(trace.event("trigger"), format!("hist:keys=location.sym{reason}"))?;
         Ok(trace)
     }
 
+    fn event(&self, file: &str) -> PathBuf {
+        self.instance.join("events/skb/kfree_skb").join(file)
+    }
+
     fn rows(&self) -> Result<Vec<Row>> {
-        let text = fs::read_to_string(self.0.join("trace"))?;
-        Ok(text.lines().filter_map(row).collect())
+        let text = fs::read_to_string(self.event("hist"))?;
+        Ok(text.lines().filter_map(|line| row(line, &self.reasons)).collect())
     }
 }
 
-/// `… kfree_skb: skbaddr=… protocol=2048 location=icmp_rcv+0x11c/0x3f0 reason: NO_SOCKET`
-fn row(line: &str) -> Option<Row> {
-    let (_, event) = line.split_once("kfree_skb: ")?;
-    let location = event.split_once("location=")?.1;
-    let function = location.split(['+', ' ']).next()?;
-    let reason = event.split_once("reason: ").map(|(_, name)| name.trim().to_owned());
+/// `{ location: [ffffffffb1c5a3c7] nft_do_chain [nf_tables], reason:  2 } hitcount:  5`
+fn row(line: &str, reasons: &HashMap<u64, String>) -> Option<Row> {
+    let (key, count) = line.strip_prefix("{ location: [")?.split_once("} hitcount:")?;
+    let function = key.split_once("] ")?.1.split_whitespace().next()?;
+    let reason = key.split_once("reason:").and_then(|(_, number)| number.trim().parse().ok());
     Some(Row {
-        count: 1,
-        reason,
-        function: Some(function.to_owned()),
+        count: count.trim().parse().ok()?,
+        reason: reason.and_then(|number: u64| reasons.get(&number).cloned()),
+        function: Some(function.trim_end_matches(',').to_owned()),
         address: None,
         device: None,
         netns: None,
@@ -51,36 +62,38 @@ impl Watcher for Trace {
     }
 
     fn finish(self: Box<Self>) -> Result<Report> {
-        let mut rows: Vec<Row> = Vec::new();
-        for row in self.rows()? {
-            match rows.iter_mut().find(|known| known.function == row.function && known.reason == row.reason) {
-                Some(known) => known.count += 1,
-                None => rows.push(row),
-            }
-        }
-        Ok(Report { rows, ..Report::default() })
+        Ok(Report { rows: self.rows()?, ..Report::default() })
     }
 }
 
 impl Drop for Trace {
     fn drop(&mut self) {
-        let _ = fs::write(self.0.join("events/skb/kfree_skb/enable"), "0");
-        let _ = fs::remove_dir(&self.0);
+        // An instance can't be removed while a histogram hangs on one of its events.
+        let _ = fs::read_to_string(self.event("trigger"))
+            .map(|trigger| trigger.lines().filter(|line| !line.starts_with('#')).collect::<String>())
+            .and_then(|trigger| {
+                fs::write(self.event("trigger"), format!("!{}", trigger.split(' ').next().unwrap_or("")))
+            });
+        let _ = fs::remove_dir(&self.instance);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::row;
 
     #[test]
     fn a_line_names_function_and_reason() {
-        let new = "  <idle>-0 [001] ..s1. 9.1: kfree_skb: skbaddr=0 rx_sk=0 protocol=2048 \
-                   location=__udp4_lib_rcv+0x4bc/0xc10 reason: NO_SOCKET";
-        let found = row(new).expect("it is a drop");
-        assert_eq!((found.plain_function(), found.reason.as_deref()), ("__udp4_lib_rcv", Some("NO_SOCKET")));
-        // Before 6.1 the location is a bare address: `location=00000000…`; before 5.17 there is no reason.
-        let old = "x-1 [0] 9.1: kfree_skb: skbaddr=0 protocol=2048 location=ffffffff8204674c";
-        assert_eq!(row(old).expect("it is a drop").reason, None);
+        let reasons = HashMap::from([(2, "NOT_SPECIFIED".to_owned())]);
+        let line = "{ location: [ffffffffc0a1b2c3] nft_do_chain [nf_tables]   , reason:   2 } hitcount:    5";
+        let found = row(line, &reasons).expect("it is a row");
+        assert_eq!((found.count, found.plain_function()), (5, "nft_do_chain"));
+        assert_eq!(found.reason.as_deref(), Some("NOT_SPECIFIED"));
+        // Kernels before 5.17 have no reason.
+        let line = "{ location: [ffffffffb1c5a3c7] __udp4_lib_rcv           } hitcount:          7";
+        assert_eq!(row(line, &reasons).expect("it is a row").reason, None);
+        assert!(row("Totals:", &reasons).is_none());
     }
 }
