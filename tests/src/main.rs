@@ -1,2 +1,70 @@
 //! Scenario tests: real drops on a real kernel.
-fn main() {}
+//!
+//! Each case makes network namespaces of its own, sends exactly N packets that meet a known fate, and netdrop must
+//! report exactly N at that reason, function, device and namespace.
+
+mod bpf;
+mod lab;
+mod netdrop;
+mod observer;
+mod report;
+mod runner;
+mod scenario;
+mod scenarios;
+mod trace;
+mod traffic;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Scenario tests: real drops on a real kernel. Needs root; touches nothing but namespaces of its own.
+#[derive(Parser)]
+struct Arguments {
+    /// The netdrop to test.
+    #[arg(long, value_name = "PATH", default_value = "netdrop")]
+    netdrop: PathBuf,
+    /// Runs the cases whose name contains this.
+    #[arg(long, value_name = "SUBSTRING", default_value = "")]
+    filter: String,
+    /// Prints the names of the cases and ends.
+    #[arg(long)]
+    list: bool,
+    /// Prints what was seen for each case, not only for those that failed.
+    #[arg(long)]
+    verbose: bool,
+    /// Packets of a flood.
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    flood: u64,
+    /// Watches with bpftrace, or tracefs where that is missing, in place of netdrop: the scenarios prove themselves.
+    #[arg(long, hide = true)]
+    observe: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let cases = scenarios::all().into_iter().filter(|case| case.name().contains(&arguments.filter));
+    if arguments.list {
+        cases.for_each(|case| println!("{}", case.name()));
+        return ExitCode::SUCCESS;
+    }
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("netdrop-tests: makes network namespaces, which needs root; run it with sudo");
+        return ExitCode::from(2);
+    }
+    let bench = runner::Bench {
+        netdrop: arguments.netdrop,
+        flood: arguments.flood,
+        verbose: arguments.verbose,
+        observe: arguments.observe,
+    };
+    match runner::run(&bench, cases) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("netdrop-tests: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The laboratory: network namespaces, links and rules that vanish with the value that owns them.
+
+mod namespace;
+mod topology;
+mod wait;
+
+pub use namespace::{Namespace, remove_leftovers};
+pub use topology::{Lab, RECEIVER, SENDER, wait_running};
+pub use wait::{interrupted, until, watch_for_interrupt};
+
+/// This machine can't produce the scenario; the text says why. Carried inside an `anyhow::Error`.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Skip(pub String);

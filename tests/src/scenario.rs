@@ -1,0 +1,99 @@
+//! One row of the table: how packets are made to drop, and what must be reported.
+
+use std::any::Any;
+
+use anyhow::Result;
+
+use crate::lab::Lab;
+use crate::runner::Bench;
+
+type Send = Box<dyn FnMut(&Lab) -> Result<()>>;
+type Test = Box<dyn Fn(&Bench) -> Result<()>>;
+
+/// A scenario ready to send: everything up to the first packet has happened.
+pub struct Stage {
+    pub lab: Lab,
+    send: Send,
+    kept: Vec<Box<dyn Any>>,
+}
+
+impl Stage {
+    /// Sockets that must outlive the watcher are moved into `send`.
+    #[expect(clippy::unnecessary_wraps, reason = "it is the last line of functions that can fail before")]
+    pub fn new(lab: Lab, send: impl FnMut(&Lab) -> Result<()> + 'static) -> Result<Self> {
+        Ok(Self { lab, send: Box::new(send), kept: Vec::new() })
+    }
+
+    /// Keeps `thing` open until the watcher has ended.
+    pub fn keep(&mut self, thing: impl Any) {
+        self.kept.push(Box::new(thing));
+    }
+
+    /// Sends the packets.
+    pub fn send(&mut self) -> Result<()> {
+        (self.send)(&self.lab)
+    }
+}
+
+/// The namespace in which the drop happens.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    Receiver,
+    Sender,
+    /// The packet belongs to nobody any more: no device, no socket, no route.
+    Nowhere,
+}
+
+/// What must be reported.
+pub struct Expect {
+    /// Packets, exactly.
+    pub count: u64,
+    /// Reasons that kernels give for it, the newest kernel's first; kernels before 5.17 give none.
+    pub reasons: &'static [&'static str],
+    /// Functions that call `kfree_skb` for it, by kernel and inlining.
+    pub functions: &'static [&'static str],
+    /// The namespace.
+    pub at: At,
+    /// The device; `""` where the packet no longer has one.
+    pub device: &'static str,
+    /// The protocol of the counted row; `""` where it isn't judged.
+    pub protocol: &'static str,
+    /// JSON pointer and value that each `drop` line must hold; a value in `/packet`.
+    pub packet: &'static [(&'static str, &'static str)],
+}
+
+/// A scenario of the table.
+pub struct Scenario {
+    pub name: &'static str,
+    pub prepare: fn(u64) -> Result<Stage>,
+    pub expect: Expect,
+}
+
+/// A test of netdrop as a whole.
+pub struct System {
+    pub name: String,
+    pub test: Test,
+}
+
+impl System {
+    /// A test under this name.
+    pub fn new(name: &str, test: impl Fn(&Bench) -> Result<()> + 'static) -> Self {
+        Self { name: name.into(), test: Box::new(test) }
+    }
+}
+
+/// A case of the closing line.
+pub enum Case {
+    Scenario(Scenario),
+    System(System),
+}
+
+impl Case {
+    /// Its name, `subsystem-what`.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Scenario(scenario) => scenario.name,
+            Self::System(system) => &system.name,
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! IPv4: headers, routing, forwarding, fragments, policy.
+
+use std::net::{Ipv4Addr, UdpSocket};
+
+use anyhow::Result;
+
+use super::shape::{BEHIND, ETHER_V4, EXPECT, UDP, V4, inject, inject_v4};
+use crate::lab::{Lab, SENDER};
+use crate::scenario::{Expect, Scenario, Stage};
+use crate::traffic::{Icmp, Ip, Ipv4, PacketSocket, corrupt};
+
+const ROUTE_INPUT: &[&str] = &["ip_rcv_finish_core", "ip_rcv_finish", "ip_error", "ip_handle_martian_source"];
+
+#[expect(clippy::too_many_lines, reason = "a table")]
+pub fn table() -> Vec<Scenario> {
+    vec![
+        Scenario {
+            name: "ip-bad-header-checksum",
+            prepare: |count| inject_v4(&corrupt(UDP.packet(&V4, b"hello"), 10), count),
+            expect: Expect { reasons: &["IP_CSUM"], functions: &["ip_rcv_core"], ..EXPECT },
+        },
+        Scenario {
+            name: "ip-bad-header-length",
+            prepare: |count| {
+                let mut packet = UDP.packet(&V4, b"hello");
+                packet[0] = 0x44;
+                inject_v4(&packet, count)
+            },
+            expect: Expect { reasons: &["IP_INHDR"], functions: &["ip_rcv_core"], protocol: "", ..EXPECT },
+        },
+        Scenario {
+            name: "ip-shorter-than-it-says",
+            prepare: |count| {
+                let packet = UDP.packet(&V4, &[0; 100]);
+                inject_v4(&packet[..60], count)
+            },
+            expect: Expect { reasons: &["PKT_TOO_SMALL"], functions: &["ip_rcv_core"], ..EXPECT },
+        },
+        Scenario {
+            name: "ip-header-truncated",
+            prepare: |count| inject_v4(&UDP.packet(&V4, b"")[..12], count),
+            expect: Expect {
+                reasons: &["IP_INHDR", "PKT_TOO_SMALL"],
+                functions: &["ip_rcv_core"],
+                protocol: "",
+                ..EXPECT
+            },
+        },
+        Scenario {
+            name: "ip-unknown-protocol",
+            prepare: |count| inject_v4(&V4.wrap(253, b"experiment"), count),
+            expect: Expect {
+                reasons: &["IP_NOPROTO"],
+                functions: &["ip_local_deliver_finish", "ip_protocol_deliver_rcu"],
+                protocol: "ip-253",
+                ..EXPECT
+            },
+        },
+        Scenario {
+            name: "icmp-bad-checksum",
+            prepare: |count| inject_v4(&corrupt(Icmp::echo_v4(&V4), -1), count),
+            expect: Expect {
+                reasons: &["ICMP_CSUM", "NOT_SPECIFIED"],
+                functions: &["icmp_rcv"],
+                protocol: "icmp",
+                ..EXPECT
+            },
+        },
+        Scenario {
+            name: "ip-reverse-path-filter",
+            prepare: |count| {
+                let lab = Lab::pair()?;
+                lab.receiver.sysctl("net/ipv4/conf/r0/rp_filter", "1")?;
+                let stranger = Ipv4 { source: Ipv4Addr::new(203, 0, 113, 7), ..V4 };
+                inject(lab, ETHER_V4.wrap(&UDP.packet(&stranger, b"hello")), count)
+            },
+            expect: Expect {
+                reasons: &["IP_RPFILTER"],
+                functions: ROUTE_INPUT,
+                packet: &[("/source/address", "203.0.113.7")],
+                ..EXPECT
+            },
+        },
+        Scenario {
+            name: "ip-martian-source",
+            prepare: |count| {
+                let martian = Ipv4 { source: Ipv4Addr::LOCALHOST, ..V4 };
+                inject_v4(&UDP.packet(&martian, b"hello"), count)
+            },
+            expect: Expect {
+                reasons: &["IP_LOCALNET", "IP_INVALID_SOURCE", "NOT_SPECIFIED"],
+                functions: ROUTE_INPUT,
+                ..EXPECT
+            },
+        },
+        Scenario {
+            name: "ip-own-address-as-source",
+            prepare: |count| {
+                let spoofed = Ipv4 { source: V4.destination, ..V4 };
+                inject_v4(&UDP.packet(&spoofed, b"hello"), count)
+            },
+            expect: Expect {
+                reasons: &["IP_LOCAL_SOURCE", "NOT_SPECIFIED"],
+                functions: ROUTE_INPUT,
+                ..EXPECT
+            },
+        },
+        Scenario {
+            name: "ip-not-forwarding",
+            prepare: |count| {
+                let elsewhere = Ipv4 { destination: BEHIND, ..V4 };
+                inject_v4(&UDP.packet(&elsewhere, b"hello"), count)
+            },
+            expect: Expect {
+                reasons: &["IP_INADDRERRORS", "IP_INNOROUTES", "NOT_SPECIFIED"],
+                functions: &["ip_error"],
+                ..EXPECT
+            },
+        },
+        Scenario {
+            name: "forward-no-route",
+            prepare: |count| forward(Ipv4 { destination: Ipv4Addr::new(203, 0, 113, 1), ..V4 }, 5, count),
+            expect: Expect {
+                reasons: &["IP_INNOROUTES", "NOT_SPECIFIED"],
+                functions: &["ip_error"],
+                ..EXPECT
+            },
+        },
+        Scenario {
+            name: "forward-ttl-expired",
+            prepare: |count| forward(Ipv4 { destination: BEHIND, ttl: 1, ..V4 }, 5, count),
+            expect: Expect {
+                reasons: &["IP_INHDR", "NOT_SPECIFIED"],
+                functions: &["ip_forward"],
+                packet: &[("/ttl", "1")],
+                ..EXPECT
+            },
+        },
+        Scenario {
+            name: "forward-too-big-with-dont-fragment",
+            prepare: |count| forward(Ipv4 { destination: BEHIND, fragment: 0x4000, ..V4 }, 1400, count),
+            expect: Expect {
+                reasons: &["PKT_TOO_BIG", "NOT_SPECIFIED"],
+                functions: &["ip_forward"],
+                packet: &[("/length", "1428")],
+                ..EXPECT
+            },
+        },
+        Scenario {
+            name: "forward-blackhole-route",
+            prepare: |count| {
+                let lab = Lab::router()?;
+                lab.receiver.ip(&["route add blackhole 198.51.100.0/24"])?;
+                let ip = Ipv4 { destination: Ipv4Addr::new(198, 51, 100, 1), ..V4 };
+                inject(lab, ETHER_V4.wrap(&UDP.packet(&ip, b"hello")), count)
+            },
+            expect: Expect {
+                reasons: &["NOT_SPECIFIED"],
+                functions: &["ip_error", "ip_rcv_finish_core", "dst_discard", "ip_rcv_finish"],
+                ..EXPECT
+            },
+        },
+        Scenario {
+            name: "ip-directed-broadcast",
+            prepare: |count| forward(Ipv4 { destination: Ipv4Addr::new(10, 9, 1, 255), ..V4 }, 5, count),
+            expect: Expect {
+                reasons: &["IP_INVALID_DEST", "NO_SOCKET", "NOT_SPECIFIED"],
+                functions: &[
+                    "ip_rcv_finish_core",
+                    "ip_rcv_finish",
+                    "__udp4_lib_rcv",
+                    "__udp4_lib_mcast_deliver",
+                ],
+                ..EXPECT
+            },
+        },
+        Scenario {
+            name: "ip-fragments-without-the-rest",
+            prepare: lone_fragments,
+            expect: Expect {
+                reasons: &["FRAG_REASM_TIMEOUT", "NOT_SPECIFIED"],
+                functions: &[
+                    "ip_expire",
+                    "inet_frag_rbtree_purge",
+                    "kfree_skb_list_reason",
+                    "kfree_skb_list",
+                ],
+                ..EXPECT
+            },
+        },
+        Scenario {
+            name: "xfrm-policy-block",
+            prepare: |count| {
+                let lab = Lab::pair()?;
+                let policy = "ip xfrm policy add dir in src 10.9.0.1/32 dst 10.9.0.2/32 action block";
+                lab.receiver.feature("xfrm", policy, "")?;
+                let socket = lab.receiver.enter(|| Ok(UdpSocket::bind(("0.0.0.0", UDP.destination))?))?;
+                let mut stage = inject(lab, ETHER_V4.wrap(&UDP.packet(&V4, b"hello")), count)?;
+                stage.keep(socket);
+                Ok(stage)
+            },
+            expect: Expect { reasons: &["XFRM_POLICY"], functions: &["udp_queue_rcv_one_skb"], ..EXPECT },
+        },
+    ]
+}
+
+/// Packets with `length` bytes of payload that the router must judge; its way out takes 1280 bytes at most.
+fn forward(ip: Ipv4, length: usize, count: u64) -> Result<Stage> {
+    let lab = Lab::router()?;
+    lab.receiver.ip(&["link set r1 mtu 1280"])?;
+    inject(lab, ETHER_V4.wrap(&UDP.packet(&ip, &vec![0; length])), count)
+}
+
+/// First fragments of different datagrams whose rest never comes; the receiver gives up after a second.
+fn lone_fragments(count: u64) -> Result<Stage> {
+    let lab = Lab::pair()?;
+    lab.receiver.sysctl("net/ipv4/ipfrag_time", "1")?;
+    let socket = PacketSocket::sender(lab.from(), SENDER.device)?;
+    Stage::new(lab, move |_| {
+        for identification in 0..u16::try_from(count)? {
+            let ip = Ipv4 { identification, fragment: 0x2000, ..V4 };
+            socket.send(&ETHER_V4.wrap(&UDP.packet(&ip, &[0; 16])))?;
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,111 @@
+//! Traffic control and XDP.
+
+use std::net::UdpSocket;
+
+use anyhow::Result;
+
+use super::shape::{ETHER_V4, EXPECT, UDP, V4, inject};
+use crate::bpf::{XdpMode, attach_xdp_drop};
+use crate::lab::{Lab, Namespace, RECEIVER};
+use crate::scenario::{At, Expect, Scenario, Stage};
+
+pub fn table() -> Vec<Scenario> {
+    vec![
+        Scenario {
+            name: "tc-ingress-drop",
+            prepare: |count| {
+                let lab = Lab::pair()?;
+                classifier(&lab.receiver, "r0", "ingress")?;
+                inject(lab, ETHER_V4.wrap(&UDP.packet(&V4, b"hello")), count)
+            },
+            expect: Expect {
+                reasons: &["TC_INGRESS", "NOT_SPECIFIED"],
+                functions: &["__netif_receive_skb_core", "sch_handle_ingress"],
+                ..EXPECT
+            },
+        },
+        Scenario {
+            name: "tc-egress-drop",
+            prepare: |count| {
+                let lab = Lab::pair()?;
+                classifier(lab.from(), "s0", "egress")?;
+                inject(lab, ETHER_V4.wrap(&UDP.packet(&V4, b"hello")), count)
+            },
+            expect: Expect {
+                reasons: &["TC_EGRESS", "NOT_SPECIFIED"],
+                functions: &["__dev_queue_xmit", "sch_handle_egress"],
+                at: At::Sender,
+                device: "s0",
+                ..EXPECT
+            },
+        },
+        Scenario {
+            name: "qdisc-fifo-full",
+            prepare: qdisc_full,
+            expect: Expect {
+                reasons: &["QDISC_OVERLIMIT", "QDISC_DROP", "NOT_SPECIFIED"],
+                functions: &["__dev_queue_xmit", "__dev_xmit_skb", "kfree_skb_list_reason", "kfree_skb_list"],
+                at: At::Sender,
+                device: "s0",
+                ..EXPECT
+            },
+        },
+        Scenario {
+            name: "xdp-generic-drop",
+            prepare: |count| xdp(XdpMode::Generic, count),
+            expect: Expect {
+                reasons: &["XDP", "NOT_SPECIFIED"],
+                functions: &[
+                    "do_xdp_generic",
+                    "netif_receive_generic_xdp",
+                    "bpf_prog_run_generic_xdp",
+                    "__netif_receive_skb_core",
+                ],
+                ..EXPECT
+            },
+        },
+        // A driver's own XDP drop frees the page before there is an skb, which no tracepoint of skbs shows; veth is
+        // the exception, because what comes from the stack already is an skb.
+        Scenario {
+            name: "xdp-native-drop-on-veth",
+            prepare: |count| xdp(XdpMode::Native, count),
+            expect: Expect { reasons: &["XDP", "NOT_SPECIFIED"], functions: &["veth_xdp_rcv_skb"], ..EXPECT },
+        },
+    ]
+}
+
+/// A classifier that drops: classic BPF that returns 2, `TC_ACT_SHOT`, as its direct action.
+fn classifier(namespace: &Namespace, device: &str, hook: &str) -> Result<()> {
+    namespace.feature("clsact", &format!("tc qdisc add dev {device} clsact"), "")?;
+    let filter = format!("filter add dev {device} {hook} bpf da bytecode \"1,6 0 0 2,\"\n");
+    namespace.feature("cls_bpf", "tc -batch -", &filter)
+}
+
+/// A bucket that lets a byte through every second in front of a queue of two kilobytes: full after the first.
+fn qdisc_full(count: u64) -> Result<Stage> {
+    let lab = Lab::pair()?;
+    let qdisc = "tc qdisc add dev s0 root tbf rate 8bit burst 1540 limit 2000";
+    lab.from().feature("tbf", qdisc, "")?;
+    let socket = lab.from().enter(|| Ok(UdpSocket::bind("0.0.0.0:0")?))?;
+    let payload = [0; 1000];
+    // One packet uses up the bucket, the next fills the queue, the rest is dropped.
+    for _ in 0..8 {
+        socket.send_to(&payload, (RECEIVER.v4, 9))?;
+    }
+    Stage::new(lab, move |_| {
+        for _ in 0..count {
+            socket.send_to(&payload, (RECEIVER.v4, 9))?;
+        }
+        Ok(())
+    })
+}
+
+fn xdp(mode: XdpMode, count: u64) -> Result<Stage> {
+    let lab = Lab::pair()?;
+    let devices = lab.receiver.devices()?;
+    let (index, _) = devices.iter().find(|(_, name)| name == RECEIVER.device).expect("the pair has it");
+    let link = lab.receiver.enter(|| attach_xdp_drop(*index, mode))?;
+    let mut stage = inject(lab, ETHER_V4.wrap(&UDP.packet(&V4, b"hello")), count)?;
+    stage.keep(link);
+    Ok(stage)
+}

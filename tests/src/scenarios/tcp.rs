@@ -1,0 +1,243 @@
+//! TCP: no listener, a full listener, segments that don't belong.
+
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::shape::{ETHER_V4, EXPECT, V4, V6, inject_v4, inject_v6};
+use crate::lab::{Lab, RECEIVER, SENDER, until};
+use crate::scenario::{Expect, Scenario, Stage};
+use crate::traffic::{PacketSocket, RawTcp, Tcp, corrupt};
+
+const TCP: Expect = Expect { protocol: "tcp", functions: &["tcp_v4_rcv"], ..EXPECT };
+/// A socket took the packet, and with it its device.
+const AT_SOCKET: Expect = Expect { device: "", functions: &["tcp_v4_do_rcv", "tcp_v4_rcv"], ..TCP };
+const SERVER_PORT: u16 = 80;
+const SYN: Tcp = Tcp { source: 40_000, destination: 81, sequence: 1, acknowledgment: 0, flags: Tcp::SYN };
+
+#[expect(clippy::too_many_lines, reason = "a table")]
+pub fn table() -> Vec<Scenario> {
+    vec![
+        Scenario {
+            name: "tcp-closed-port",
+            prepare: |count| inject_v4(&SYN.packet(&V4, b""), count),
+            expect: Expect {
+                reasons: &["NO_SOCKET"],
+                packet: &[("/protocol", "tcp"), ("/destination/port", "81"), ("/length", "40")],
+                ..TCP
+            },
+        },
+        Scenario {
+            name: "tcp-closed-port-v6",
+            prepare: |count| inject_v6(&SYN.packet(&V6, b""), count),
+            expect: Expect { reasons: &["NO_SOCKET"], functions: &["tcp_v6_rcv"], ..TCP },
+        },
+        Scenario {
+            name: "tcp-connection-refused",
+            prepare: refused,
+            expect: Expect { reasons: &["NO_SOCKET"], ..TCP },
+        },
+        Scenario {
+            name: "tcp-bad-checksum",
+            prepare: |count| inject_v4(&corrupt(SYN.packet(&V4, b"hello"), -1), count),
+            expect: Expect { reasons: &["TCP_CSUM"], ..TCP },
+        },
+        Scenario {
+            name: "tcp-bad-checksum-v6",
+            prepare: |count| inject_v6(&corrupt(SYN.packet(&V6, b"hello"), -1), count),
+            expect: Expect { reasons: &["TCP_CSUM"], functions: &["tcp_v6_rcv"], ..TCP },
+        },
+        Scenario {
+            name: "tcp-bad-header-length",
+            prepare: |count| {
+                let mut packet = SYN.packet(&V4, b"");
+                packet[20 + 12] = 4 << 4;
+                inject_v4(&packet, count)
+            },
+            expect: Expect { reasons: &["PKT_TOO_SMALL"], ..TCP },
+        },
+        Scenario {
+            name: "tcp-listen-queue-overflow",
+            prepare: listen_overflow,
+            expect: Expect { reasons: &["TCP_LISTEN_OVERFLOW", "NOT_SPECIFIED"], ..TCP },
+        },
+        Scenario {
+            name: "tcp-acknowledgment-to-a-listener",
+            prepare: |count| {
+                let lab = Lab::pair()?;
+                let listener = lab.receiver.enter(|| Ok(TcpListener::bind((RECEIVER.v4, SERVER_PORT))?))?;
+                let packet = Tcp { destination: SERVER_PORT, flags: Tcp::ACK, ..SYN }.packet(&V4, b"");
+                let socket = PacketSocket::sender(lab.from(), SENDER.device)?;
+                Stage::new(lab, move |_| {
+                    let _open = &listener;
+                    socket.repeat(&ETHER_V4.wrap(&packet), count)
+                })
+            },
+            expect: Expect { reasons: &["TCP_FLAGS", "NOT_SPECIFIED"], ..AT_SOCKET },
+        },
+        Scenario {
+            name: "tcp-data-seen-before",
+            prepare: |count| {
+                segments(count, |tcp| tcp.send(tcp.sequence - 1, tcp.acknowledgment, Tcp::ACK, b"x"))
+            },
+            expect: Expect {
+                reasons: &["TCP_OLD_DATA", "TCP_OLD_SEQUENCE", "NOT_SPECIFIED"],
+                functions: &[
+                    "tcp_rcv_established",
+                    "tcp_data_queue",
+                    "tcp_validate_incoming",
+                    "tcp_drop",
+                    "tcp_drop_reason",
+                ],
+                ..AT_SOCKET
+            },
+        },
+        Scenario {
+            name: "tcp-sequence-beyond-window",
+            prepare: |count| {
+                segments(count, |tcp| {
+                    tcp.send(tcp.sequence + 100_000_000, tcp.acknowledgment, Tcp::ACK, b"x")
+                })
+            },
+            expect: Expect {
+                reasons: &["TCP_INVALID_SEQUENCE", "NOT_SPECIFIED"],
+                functions: &["tcp_validate_incoming", "tcp_drop", "tcp_drop_reason"],
+                ..AT_SOCKET
+            },
+        },
+        Scenario {
+            name: "tcp-acknowledges-unsent-data",
+            prepare: |count| {
+                segments(count, |tcp| tcp.send(tcp.sequence, tcp.acknowledgment + 10_000, Tcp::ACK, b"x"))
+            },
+            expect: Expect {
+                reasons: &["TCP_ACK_UNSENT_DATA", "NOT_SPECIFIED"],
+                functions: &["tcp_v4_do_rcv", "tcp_rcv_established", "tcp_drop", "tcp_drop_reason"],
+                ..AT_SOCKET
+            },
+        },
+        Scenario {
+            name: "tcp-data-after-shutdown",
+            prepare: |count| {
+                let lab = Lab::pair()?;
+                let (tcp, server) = connect(&lab)?;
+                server.shutdown(Shutdown::Both)?;
+                Stage::new(lab, move |_| {
+                    (0..count)
+                        .try_for_each(|_| tcp.send(tcp.sequence, tcp.acknowledgment + 1, Tcp::ACK, b"x"))
+                })
+            },
+            expect: Expect {
+                reasons: &["TCP_ABORT_ON_DATA", "NOT_SPECIFIED"],
+                functions: &["tcp_rcv_state_process", "tcp_v4_do_rcv", "tcp_drop", "tcp_drop_reason"],
+                count: 1,
+                ..AT_SOCKET
+            },
+        },
+        Scenario {
+            name: "tcp-md5-signature-missing",
+            prepare: md5_missing,
+            expect: Expect { reasons: &["TCP_MD5NOTFOUND", "NOT_SPECIFIED"], ..TCP },
+        },
+    ]
+}
+
+fn refused(count: u64) -> Result<Stage> {
+    Stage::new(Lab::pair()?, move |lab| {
+        lab.from().enter(|| {
+            for _ in 0..count {
+                ensure!(TcpStream::connect((RECEIVER.v4, 81)).is_err(), "nobody listens on port 81");
+            }
+            Ok(())
+        })
+    })
+}
+
+/// Handshakes whose last acknowledgment finds the accept queue full. A SYN that finds it full is not here: the kernel
+/// counts it (`ListenOverflows`) and consumes it (`tcp_conn_request` in `net/ipv4/tcp_input.c`), which isn't a drop to it.
+fn listen_overflow(count: u64) -> Result<Stage> {
+    let lab = Lab::pair()?;
+    let listener = lab.receiver.enter(|| Ok(TcpListener::bind((RECEIVER.v4, SERVER_PORT))?))?;
+    let clients = (0..u16::try_from(count)?)
+        .map(|number| RawTcp::half_open(&lab, 50_000 + number, SERVER_PORT))
+        .collect::<Result<Vec<_>>>()?;
+    let waiting = lab.from().enter(|| Ok(TcpStream::connect((RECEIVER.v4, SERVER_PORT))?))?;
+    // The client is connected a moment before the server's end is queued: its last acknowledgment is on the way.
+    until("the accept queue to fill", Duration::from_secs(5), || {
+        Ok((accept_queue(&listener)? == 1).then_some(()))
+    })?;
+    // A second listen(2) changes the backlog; 0 leaves room for one.
+    // SAFETY: no memory arguments.
+    ensure!(unsafe { libc::listen(listener.as_raw_fd(), 0) } == 0, "listen(2)");
+    Stage::new(lab, move |_| {
+        let _open = (&listener, &waiting);
+        clients.iter().try_for_each(|tcp| tcp.send(tcp.sequence, tcp.acknowledgment, Tcp::ACK, b""))
+    })
+}
+
+/// For a listener, `tcpi_unacked` is the length of its accept queue (`tcp_get_info` in `net/ipv4/tcp.c`).
+fn accept_queue(listener: &TcpListener) -> Result<u32> {
+    // SAFETY: an all-zero tcp_info is valid.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut length = u32::try_from(size_of_val(&info))?;
+    // SAFETY: the kernel writes at most `length` bytes into `info`.
+    let result = unsafe {
+        libc::getsockopt(
+            listener.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast(),
+            &raw mut length,
+        )
+    };
+    ensure!(result == 0, "getsockopt(TCP_INFO): {}", std::io::Error::last_os_error());
+    Ok(info.tcpi_unacked)
+}
+
+/// An established connection: the hand-made client and the server's end.
+fn connect(lab: &Lab) -> Result<(RawTcp, TcpStream)> {
+    let listener = lab.receiver.enter(|| Ok(TcpListener::bind((RECEIVER.v4, SERVER_PORT))?))?;
+    let tcp = RawTcp::half_open(lab, 50_000, SERVER_PORT)?;
+    tcp.send(tcp.sequence, tcp.acknowledgment, Tcp::ACK, b"")?;
+    let (server, _) = listener.accept()?;
+    Ok((tcp, server))
+}
+
+/// An established connection, then `count` segments that `one` sends.
+fn segments(count: u64, one: fn(&RawTcp) -> Result<()>) -> Result<Stage> {
+    let lab = Lab::pair()?;
+    let (tcp, server) = connect(&lab)?;
+    Stage::new(lab, move |_| {
+        let _open = &server;
+        (0..count).try_for_each(|_| one(&tcp))
+    })
+}
+
+/// RFC 2385: the listener wants a signature of this peer; the segments have none.
+fn md5_missing(count: u64) -> Result<Stage> {
+    const TCP_MD5SIG: libc::c_int = 14;
+    let lab = Lab::pair()?;
+    let listener = lab.receiver.enter(|| Ok(TcpListener::bind((RECEIVER.v4, SERVER_PORT))?))?;
+    // struct tcp_md5sig of linux/tcp.h: address (128 bytes), flags, prefix length, key length, index, key (80).
+    let mut signature = [0u8; 216];
+    signature[0..2].copy_from_slice(&u16::try_from(libc::AF_INET)?.to_ne_bytes());
+    signature[4..8].copy_from_slice(&SENDER.v4.octets());
+    signature[130..132].copy_from_slice(&4u16.to_ne_bytes());
+    signature[136..140].copy_from_slice(b"test");
+    // SAFETY: the buffer is as long as the structure.
+    let result = unsafe {
+        libc::setsockopt(listener.as_raw_fd(), libc::IPPROTO_TCP, TCP_MD5SIG, signature.as_ptr().cast(), 216)
+    };
+    if result != 0 {
+        let error = std::io::Error::last_os_error();
+        return Err(crate::lab::Skip(format!("no TCP MD5 signatures here: {error}")).into());
+    }
+    let packet = Tcp { destination: SERVER_PORT, ..SYN }.packet(&V4, b"");
+    let socket = PacketSocket::sender(lab.from(), SENDER.device)?;
+    Stage::new(lab, move |_| {
+        let _open = &listener;
+        socket.repeat(&ETHER_V4.wrap(&packet), count)
+    })
+}
