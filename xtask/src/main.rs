@@ -53,8 +53,15 @@ enum Task {
     },
 }
 
-fn main() -> Result<ExitCode> {
-    match Cli::parse().task {
+fn main() -> ExitCode {
+    run(Cli::parse().task).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(task: Task) -> Result<ExitCode> {
+    match task {
         Task::Ebpf { check: false } => ebpf::build()?,
         Task::Ebpf { check: true } => drop(ebpf::check()?),
         Task::Test(options) => return test::run(&options),

@@ -36,7 +36,7 @@ struct Lab {
 impl Lab {
     /// Builds the guests' programs and finds out how guests run here, by a trial boot of `kernel`.
     fn new(kernel: &Kernel, more_tools: &[String], limit: Duration) -> Result<Self> {
-        let binaries = workspace::static_release(&["netdrop", "netdrop-tests", "netdrop-guest"])?;
+        let binaries = workspace::test_binaries()?;
         let folder = workspace::target().join("vm/guests");
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let bare = folder.join("bare.cpio");
