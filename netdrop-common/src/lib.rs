@@ -1,2 +1,63 @@
-//! What the eBPF program and user space agree on: map keys, counters, events, filter constants.
+//! What the eBPF program and user space agree on: constants patched in before load, counters, events.
+//!
+//! Everything is `repr(C)` without padding, so that both sides see the same bytes.
 #![no_std]
+
+mod counter;
+mod event;
+mod filter;
+mod layout;
+mod settings;
+
+pub use counter::{
+    Accounts, Counter, CounterKey, CpuState, KEY_HAS_IP_PROTOCOL, OverflowKey, REASON_NONE, SLOTS,
+};
+pub use event::{Event, HEADER_AT_LINK, HEADER_AT_NETWORK, HEADER_NONE, OFFSET_NONE, SNAPLEN_MAX};
+pub use filter::{
+    AddressRule, DeviceRule, Filter, FunctionRule, MAX_RULES, NetnsRule, PortRule, ProtocolRule,
+    REASON_EXCLUDED, REASON_INCLUDED, Rule, SIDE_DESTINATION, SIDE_EITHER, SIDE_SOURCE, group,
+};
+pub use layout::{ABSENT, Layout};
+pub use settings::{RATE_ALL, Settings};
+
+/// Marks a type as plain bytes: `repr(C)`, no padding, any bit pattern valid.
+///
+/// # Safety
+/// The type must be all that.
+pub unsafe trait Plain: Copy + 'static {}
+
+macro_rules! plain {
+    ($($type:ty = $size:expr),+ $(,)?) => {$(
+        // SAFETY: repr(C), integers only, and the size shows that there is no padding.
+        unsafe impl Plain for $type {}
+        const _: () = assert!(size_of::<$type>() == $size);
+    )+};
+}
+
+plain! {
+    Accounts = 64,
+    Counter = 64,
+    CounterKey = 24,
+    OverflowKey = 32,
+    CpuState = 64 + SLOTS * 64,
+    Event = 80,
+    Layout = 26 * 4,
+    Settings = 32,
+    Filter = 32 + MAX_RULES * (24 + 32 + 12 + 12 + 40 + 12),
+}
+
+// SAFETY: words without padding.
+unsafe impl<const N: usize> Plain for [u64; N] {}
+
+/// The bytes of a plain value, as they are patched into the program.
+pub fn bytes_of<T: Plain>(value: &T) -> &[u8] {
+    // SAFETY: Plain types have no padding, so every byte is initialized; the lifetime is the value's.
+    unsafe { core::slice::from_raw_parts(core::ptr::from_ref(value).cast(), size_of::<T>()) }
+}
+
+/// Reads a plain value from the front of `bytes`; `None` when there are too few.
+pub fn read_plain<T: Plain>(bytes: &[u8]) -> Option<T> {
+    let bytes = bytes.get(..size_of::<T>())?;
+    // SAFETY: the length was checked, any bit pattern is valid, and the read doesn't need alignment.
+    Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
+}

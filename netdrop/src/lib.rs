@@ -2,5 +2,11 @@
 //!
 //! Data moves one way, `ring → decode → enrich → aggregate → output`; ARCHITECTURE.md has the picture.
 
+pub mod aggregate;
+pub mod decode;
+pub mod kernel;
 pub mod knowledge;
 pub mod model;
+pub mod output;
+pub mod probe;
+pub mod units;

@@ -3,6 +3,7 @@
 mod accounts;
 mod packet;
 mod place;
+mod protocol;
 mod record;
 mod summary;
 mod time;

@@ -30,6 +30,17 @@ pub struct Counts {
     pub bytes: u64,
 }
 
+impl Counts {
+    /// What was added since `earlier`; never negative.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            packets: self.packets.saturating_sub(earlier.packets),
+            bytes: self.bytes.saturating_sub(earlier.bytes),
+        }
+    }
+}
+
 impl AddAssign for Counts {
     fn add_assign(&mut self, other: Self) {
         self.packets += other.packets;
@@ -61,8 +72,12 @@ pub struct Row {
     pub protocol: Option<Protocol>,
     /// Source (`--by flow`, `--by src`).
     pub source: Option<Endpoint>,
-    /// Destination (`--by flow`, `--by dst`, `--by port`: the port alone with an unspecified address).
+    /// Destination (`--by flow`, `--by dst`).
     pub destination: Option<Endpoint>,
+    /// The destination port alone (`--by port` without an address).
+    pub port: Option<u16>,
+    /// True for the one row that sums what the bounded table of flows could not tell apart.
+    pub other: bool,
     /// A flow seen lately at this row, to show with it.
     pub example: Option<(Endpoint, Endpoint)>,
 }

@@ -1,0 +1,144 @@
+//! The details of a drop into the ring buffer.
+
+use aya_ebpf::{
+    helpers::generated::{bpf_probe_read_kernel, bpf_ringbuf_reserve, bpf_ringbuf_submit},
+    macros::map,
+    maps::RingBuf,
+};
+use netdrop_common::{Event, HEADER_AT_LINK, HEADER_AT_NETWORK, HEADER_NONE, OFFSET_NONE, SNAPLEN_MAX};
+
+use crate::{
+    constants::{is_absent, offset, snaplen},
+    key::Subject,
+    memory::{Memory, probe},
+    sample::Due,
+};
+
+/// User space sets the size.
+#[map]
+static EVENTS: RingBuf = RingBuf::with_byte_size(4096, 0);
+
+/// The space in the ring for the details, or `None` when it is full.
+#[inline(always)]
+pub unsafe fn send<M: Memory>(subject: &Subject, due: &Due, cpu: u32) -> Option<()> {
+    let size = size_of::<Event>() as u64 + u64::from(snaplen());
+    unsafe {
+        let event = bpf_ringbuf_reserve((&raw const EVENTS).cast_mut().cast(), size, 0).cast::<Event>();
+        if event.is_null() {
+            return None;
+        }
+        fill::<M>(event, subject, due, cpu);
+        bpf_ringbuf_submit(event.cast(), 0);
+    }
+    Some(())
+}
+
+#[inline(always)]
+unsafe fn fill<M: Memory>(event: *mut Event, subject: &Subject, due: &Due, cpu: u32) {
+    unsafe {
+        let skb = subject.drop.skb;
+        let (vlan_tci, vlan_protocol) = vlan::<M>(skb);
+        let (gso_size, gso_segments) = gso::<M>(skb, subject.network.head);
+        let start = Start::find::<M>(subject);
+        let header_length = copy(event.add(1).cast(), subject, start.offset);
+        event.write(Event {
+            time_ns: due.time_ns,
+            key: subject.key,
+            weight: due.weight,
+            cpu,
+            length: subject.length,
+            data_length: M::load(skb, offset!(skb_data_len)),
+            header_length: header_length as u16,
+            network_offset: start.network_offset,
+            vlan_tci,
+            vlan_protocol,
+            gso_size,
+            gso_segments,
+            header_at: if header_length == 0 { HEADER_NONE } else { start.at },
+            reserved: [0; 15],
+        });
+    }
+}
+
+/// Where the copied bytes begin.
+struct Start {
+    /// From `skb->head`.
+    offset: u32,
+    at: u8,
+    network_offset: u16,
+}
+
+impl Start {
+    /// The link-layer header if there is one before the network header, else the network header, else `skb->data`.
+    #[inline(always)]
+    unsafe fn find<M: Memory>(subject: &Subject) -> Self {
+        const UNSET: u16 = u16::MAX;
+        let skb = subject.drop.skb;
+        let network = subject.network.offset;
+        let link: u16 = unsafe { M::load(skb, offset!(skb_mac_header)) };
+        let (has_link, link) = (link != UNSET, u32::from(link));
+        if network == 0 {
+            let data: u64 = unsafe { M::load(skb, offset!(skb_data)) };
+            let data = (data - subject.network.head as u64) as u32;
+            let offset = if has_link && link < data { link } else { data };
+            return Self { offset, at: HEADER_AT_LINK, network_offset: OFFSET_NONE };
+        }
+        if has_link && link < network && network - link < snaplen() {
+            return Self { offset: link, at: HEADER_AT_LINK, network_offset: (network - link) as u16 };
+        }
+        Self { offset: network, at: HEADER_AT_NETWORK, network_offset: 0 }
+    }
+}
+
+/// Copies what the linear part holds from `start` on; gives the number of bytes.
+#[inline(always)]
+unsafe fn copy(destination: *mut u8, subject: &Subject, start: u32) -> u32 {
+    let tail = subject.network.tail;
+    if start >= tail {
+        return 0;
+    }
+    let limit = snaplen();
+    let mut length = tail - start;
+    if length > limit {
+        length = limit;
+    }
+    if length > SNAPLEN_MAX {
+        return 0;
+    }
+    let source = subject.network.head.wrapping_add(start as usize);
+    match unsafe { bpf_probe_read_kernel(destination.cast(), length, source.cast()) } {
+        0 => length,
+        _ => 0,
+    }
+}
+
+/// The VLAN tag in the skb's metadata: `(tci, protocol)`, zeros without one (`skb_vlan_tag_present`).
+#[inline(always)]
+unsafe fn vlan<M: Memory>(skb: *const u8) -> (u16, u16) {
+    unsafe {
+        if !is_absent(offset!(skb_vlan_all)) {
+            let all: u32 = M::load(skb, offset!(skb_vlan_all));
+            if all == 0 {
+                return (0, 0);
+            }
+        }
+        // Before 6.1 presence is a bit-field; a cleared tag keeps its protocol there, but not its TCI in practice.
+        let tci: u16 = M::load(skb, offset!(skb_vlan_tci));
+        let protocol = u16::from_be(M::load(skb, offset!(skb_vlan_proto)));
+        if is_absent(offset!(skb_vlan_all)) && tci == 0 { (0, 0) } else { (tci, protocol) }
+    }
+}
+
+/// `(gso_size, gso_segs)` of `struct skb_shared_info`, which stands at the end of the linear buffer.
+#[inline(always)]
+unsafe fn gso<M: Memory>(skb: *const u8, head: *const u8) -> (u16, u16) {
+    unsafe {
+        let end: u32 = M::load(skb, offset!(skb_end));
+        let shared_info = head.wrapping_add(end as usize);
+        let size: u16 = probe(shared_info.wrapping_add(offset!(shinfo_gso_size) as usize));
+        if size == 0 {
+            return (0, 0);
+        }
+        (size, probe(shared_info.wrapping_add(offset!(shinfo_gso_segs) as usize)))
+    }
+}

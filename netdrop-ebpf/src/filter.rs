@@ -1,0 +1,132 @@
+//! Whether the user wants to see a drop. Rules are constants: kinds without rules cost nothing.
+
+use aya_ebpf::{bindings::BPF_F_NO_PREALLOC, macros::map, maps::HashMap};
+use netdrop_common::{
+    AddressRule, DeviceRule, Filter, FunctionRule, MAX_RULES, NetnsRule, PortRule, ProtocolRule,
+    REASON_EXCLUDED, REASON_INCLUDED, Rule, SIDE_DESTINATION, SIDE_SOURCE, group,
+};
+
+use crate::{
+    constants::{FILTER, constant, offset},
+    key::Subject,
+    memory::Memory,
+    packet::{self, Addresses, Ports},
+};
+
+/// The reasons that `--reason` and `--class` name.
+#[map]
+static REASONS: HashMap<u32, u32> = HashMap::with_max_entries(4096, BPF_F_NO_PREALLOC);
+
+/// Goes through the rules of one kind. The last expression of `$matches` says whether the rule matches.
+macro_rules! each_rule {
+    ($matched:ident, $count:ident, $rules:ident: $type:ty, |$rule:ident| $matches:expr) => {
+        let count = constant!(FILTER.$count);
+        if count != 0 {
+            for index in 0..MAX_RULES {
+                if index as u32 >= count {
+                    break;
+                }
+                // SAFETY: the index is below the array's length.
+                let $rule: Rule<$type> = unsafe { read_rule(&raw const FILTER.$rules, index) };
+                if $matches {
+                    if $rule.group == group::EXCLUDE {
+                        return false;
+                    }
+                    $matched |= $rule.group;
+                }
+            }
+        }
+    };
+}
+
+#[inline(always)]
+unsafe fn read_rule<T: Copy>(rules: *const [Rule<T>; MAX_RULES], index: usize) -> Rule<T> {
+    unsafe { rules.cast::<Rule<T>>().add(index).read_volatile() }
+}
+
+/// Whether the drop passes: no negated rule matches, and every group that has rules has one that does.
+#[inline(always)]
+pub unsafe fn passes<M: Memory>(subject: &Subject) -> bool {
+    let mut matched = 0;
+    if constant!(FILTER.reasons) != 0 {
+        // SAFETY: the map is only written before the program is attached.
+        match unsafe { REASONS.get(subject.key.reason) }.copied() {
+            Some(REASON_EXCLUDED) => return false,
+            Some(REASON_INCLUDED) => matched |= group::REASON,
+            _ => {}
+        }
+    }
+    let key = &subject.key;
+    each_rule!(matched, functions, function: FunctionRule, |rule| {
+        rule.matches.start < key.site && key.site <= rule.matches.end
+    });
+    each_rule!(matched, namespaces, netns: NetnsRule, |rule| rule.matches.inode == key.netns);
+    each_rule!(matched, protocols, protocol: ProtocolRule, |rule| is_protocol(subject, rule.matches));
+    if constant!(FILTER.devices) != 0 {
+        let name = unsafe { device_name::<M>(subject) };
+        each_rule!(matched, devices, device: DeviceRule, |rule| is_device(subject, name, rule.matches));
+    }
+    if constant!(FILTER.addresses) != 0 || constant!(FILTER.ports) != 0 {
+        let with_ports = constant!(FILTER.ports) != 0;
+        if let Some(packet) = unsafe { packet::addresses(key.ethertype, &subject.network, with_ports) } {
+            each_rule!(matched, addresses, address: AddressRule, |rule| is_address(&packet, &rule));
+            if let Some(ports) = &packet.ports {
+                each_rule!(matched, ports, port: PortRule, |rule| is_port(ports, &rule));
+            }
+        }
+    }
+    let required = constant!(FILTER.required);
+    matched & required == required
+}
+
+#[inline(always)]
+fn is_protocol(subject: &Subject, rule: ProtocolRule) -> bool {
+    let key = &subject.key;
+    let ethertype = rule.ethertype == 0 || rule.ethertype == key.ethertype;
+    let ip = rule.ip_protocol == ProtocolRule::ANY
+        || (key.flags != 0 && rule.ip_protocol == u16::from(key.ip_protocol));
+    ethertype && ip
+}
+
+#[inline(always)]
+unsafe fn device_name<M: Memory>(subject: &Subject) -> [u64; 2] {
+    if subject.device.is_null() {
+        return [0; 2];
+    }
+    let name = offset!(dev_name);
+    unsafe { [M::load(subject.device, name), M::load(subject.device, name + 8)] }
+}
+
+#[inline(always)]
+fn is_device(subject: &Subject, name: [u64; 2], rule: DeviceRule) -> bool {
+    if rule.ifindex != 0 {
+        return subject.device.is_null()
+            && rule.ifindex == subject.key.ifindex
+            && rule.netns == subject.key.netns;
+    }
+    rule.name[0] == name[0] && rule.name[1] == name[1]
+}
+
+#[inline(always)]
+fn is_address(packet: &Addresses, rule: &Rule<AddressRule>) -> bool {
+    let prefix = &rule.matches;
+    (rule.side & SIDE_SOURCE != 0 && within(&packet.source, prefix))
+        || (rule.side & SIDE_DESTINATION != 0 && within(&packet.destination, prefix))
+}
+
+#[inline(always)]
+fn within(address: &[u32; 4], prefix: &AddressRule) -> bool {
+    let differs = |word: usize| (address[word] & prefix.mask[word]) ^ prefix.address[word];
+    differs(0) | differs(1) | differs(2) | differs(3) == 0
+}
+
+#[inline(always)]
+fn is_port(ports: &Ports, rule: &Rule<PortRule>) -> bool {
+    let range = rule.matches;
+    (rule.side & SIDE_SOURCE != 0 && range.first <= ports.source && ports.source <= range.last)
+        || (rule.side & SIDE_DESTINATION != 0
+            && range.first <= ports.destination
+            && ports.destination <= range.last)
+}
+
+const _: () = assert!(size_of::<Filter>() < 1 << 15, "rules must fit the read-only section's offsets");

@@ -1,0 +1,108 @@
+//! What a drop is counted by: site, reason, device, network namespace, protocol.
+
+use netdrop_common::{CounterKey, KEY_HAS_IP_PROTOCOL};
+
+use crate::{
+    constants::{is_absent, offset},
+    memory::{Memory, is_kernel_address, probe},
+    packet::{self, Network},
+};
+
+/// The tracepoint's arguments.
+#[derive(Clone, Copy)]
+pub struct Drop {
+    pub skb: *const u8,
+    pub location: u64,
+    pub reason: u32,
+    /// The socket that refused the packet; null where the kernel doesn't say.
+    pub rx_sk: *const u8,
+}
+
+/// A drop with what was read of it on the way.
+pub struct Subject {
+    pub drop: Drop,
+    pub key: CounterKey,
+    /// `skb->len`.
+    pub length: u32,
+    /// `skb->dev`, or null.
+    pub device: *const u8,
+    /// Where the network header is.
+    pub network: Network,
+}
+
+impl Subject {
+    #[inline(always)]
+    pub unsafe fn read<M: Memory>(drop: Drop) -> Self {
+        unsafe {
+            // Pointers first, before any branch on the packet: for each load of a pointer and each way to it the
+            // verifier searches the kernel's whole BTF several times (`btf_nested_type_is_trusted`).
+            let device = device::<M>(drop.skb);
+            let (ifindex, netns) = place::<M>(&drop, device);
+            let ethertype = u16::from_be(M::load(drop.skb, offset!(skb_protocol)));
+            let network = Network::find::<M>(drop.skb);
+            let ip_protocol = packet::ip_protocol(ethertype, &network);
+            let key = CounterKey {
+                site: drop.location,
+                netns,
+                ifindex,
+                reason: drop.reason,
+                ethertype,
+                ip_protocol: ip_protocol.unwrap_or(0),
+                flags: if ip_protocol.is_some() { KEY_HAS_IP_PROTOCOL } else { 0 },
+            };
+            Self { drop, key, length: M::load(drop.skb, offset!(skb_len)), device, network }
+        }
+    }
+}
+
+/// `skb->dev`. On a socket's queue its place holds `dev_scratch` (net/ipv4/udp.c, `udp_set_dev_scratch`).
+#[inline(always)]
+unsafe fn device<M: Memory>(skb: *const u8) -> *const u8 {
+    let device: *const u8 = unsafe { M::load(skb, offset!(skb_dev)) };
+    if is_kernel_address(device) { device } else { core::ptr::null() }
+}
+
+/// The device's index and the namespace: the packet's own, else those that it came in by and its socket's.
+#[inline(always)]
+unsafe fn place<M: Memory>(drop: &Drop, device: *const u8) -> (u32, u32) {
+    unsafe {
+        if !device.is_null() {
+            let net: *const u8 = M::load(device, offset!(dev_net));
+            return (M::load(device, offset!(dev_ifindex)), inode::<M>(net));
+        }
+        let ifindex = M::load(drop.skb, offset!(skb_iif));
+        let sk: *const u8 = M::load(drop.skb, offset!(skb_sk));
+        if !sk.is_null() {
+            return (ifindex, inode::<M>(M::load(sk, offset!(sk_net))));
+        }
+        if !drop.rx_sk.is_null() {
+            return (ifindex, inode::<M>(M::load(drop.rx_sk, offset!(sk_net))));
+        }
+        (ifindex, namespace_of_route::<M>(drop.skb))
+    }
+}
+
+/// `net->ns.inum`.
+#[inline(always)]
+unsafe fn inode<M: Memory>(net: *const u8) -> u32 {
+    if net.is_null() { 0 } else { unsafe { M::load(net, offset!(net_inum)) } }
+}
+
+/// The namespace of the route's device: `skb_dst(skb)->dev`, by probing, as `_skb_refdst` has no type.
+#[inline(always)]
+unsafe fn namespace_of_route<M: Memory>(skb: *const u8) -> u32 {
+    const SKB_DST_PTRMASK: u64 = !1;
+    if is_absent(offset!(dst_dev)) {
+        return 0;
+    }
+    unsafe {
+        let refdst: u64 = M::load(skb, offset!(skb_refdst));
+        let dst = (refdst & SKB_DST_PTRMASK) as *const u8;
+        if !is_kernel_address(dst) {
+            return 0;
+        }
+        let device: *const u8 = probe(dst.wrapping_add(offset!(dst_dev) as usize));
+        let net: *const u8 = probe(device.wrapping_add(offset!(dev_net) as usize));
+        probe(net.wrapping_add(offset!(net_inum) as usize))
+    }
+}

@@ -1,0 +1,180 @@
+//! `--by`: what the rows of a summary tell apart.
+
+use std::fmt;
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use thiserror::Error;
+
+use crate::model::{CountKey, Packet, Protocol};
+
+use super::flows::FlowKey;
+
+/// One thing to tell drops apart by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Dimension {
+    /// The place in the kernel's code: function and offset
+    Site,
+    /// The kernel's drop reason
+    Reason,
+    /// The function, its sites summed
+    Function,
+    /// The network device, with its namespace
+    Device,
+    /// The network namespace
+    Netns,
+    /// The protocol
+    Proto,
+    /// Source and destination with their ports (estimated from sampled details)
+    Flow,
+    /// Source address (estimated from sampled details)
+    Src,
+    /// Destination address (estimated from sampled details)
+    Dst,
+    /// Destination port (estimated from sampled details)
+    Port,
+}
+
+/// A set of dimensions.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct By(u16);
+
+/// A list of dimensions that can't be read.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ByError {
+    /// Not a dimension.
+    #[error("'{0}' is nothing to group by: choose from {known}", known = By::all())]
+    Unknown(String),
+}
+
+impl By {
+    /// Every dimension.
+    pub fn all() -> Self {
+        Dimension::value_variants().iter().copied().collect()
+    }
+
+    /// Whether rows differ by `dimension`.
+    pub fn has(self, dimension: Dimension) -> bool {
+        self.0 & Self::bit(dimension) != 0
+    }
+
+    /// Whether the kernel's counters can't tell: such rows are sums over sampled details.
+    pub fn needs_details(self) -> bool {
+        [Dimension::Flow, Dimension::Src, Dimension::Dst, Dimension::Port]
+            .into_iter()
+            .any(|each| self.has(each))
+    }
+
+    fn bit(dimension: Dimension) -> u16 {
+        1 << dimension as u16
+    }
+
+    /// `key` without what the rows don't tell apart. A device's index means something in its namespace only, so both stay.
+    pub(super) fn mask(self, key: CountKey) -> CountKey {
+        let device = self.has(Dimension::Device);
+        let in_netns = device || self.has(Dimension::Netns);
+        let in_code = self.has(Dimension::Site) || self.has(Dimension::Function);
+        CountKey {
+            address: if in_code { key.address } else { 0 },
+            reason: key.reason.filter(|_| self.has(Dimension::Reason)),
+            ifindex: if device { key.ifindex } else { 0 },
+            netns: if in_netns { key.netns } else { 0 },
+            protocol: if self.has(Dimension::Proto) { key.protocol } else { Protocol::default() },
+        }
+    }
+
+    /// The part of `packet`'s flow that the rows tell apart.
+    pub(super) fn flow(self, packet: &Packet) -> FlowKey {
+        let address = |mut endpoint: crate::model::Endpoint| {
+            endpoint.port = None;
+            endpoint
+        };
+        if self.has(Dimension::Flow) {
+            return FlowKey { source: packet.source, destination: packet.destination, port: None };
+        }
+        FlowKey {
+            source: packet.source.filter(|_| self.has(Dimension::Src)).map(address),
+            destination: packet.destination.filter(|_| self.has(Dimension::Dst)).map(address),
+            port: packet.destination.filter(|_| self.has(Dimension::Port)).and_then(|endpoint| endpoint.port),
+        }
+    }
+}
+
+/// What the kernel counts by.
+impl Default for By {
+    fn default() -> Self {
+        use Dimension::{Device, Netns, Proto, Reason, Site};
+        [Site, Reason, Device, Netns, Proto].into_iter().collect()
+    }
+}
+
+impl FromIterator<Dimension> for By {
+    fn from_iter<I: IntoIterator<Item = Dimension>>(dimensions: I) -> Self {
+        Self(dimensions.into_iter().fold(0, |set, each| set | Self::bit(each)))
+    }
+}
+
+/// Reads `site,reason`.
+impl FromStr for By {
+    type Err = ByError;
+
+    fn from_str(text: &str) -> Result<Self, ByError> {
+        let dimension = |name: &str| {
+            Dimension::from_str(name.trim(), false).map_err(|_| ByError::Unknown(name.trim().to_owned()))
+        };
+        text.split(',').map(dimension).collect()
+    }
+}
+
+/// Writes `site,reason`.
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for dimension in Dimension::value_variants().iter().filter(|each| self.has(**each)) {
+            let name = dimension.to_possible_value().expect("no dimension is hidden");
+            write!(f, "{separator}{}", name.get_name())?;
+            separator = ",";
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "By({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case("site", "site")]
+    #[case("reason, site,site", "site,reason")]
+    #[case("flow,src,dst,port,proto", "proto,flow,src,dst,port")]
+    fn lists_are_read_as_sets(#[case] text: &str, #[case] set: &str) {
+        assert_eq!(text.parse::<By>().unwrap().to_string(), set);
+    }
+
+    #[rstest::rstest]
+    #[case("", "")]
+    #[case("site,", "")]
+    #[case("site,owner", "owner")]
+    #[case("Site", "Site")]
+    fn unknown_names_are_refused_with_the_known_ones(#[case] text: &str, #[case] name: &str) {
+        let error = text.parse::<By>().unwrap_err();
+        assert_eq!(error, ByError::Unknown(name.into()));
+        assert!(
+            error
+                .to_string()
+                .ends_with("choose from site,reason,function,device,netns,proto,flow,src,dst,port")
+        );
+    }
+
+    #[test]
+    fn the_default_is_the_kernels_own_key() {
+        assert_eq!(By::default().to_string(), "site,reason,device,netns,proto");
+        assert!(!By::default().needs_details());
+    }
+}

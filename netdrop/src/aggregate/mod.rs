@@ -1,0 +1,161 @@
+//! Counters and detailed drops in, rows out. Pure: no clock, no kernel; time and names are given.
+
+mod by;
+mod counters;
+mod flows;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use by::{By, ByError, Dimension};
+pub use counters::Counters;
+
+use crate::model::{
+    Accounts, CountKey, Counts, Device, Drop, Endpoint, Netns, Reason, Row, Site, Summary, Timestamp,
+};
+use flows::{FlowKey, Flows};
+use rows::Rows;
+
+/// How many rows by flow are kept apart, and how many example flows: some 100 bytes each.
+const FLOW_LIMIT: usize = 4096;
+
+/// Who knows the names of the kernel's numbers; resolved once a row and summary, so expected to remember.
+pub trait Names {
+    /// The site at a code address.
+    fn site(&mut self, address: u64) -> Arc<Site>;
+    /// The reason with a number.
+    fn reason(&mut self, number: u32) -> Arc<Reason>;
+    /// The device with an index in the network namespace with inode number `netns` (0: not known).
+    fn device(&mut self, netns: u32, ifindex: u32) -> Arc<Device>;
+    /// The network namespace with an inode number.
+    fn netns(&mut self, inode: u32) -> Arc<Netns>;
+}
+
+/// When a summary is taken, and the kernel's accounts then.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Now {
+    /// Wall-clock time.
+    pub time: Timestamp,
+    /// Since the start, by a clock that never jumps.
+    pub elapsed: Duration,
+    /// The accounts since the start.
+    pub accounts: Accounts,
+}
+
+/// Sums drops into rows.
+#[derive(Debug)]
+pub struct Aggregator {
+    by: By,
+    counters: Counters,
+    flows: Flows,
+    examples: HashMap<CountKey, Example>,
+    /// Detailed drops seen so far: tells which example is the latest.
+    recorded: u64,
+    /// The summary before.
+    last: Now,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Example {
+    recorded: u64,
+    flow: (Endpoint, Endpoint),
+}
+
+impl Aggregator {
+    /// Rows that differ by `by`; time starts at zero.
+    pub fn new(by: By) -> Self {
+        Self::with_limit(by, FLOW_LIMIT)
+    }
+
+    fn with_limit(by: By, limit: usize) -> Self {
+        Self {
+            by,
+            counters: Counters::default(),
+            flows: Flows::new(limit),
+            examples: HashMap::new(),
+            recorded: 0,
+            last: Now::default(),
+        }
+    }
+
+    /// Takes a detailed drop: an example for its row, and the weight of rows by flow.
+    pub fn record(&mut self, drop: &Drop<'_>) {
+        self.recorded += 1;
+        if self.by.needs_details() {
+            self.flows.record(self.by, drop);
+        } else if let (Some(source), Some(destination)) = (drop.packet.source, drop.packet.destination) {
+            if self.examples.len() >= FLOW_LIMIT {
+                self.examples.clear();
+            }
+            let example = Example { recorded: self.recorded, flow: (source, destination) };
+            self.examples.insert(flows::count_key(drop), example);
+        }
+    }
+
+    /// The rows of the time since the summary before. `counters` are the kernel's, cumulative, in any order.
+    pub fn summary(
+        &mut self,
+        now: Now,
+        counters: impl IntoIterator<Item = (CountKey, Counts)>,
+        names: &mut impl Names,
+    ) -> Summary {
+        self.counters.update(counters);
+        let rows = self.rows(&now, names, |delta, _| delta);
+        let summary = Summary {
+            time: now.time,
+            interval: now.elapsed.saturating_sub(self.last.elapsed),
+            elapsed: now.elapsed,
+            rows,
+            accounts: now.accounts.since(&self.last.accounts),
+            total: now.accounts,
+        };
+        self.flows.turn();
+        self.last = now;
+        summary
+    }
+
+    /// The rows of the whole run.
+    pub fn end(
+        &mut self,
+        now: Now,
+        counters: impl IntoIterator<Item = (CountKey, Counts)>,
+        names: &mut impl Names,
+    ) -> Summary {
+        self.counters.update(counters);
+        let rows = self.rows(&now, names, |_, total| total);
+        Summary {
+            time: now.time,
+            interval: now.elapsed,
+            elapsed: now.elapsed,
+            rows,
+            accounts: now.accounts,
+            total: now.accounts,
+        }
+    }
+
+    /// All rows, most drops first; `of` chooses the counts to show from growth and total.
+    fn rows(&self, now: &Now, names: &mut impl Names, of: fn(Counts, Counts) -> Counts) -> Vec<Row> {
+        let mut rows = Rows::new(self.by, names);
+        if self.by.needs_details() {
+            for (key, flow, sums) in self.flows.iter() {
+                rows.add(key, flow, of(sums.delta, sums.total), sums.total);
+            }
+            let accounts = now.accounts;
+            let exact =
+                accounts.sampled_out + accounts.ring_full == 0 && self.flows.total() == accounts.detailed;
+            let other = self.flows.other();
+            return rows.finish(!exact, (of(other.delta, other.total), other.total));
+        }
+        for (key, delta, total) in self.counters.iter() {
+            let row = rows.add(key, FlowKey::default(), of(delta, total), total);
+            if let Some(example) = self.examples.get(&key) {
+                row.offer(example);
+            }
+        }
+        rows.finish(false, Default::default())
+    }
+}

@@ -1,0 +1,100 @@
+//! Groups of counters that are alike in what was asked for, with their names.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use crate::model::{CountKey, Counts, Row};
+
+use super::flows::FlowKey;
+use super::{By, Dimension, Example, Names};
+
+/// What makes a row one row; its order is that of rows with equal counts, so that they keep their places.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct RowKey {
+    function: Option<String>,
+    count: CountKey,
+    flow: FlowKey,
+}
+
+/// A row under way.
+#[derive(Debug)]
+pub(super) struct Group {
+    row: Row,
+    /// When its example was recorded.
+    recorded: u64,
+}
+
+impl Group {
+    /// Takes the example, if it is later than the one it has.
+    pub fn offer(&mut self, example: &Example) {
+        if example.recorded > self.recorded {
+            self.recorded = example.recorded;
+            self.row.example = Some(example.flow);
+        }
+    }
+}
+
+/// The rows of one summary.
+pub(super) struct Rows<'a, N> {
+    by: By,
+    names: &'a mut N,
+    groups: HashMap<RowKey, Group>,
+}
+
+impl<'a, N: Names> Rows<'a, N> {
+    pub fn new(by: By, names: &'a mut N) -> Self {
+        Self { by, names, groups: HashMap::new() }
+    }
+
+    /// Adds counts to the row that they belong to.
+    pub fn add(&mut self, key: CountKey, flow: FlowKey, counts: Counts, total: Counts) -> &mut Group {
+        let mut count = self.by.mask(key);
+        let mut function = None;
+        if self.by.has(Dimension::Function) && !self.by.has(Dimension::Site) {
+            let name = self.names.site(count.address).function.clone();
+            function = Some(name.unwrap_or_else(|| format!("{:#x}", count.address)));
+            count.address = 0;
+        }
+        let group = match self.groups.entry(RowKey { function, count, flow }) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let row = named(self.by, entry.key(), self.names);
+                entry.insert(Group { row, recorded: 0 })
+            }
+        };
+        group.row.counts += counts;
+        group.row.total += total;
+        group
+    }
+
+    /// Most drops first, then the largest total, then by place; the row of all others, if it has any, last.
+    pub fn finish(self, estimated: bool, other: (Counts, Counts)) -> Vec<Row> {
+        let mut groups: Vec<_> = self.groups.into_iter().map(|(key, group)| (key, group.row)).collect();
+        groups.sort_unstable_by(|(a_key, a), (b_key, b)| {
+            let order = |row: &Row| Reverse((row.counts.packets, row.total.packets));
+            order(a).cmp(&order(b)).then_with(|| a_key.cmp(b_key))
+        });
+        let other = Row { counts: other.0, total: other.1, other: true, ..Row::default() };
+        let other = Some(other).filter(|row| row.total.packets > 0);
+        let rows = groups.into_iter().map(|(_, row)| row).chain(other);
+        rows.map(|row| Row { estimated, ..row }).collect()
+    }
+}
+
+/// A row without counts, its names resolved.
+fn named(by: By, key: &RowKey, names: &mut impl Names) -> Row {
+    let count = key.count;
+    Row {
+        site: by.has(Dimension::Site).then(|| names.site(count.address)),
+        function: key.function.clone(),
+        reason: count.reason.map(|number| names.reason(number)),
+        device: (count.ifindex != 0).then(|| names.device(count.netns, count.ifindex)),
+        netns: (count.netns != 0).then(|| names.netns(count.netns)),
+        protocol: Some(count.protocol).filter(|protocol| protocol.is_known()),
+        source: key.flow.source,
+        destination: key.flow.destination,
+        port: key.flow.port,
+        ..Row::default()
+    }
+}

@@ -1,0 +1,164 @@
+//! Network namespaces: their names by inode number, and the inode of one that a user names.
+//!
+//! A namespace is known by its inode on nsfs, as `/proc/PID/ns/net` shows it (`namespaces(7)`): `net:[4026531840]`.
+//! Bind-mounted ones have names: those of `ip netns` (`/run/netns`, ip-netns(8)), CNI's there as well, docker's in
+//! `/run/docker/netns`. One read of mountinfo finds them all. (The files in those folders say nothing by themselves:
+//! where the mount is not visible, they are plain empty files.) The others are known by a process inside.
+
+mod mountinfo;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::near::closest;
+
+/// The inode of the initial PID namespace: `PROC_PID_INIT_INO` of `include/linux/proc_ns.h`, the same on every kernel.
+const INITIAL_PID_NAMESPACE: u32 = 0xEFFF_FFFC;
+
+/// Unknown namespaces make for a new look at most so often, however many turn up.
+const MISS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Why a namespace that a user named is not known.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NetnsError {
+    /// No namespace of that name.
+    #[error("there is no network namespace `{name}`{}", suggestion.as_ref().map_or(String::new(), |near| format!("; did you mean `{near}`?")))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// The closest name there is.
+        suggestion: Option<String>,
+    },
+    /// `pid:` without a number.
+    #[error("`{0}` names no process: write `pid:` and a number, as in `pid:4242`")]
+    BadPid(String),
+    /// The process is gone, or may not be looked at.
+    #[error("the network namespace of process {0} can't be read: it has ended, or this needs CAP_SYS_PTRACE")]
+    NoProcess(u32),
+}
+
+/// The network namespaces that can be seen from here.
+#[derive(Debug, Default)]
+pub struct Namespaces {
+    root: PathBuf,
+    own: Option<u32>,
+    refreshed: Option<Instant>,
+    found: BTreeMap<u32, Found>,
+}
+
+#[derive(Debug)]
+struct Found {
+    name: String,
+    /// What `setns(2)` takes.
+    path: PathBuf,
+}
+
+impl Namespaces {
+    /// Nothing is looked up yet: see [`Namespaces::refresh`]. The tree at `root` is `/` outside tests.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into(), ..Self::default() }
+    }
+
+    /// Looks for namespaces anew; what may not be read is left out.
+    ///
+    /// Reads mountinfo once and one link a process: about 2 µs each.
+    pub fn refresh(&mut self) {
+        let proc = self.root.join("proc");
+        self.own = inode(&proc.join("self/ns/net"));
+        self.found.clear();
+        // The first name of a namespace stays.
+        if inode(&proc.join("self/ns/pid")) == Some(INITIAL_PID_NAMESPACE) {
+            let path = proc.join("1/ns/net");
+            self.insert(inode(&path), "host".into(), path);
+        } else {
+            // In a container process 1 is the container's: the host's namespace is out of sight.
+            self.insert(self.own, "self".into(), proc.join("self/ns/net"));
+        }
+        let mounts = fs::read(proc.join("self/mountinfo")).unwrap_or_default();
+        for mount in mountinfo::namespaces(&mounts) {
+            let path = self.root.join(mount.point.strip_prefix("/").unwrap_or(&mount.point));
+            self.insert(Some(mount.inode), mount.name(), path);
+        }
+        for pid in processes(&proc) {
+            let path = proc.join(format!("{pid}/ns/net"));
+            self.insert(inode(&path), format!("pid:{pid}"), path);
+        }
+    }
+
+    /// [`Namespaces::refresh`] if the namespace is not known, and none was made within the last second.
+    pub fn refresh_for(&mut self, inode: u32, now: Instant) {
+        let wait = self.refreshed.is_some_and(|at| now.saturating_duration_since(at) < MISS_INTERVAL);
+        if !wait && !self.found.contains_key(&inode) {
+            self.refreshed = Some(now);
+            self.refresh();
+        }
+    }
+
+    fn insert(&mut self, inode: Option<u32>, name: String, path: PathBuf) {
+        if let Some(inode) = inode {
+            self.found.entry(inode).or_insert(Found { name, path });
+        }
+    }
+
+    /// The name of a namespace: `host`, `self` (in a container), a mount's, or `pid:N` for the lowest process in it.
+    pub fn name(&self, inode: u32) -> Option<&str> {
+        self.found.get(&inode).map(|found| found.name.as_str())
+    }
+
+    /// A path that `setns(2)` can enter the namespace by.
+    pub fn path(&self, inode: u32) -> Option<&Path> {
+        self.found.get(&inode).map(|found| found.path.as_path())
+    }
+
+    /// The namespace of this process.
+    pub const fn own(&self) -> Option<u32> {
+        self.own
+    }
+
+    /// All that were found: inode and name.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &str)> {
+        self.found.iter().map(|(inode, found)| (*inode, found.name.as_str()))
+    }
+
+    /// The inode of what a user names: `self`, `pid:N`, an inode number, or a name.
+    ///
+    /// A number is taken as it is: a namespace can live without a process or a mount.
+    pub fn inode_of(&self, argument: &str) -> Result<u32, NetnsError> {
+        if let Some(pid) = argument.strip_prefix("pid:") {
+            let pid = pid.parse().map_err(|_| NetnsError::BadPid(argument.to_owned()))?;
+            return inode(&self.root.join(format!("proc/{pid}/ns/net"))).ok_or(NetnsError::NoProcess(pid));
+        }
+        if let ("self", Some(own)) = (argument, self.own) {
+            return Ok(own);
+        }
+        let named = self.found.iter().find(|(_, found)| found.name == argument).map(|(inode, _)| *inode);
+        named.or_else(|| argument.parse().ok()).ok_or_else(|| {
+            let names = self.found.values().map(|found| found.name.as_str());
+            let suggestion = closest(argument, names.chain(["self"])).map(str::to_owned);
+            NetnsError::Unknown { name: argument.to_owned(), suggestion }
+        })
+    }
+}
+
+/// The number in a link like `net:[4026531840]`.
+fn inode(link: &Path) -> Option<u32> {
+    let target = fs::read_link(link).ok()?;
+    number(target.to_str()?.split_once(':')?.1)
+}
+
+/// `[4026531840]`
+fn number(brackets: &str) -> Option<u32> {
+    brackets.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
+/// The processes, lowest id first.
+fn processes(proc: &Path) -> Vec<u32> {
+    let entries = fs::read_dir(proc).into_iter().flatten().flatten();
+    let mut pids: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    pids.sort_unstable();
+    pids
+}

@@ -1,0 +1,46 @@
+//! How drops and summaries are written: one file a format, behind one trait. Bytes are appended; nothing here does I/O
+//! but [`RotatingFile`].
+
+mod clock;
+mod color;
+mod columns;
+mod dropwatch;
+pub mod json;
+mod report;
+mod rotate;
+mod screen;
+mod table;
+mod text;
+mod words;
+
+#[cfg(test)]
+mod samples;
+
+pub use clock::Clock;
+pub use color::Color;
+pub use dropwatch::Dropwatch;
+pub use json::Json;
+pub use rotate::{FileError, RotatingFile, Rotation};
+pub use table::{Table, View, render};
+pub use text::Text;
+
+use std::io::Write as _;
+
+use crate::model::{Drop, Summary};
+
+/// A format. Each call appends whole lines (or terminal control sequences, for the live table) to `out`.
+///
+/// A run is any number of drops and summaries, then one last summary of the unfinished interval, then the end.
+pub trait Output {
+    /// One detailed drop.
+    fn drop(&mut self, drop: &Drop<'_>, out: &mut Vec<u8>);
+    /// The exact counts of an interval.
+    fn summary(&mut self, summary: &Summary, out: &mut Vec<u8>);
+    /// The exact counts of the whole run; nothing follows.
+    fn end(&mut self, summary: &Summary, out: &mut Vec<u8>);
+}
+
+/// Appends formatted text.
+fn append(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    out.write_fmt(text).expect("a Vec takes every byte");
+}

@@ -1,0 +1,72 @@
+//! The final summary for people: every row with its share, then the accounts in words.
+
+use super::columns::{Column, about, identity, lines as table};
+use super::words::accounts;
+use crate::model::{Row, Summary};
+use crate::units::{elapsed, rate, thousands};
+
+/// Columns of a bar that stands for everything.
+const BAR_WIDTH: u64 = 8;
+
+/// The lines of the final summary, those of the table at most `width` wide.
+pub fn lines(summary: &Summary, width: usize, color: bool) -> Vec<String> {
+    let drops = summary.accounts.seen.saturating_sub(summary.accounts.filtered);
+    let time = elapsed(summary.elapsed);
+    let mut lines = vec![match drops {
+        0 => format!("No drops in {time}."),
+        _ => format!("{} drops in {time}, {} on average.", thousands(drops), rate(drops, summary.elapsed)),
+    }];
+    if !summary.rows.is_empty() {
+        lines.push(String::new());
+        lines.extend(table(&summary.rows, columns(&summary.rows), width, color));
+        lines.push(String::new());
+    }
+    lines.extend(accounts(&summary.accounts));
+    lines
+}
+
+fn columns(rows: &[Row]) -> Vec<Column> {
+    let all: u64 = rows.iter().map(|row| row.counts.packets).sum();
+    let mut columns = vec![
+        Column::number("DROPS", rows, |row| about(row) + &thousands(row.counts.packets)),
+        Column::number("SHARE", rows, |row| share(row.counts.packets, all)),
+        Column::bar(rows, |row| bar(row.counts.packets, all)).optional(),
+    ];
+    columns.extend(identity(rows, |row| row.counts));
+    columns
+}
+
+/// Per cent with one place; never `0.0%` for something, never `100.0%` for less than all.
+fn share(part: u64, all: u64) -> String {
+    let per_mille = (u128::from(part) * 1000 + u128::from(all) / 2) / u128::from(all.max(1));
+    match per_mille {
+        0 if part > 0 => "<0.1%".into(),
+        1000.. if part < all => ">99.9%".into(),
+        _ => format!("{}.{}%", per_mille / 10, per_mille % 10),
+    }
+}
+
+/// A bar in eighths of a column; at least one for something.
+fn bar(part: u64, all: u64) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let eighths = u128::from(part) * u128::from(BAR_WIDTH) * 8 / u128::from(all.max(1));
+    let eighths = usize::try_from(eighths).unwrap_or(0).max(usize::from(part > 0));
+    "█".repeat(eighths / 8) + EIGHTHS[eighths % 8]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case(0, 0, "0.0%", "")]
+    #[case(0, 9, "0.0%", "")]
+    #[case(1, 1_000_000, "<0.1%", "▏")]
+    #[case(1, 3, "33.3%", "██▋")]
+    #[case(1, 2, "50.0%", "████")]
+    #[case(999_999, 1_000_000, ">99.9%", "███████▉")]
+    #[case(u64::MAX, u64::MAX, "100.0%", "████████")]
+    fn shares(#[case] part: u64, #[case] all: u64, #[case] per_cent: &str, #[case] blocks: &str) {
+        assert_eq!((share(part, all).as_str(), bar(part, all).as_str()), (per_cent, blocks));
+    }
+}

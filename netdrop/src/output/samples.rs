@@ -1,0 +1,216 @@
+//! Drops and summaries that the formats' tests share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::knowledge::Class;
+use crate::model::{
+    Accounts, Counts, Device, Drop, Endpoint, Family, Gso, Netns, Packet, Protocol, Reason, Row, Site,
+    Summary, TcpFlags, Timestamp, Vlan,
+};
+
+pub const TIME: Timestamp = Timestamp(1_795_308_225_123_456_789);
+pub const TCP: Protocol = Protocol { ethertype: 0x0800, ip: Some(6) };
+pub const UDP: Protocol = Protocol { ethertype: 0x0800, ip: Some(17) };
+
+pub fn site(function: &str, offset: u64) -> Arc<Site> {
+    Arc::new(Site { address: 0xffff_ffff_8204_6f4c, function: Some(function.into()), offset, module: None })
+}
+
+pub fn reason(name: &str, class: Class) -> Arc<Reason> {
+    Arc::new(Reason { number: 3, name: name.into(), class, subsystem: "core".into() })
+}
+
+pub fn device(index: u32, name: &str) -> Arc<Device> {
+    Arc::new(Device { index, name: Some(name.into()) })
+}
+
+pub fn netns(inode: u32, name: &str) -> Arc<Netns> {
+    Arc::new(Netns { inode, name: Some(name.into()) })
+}
+
+pub fn endpoint(text: &str) -> Endpoint {
+    match text.parse::<std::net::SocketAddr>() {
+        Ok(both) => Endpoint { address: both.ip(), port: Some(both.port()) },
+        Err(_) => Endpoint { address: text.parse().unwrap(), port: None },
+    }
+}
+
+/// The names that a drop borrows.
+pub struct Parts {
+    pub site: Arc<Site>,
+    pub reason: Option<Arc<Reason>>,
+    pub device: Option<Arc<Device>>,
+    pub netns: Option<Arc<Netns>>,
+    pub packet: Packet,
+}
+
+impl Parts {
+    pub fn drop(&self, weight: u64) -> Drop<'_> {
+        Drop {
+            time: TIME,
+            weight,
+            site: &self.site,
+            reason: self.reason.as_deref(),
+            cpu: 1,
+            device: self.device.as_deref(),
+            netns: self.netns.as_deref(),
+            packet: &self.packet,
+            header: &[],
+        }
+    }
+}
+
+/// The drop of DESIGN.md: UDP to a closed loopback port.
+pub fn udp() -> Parts {
+    Parts {
+        site: site("__udp4_lib_rcv", 1212),
+        reason: Some(reason("NO_SOCKET", Class::NoReceiver)),
+        device: Some(device(1, "lo")),
+        netns: Some(netns(4_026_531_840, "host")),
+        packet: Packet {
+            length: 29,
+            family: Some(Family::Ipv4),
+            protocol: UDP,
+            source: Some(endpoint("127.0.0.1:48777")),
+            destination: Some(endpoint("127.0.0.1:9")),
+            ttl: Some(64),
+            ..Packet::default()
+        },
+    }
+}
+
+/// Everything that a packet can carry.
+pub fn full() -> Parts {
+    let mut parts = udp();
+    parts.site = Arc::new(Site { module: Some("ipv6".into()), ..(*site("tcp_conn_request", 418)).clone() });
+    parts.reason = Some(reason("TCP_LISTEN_OVERFLOW", Class::Congestion));
+    parts.device = Some(device(2, "eth0.7"));
+    parts.netns = Some(netns(4_026_532_001, "web"));
+    parts.packet = Packet {
+        length: 2960,
+        family: Some(Family::Ipv6),
+        protocol: Protocol { ethertype: 0x86dd, ip: Some(6) },
+        source: Some(endpoint("[2001:db8::1]:4242")),
+        destination: Some(endpoint("[2001:db8::2]:80")),
+        ttl: Some(63),
+        fragment_offset: Some(1480),
+        tcp_flags: Some(TcpFlags(0x12)),
+        tcp_sequence: Some(u32::MAX),
+        icmp: Some((3, 4)),
+        arp_operation: Some(1),
+        vlans: [Some(Vlan { id: 7, priority: 0 }), Some(Vlan { id: 4095, priority: 7 })],
+        source_mac: Some([2, 0, 0, 0, 0, 1]),
+        destination_mac: Some([0xff; 6]),
+        gso: Some(Gso { size: 1440, segments: 2 }),
+    };
+    parts
+}
+
+/// What a 5.10 kernel says of a packet without headers.
+pub fn bare() -> Parts {
+    Parts {
+        site: Arc::new(Site { address: 0xffff_ffff_8193_bb1c, ..Site::default() }),
+        reason: None,
+        device: None,
+        netns: None,
+        packet: Packet { length: 60, ..Packet::default() },
+    }
+}
+
+pub fn counts(packets: u64, bytes: u64) -> Counts {
+    Counts { packets, bytes }
+}
+
+/// An interval of one second after twelve, in which a flood, a full listen queue and a firewall dropped.
+pub fn summary() -> Summary {
+    let host = Some(netns(4_026_531_840, "host"));
+    let rows = vec![
+        Row {
+            counts: counts(489_412, 14_192_948),
+            total: counts(4_894_120, 141_929_480),
+            site: Some(site("__udp4_lib_rcv", 1212)),
+            reason: Some(reason("NO_SOCKET", Class::NoReceiver)),
+            device: Some(device(1, "lo")),
+            netns: host.clone(),
+            protocol: Some(UDP),
+            example: Some((endpoint("127.0.0.1:48777"), endpoint("127.0.0.1:9"))),
+            ..Row::default()
+        },
+        Row {
+            counts: counts(12, 720),
+            total: counts(340, 20_400),
+            site: Some(site("tcp_conn_request", 418)),
+            reason: Some(reason("TCP_LISTEN_OVERFLOW", Class::Congestion)),
+            device: Some(device(2, "eth0")),
+            netns: Some(netns(4_026_532_001, "web")),
+            protocol: Some(TCP),
+            example: Some((endpoint("[2001:db8::1]:4242"), endpoint("[2001:db8::2]:80"))),
+            ..Row::default()
+        },
+        Row {
+            counts: counts(0, 0),
+            total: counts(1, 84),
+            site: Some(site("nft_do_chain_inet_with_a_long_name", 31)),
+            reason: Some(reason("NETFILTER_DROP", Class::Policy)),
+            device: Some(device(3, "vethf00dcafe")),
+            netns: host,
+            protocol: Some(Protocol { ethertype: 0x0800, ip: Some(1) }),
+            ..Row::default()
+        },
+    ];
+    let accounts = Accounts {
+        seen: 489_424,
+        detailed: 1_012,
+        sampled_out: 488_000,
+        ring_full: 412,
+        ..Accounts::default()
+    };
+    let total = Accounts {
+        seen: 4_894_461,
+        detailed: 12_012,
+        sampled_out: 4_882_037,
+        ring_full: 412,
+        filtered: 0,
+        table_full: 0,
+        recursion_misses: 3,
+    };
+    let interval = Duration::from_secs(1);
+    Summary { time: TIME, interval, elapsed: Duration::from_secs(12), rows, accounts, total }
+}
+
+/// The end of the same run.
+pub fn end() -> Summary {
+    let mut end = summary();
+    for row in &mut end.rows {
+        row.counts = row.total;
+    }
+    Summary { interval: end.elapsed, accounts: end.total, ..end }
+}
+
+/// The text of what `write` appends.
+pub fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+    let mut out = Vec::new();
+    write(&mut out);
+    String::from_utf8(out).unwrap()
+}
+
+/// Estimated rows by flow, and the row of all others.
+pub fn flows() -> Summary {
+    let row = |packets| Row {
+        counts: counts(packets, packets * 60),
+        total: counts(packets * 2, packets * 120),
+        estimated: true,
+        ..Row::default()
+    };
+    let rows = vec![
+        Row {
+            source: Some(endpoint("10.0.0.1:4242")),
+            destination: Some(endpoint("10.0.0.2:80")),
+            ..row(700)
+        },
+        Row { source: Some(endpoint("2001:db8::1")), port: Some(53), ..row(20) },
+        Row { other: true, ..row(3) },
+    ];
+    Summary { rows, ..summary() }
+}

@@ -1,0 +1,98 @@
+//! Wording that the formats for people share: sites, flows, accounts.
+
+use std::fmt;
+
+use crate::model::{Accounts, Device, Endpoint, Netns, Site};
+use crate::units::thousands;
+
+/// Text from outside without control characters, so that no interface's name moves the cursor of a terminal.
+pub struct Plain<'a>(pub &'a str);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = self.0.split(char::is_control);
+        f.write_str(parts.next().unwrap_or_default())?;
+        parts.try_for_each(|part| write!(f, "\u{fffd}{part}"))
+    }
+}
+
+/// `tcp_conn_request+0x1a2`, with ` [module]` for a module's, or the address.
+pub struct Place<'a>(pub &'a Site);
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(function) = &self.0.function else { return write!(f, "{:#x}", self.0.address) };
+        write!(f, "{}+{:#x}", Plain(function), self.0.offset)?;
+        self.0.module.as_ref().map_or(Ok(()), |module| write!(f, " [{}]", Plain(module)))
+    }
+}
+
+/// `10.0.0.1:4242`, `[2001:db8::1]:80`, or the address alone.
+pub struct Address(pub Endpoint);
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.port {
+            Some(port) => write!(f, "{}", std::net::SocketAddr::new(self.0.address, port)),
+            None => write!(f, "{}", self.0.address),
+        }
+    }
+}
+
+/// The device's name, or its index as `if3`.
+pub struct DeviceName<'a>(pub &'a Device);
+
+impl fmt::Display for DeviceName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.name {
+            Some(name) => write!(f, "{}", Plain(name)),
+            None => write!(f, "if{}", self.0.index),
+        }
+    }
+}
+
+/// The namespace's name, or its inode number.
+pub struct NetnsName<'a>(pub &'a Netns);
+
+impl fmt::Display for NetnsName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.name {
+            Some(name) => write!(f, "{}", Plain(name)),
+            None => write!(f, "{}", self.0.inode),
+        }
+    }
+}
+
+/// Where the drops and their details went, in one sentence and one more for each thing that is missing from the rows.
+pub fn accounts(accounts: &Accounts) -> Vec<String> {
+    let parts = [
+        (accounts.detailed, "with details"),
+        (accounts.sampled_out, "sampled out"),
+        (accounts.ring_full, "details lost (ring buffer full)"),
+        (accounts.filtered, "left out by the filter"),
+    ];
+    let parts: Vec<_> = parts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{} {what}", thousands(count)))
+        .collect();
+    let mut lines = Vec::new();
+    if accounts.seen > 0 {
+        lines.push(format!("{} drops seen: {}.", thousands(accounts.seen), parts.join(", ")));
+    }
+    lines.extend(missing(accounts));
+    lines
+}
+
+/// What no row counts, one sentence each; empty when nothing is missing.
+pub fn missing(accounts: &Accounts) -> Vec<String> {
+    let sentences = [
+        (accounts.table_full, "are seen but in no row: the kernel's counter table was full."),
+        (
+            accounts.recursion_misses,
+            "more were not seen: the kernel's recursion guard kept them from netdrop.",
+        ),
+    ];
+    let missing = sentences.into_iter().filter(|(count, _)| *count > 0);
+    missing.map(|(count, why)| format!("{} {why}", thousands(count))).collect()
+}

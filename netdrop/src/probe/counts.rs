@@ -1,0 +1,87 @@
+//! What the kernel counted.
+
+use std::os::fd::AsRawFd;
+
+use aya::maps::MapData;
+use memmap2::{Mmap, MmapOptions};
+use netdrop_common::{Accounts, Counter, CpuState, Plain, SLOTS, bytes_of, read_plain};
+
+use super::{ProbeError, object::Words};
+
+/// The counters of all CPUs.
+#[derive(Debug)]
+pub struct Counts {
+    /// Keeps the map alive.
+    _cpus: MapData,
+    mapping: Mmap,
+    table: aya::maps::HashMap<MapData, Words<4>, Words<8>>,
+}
+
+impl Counts {
+    pub(super) fn new(
+        cpus: MapData,
+        table: aya::maps::HashMap<MapData, Words<4>, Words<8>>,
+    ) -> Result<Self, ProbeError> {
+        let count = aya::util::nr_cpus().map_err(|(what, error)| ProbeError::Read { what, error })?;
+        let fd = std::os::fd::AsFd::as_fd(cpus.fd()).as_raw_fd();
+        // SAFETY: the kernel keeps the map's memory as long as the mapping; others' writes are why all reads
+        // of it are volatile.
+        let mapping = unsafe { MmapOptions::new().len(count * size_of::<CpuState>()).map(fd) }
+            .map_err(|error| ProbeError::Read { what: "the counters", error })?;
+        Ok(Self { _cpus: cpus, mapping, table })
+    }
+
+    /// The sum of all CPUs' accounts.
+    pub fn accounts(&self) -> Accounts {
+        self.states().map(|state| plain::<Accounts, 8>(self.words(state))).fold(Accounts::default(), sum)
+    }
+
+    /// All counters in use, as they stand; a key may come once for each CPU.
+    ///
+    /// # Errors
+    /// When the shared table can't be read to its end.
+    pub fn counters(&self) -> Result<Vec<Counter>, ProbeError> {
+        let mut counters = Vec::new();
+        for state in self.states() {
+            let slots = state + size_of::<Accounts>();
+            let counter = |slot| plain::<Counter, 8>(self.words(slots + slot * size_of::<Counter>()));
+            counters.extend((0..SLOTS).map(counter).filter(|counter| counter.key.site != 0));
+        }
+        for entry in self.table.iter() {
+            let (_, words) = entry.map_err(|error| ProbeError::Read {
+                what: "the table of counters",
+                error: std::io::Error::other(error),
+            })?;
+            counters.push(plain(words));
+        }
+        Ok(counters)
+    }
+
+    /// Where each CPU's state starts.
+    fn states(&self) -> impl Iterator<Item = usize> {
+        (0..self.mapping.len()).step_by(size_of::<CpuState>())
+    }
+
+    /// Reads words at `offset` that a CPU may be writing just now; each by itself is whole.
+    fn words<const N: usize>(&self, offset: usize) -> [u64; N] {
+        let words: &[u8] = &self.mapping[offset..offset + N * size_of::<u64>()];
+        // SAFETY: the slice has N words, the mapping starts at a page, and all offsets are multiples of 64.
+        std::array::from_fn(|index| unsafe { words.as_ptr().cast::<u64>().add(index).read_volatile() })
+    }
+}
+
+fn plain<T: Plain, const N: usize>(words: [u64; N]) -> T {
+    read_plain(bytes_of(&words)).expect("N words are the size of T")
+}
+
+fn sum(a: Accounts, b: Accounts) -> Accounts {
+    Accounts {
+        seen: a.seen + b.seen,
+        detailed: a.detailed + b.detailed,
+        sampled_out: a.sampled_out + b.sampled_out,
+        ring_full: a.ring_full + b.ring_full,
+        filtered: a.filtered + b.filtered,
+        table_full: a.table_full + b.table_full,
+        reserved: [0; 2],
+    }
+}

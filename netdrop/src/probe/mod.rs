@@ -1,0 +1,180 @@
+//! The eBPF program, from its object to its counts and events. The only folder that names aya.
+
+mod counts;
+mod error;
+mod events;
+mod memory_lock;
+mod object;
+mod program;
+mod sys;
+
+use std::os::fd::OwnedFd;
+
+use aya::maps::{MapData, RingBuf};
+pub use counts::Counts;
+pub use error::ProbeError;
+pub use events::Events;
+use netdrop_common::{Filter, Layout, RATE_ALL, SNAPLEN_MAX, Settings};
+use tracing::debug;
+
+/// How the program hangs on the tracepoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Attach {
+    /// `tp_btf`, and where the kernel refuses it the raw tracepoint.
+    #[default]
+    Auto,
+    /// `BPF_PROG_TYPE_TRACING` with `BPF_TRACE_RAW_TP`: typed loads (5.5 on).
+    TpBtf,
+    /// `BPF_PROG_TYPE_RAW_TRACEPOINT`: probe reads.
+    Raw,
+}
+
+/// How many details are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rate {
+    /// Every drop's.
+    All,
+    /// So many per second for each counter (site, reason, device, namespace, protocol) on each CPU; 0: none.
+    PerSecond(u32),
+}
+
+/// What this kernel is, as far as the program must know.
+#[derive(Debug, Clone, Copy)]
+pub struct Kernel {
+    /// Where its structs' members are.
+    pub layout: Layout,
+    /// BTF type id of `btf_trace_kfree_skb`.
+    pub tracepoint_type_id: u32,
+    /// Arguments of the tracepoint: 2, 3 or 4.
+    pub arguments: u32,
+    /// Whether it keeps a tracing program from running inside itself (6.1 on).
+    pub guarded: bool,
+}
+
+/// What the user wants of the program.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How to attach.
+    pub attach: Attach,
+    /// Details.
+    pub rate: Rate,
+    /// Bytes of the packet in an event, rounded up to a multiple of 8, at most [`SNAPLEN_MAX`].
+    pub snaplen: u32,
+    /// What to leave out.
+    pub filter: Box<Filter>,
+    /// Reasons that the filter names: [`netdrop_common::REASON_INCLUDED`] or `REASON_EXCLUDED` for each.
+    pub reasons: Vec<(u32, u32)>,
+    /// Size of the ring buffer in bytes, a power of two and of pages.
+    pub ring_bytes: u32,
+    /// aya-log's level in the program, 0 (off) to 5 (trace).
+    pub log_level: u8,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            attach: Attach::Auto,
+            rate: Rate::PerSecond(1000),
+            snaplen: 96,
+            filter: Box::new(Filter::NONE),
+            reasons: Vec::new(),
+            ring_bytes: 1 << 20,
+            log_level: 0,
+        }
+    }
+}
+
+impl Options {
+    fn settings(&self, kernel: &Kernel) -> Settings {
+        const SECOND_NS: u64 = 1_000_000_000;
+        let (rate, interval_ns) = match self.rate {
+            Rate::All => (RATE_ALL, 0),
+            Rate::PerSecond(0) => (0, 0),
+            Rate::PerSecond(rate) => (rate, SECOND_NS / u64::from(rate)),
+        };
+        Settings {
+            arguments: kernel.arguments,
+            guarded: kernel.guarded.into(),
+            rate,
+            snaplen: self.snaplen.next_multiple_of(8).min(SNAPLEN_MAX),
+            interval_ns,
+            // A second's worth at once, the one just taken included.
+            burst_ns: SECOND_NS - interval_ns.min(SECOND_NS),
+        }
+    }
+}
+
+/// The attached program. It goes away with this value, or with the process, however that ends.
+pub struct Probe {
+    /// What the kernel counted.
+    pub counts: Counts,
+    attach: Attach,
+    link: Option<OwnedFd>,
+    program: OwnedFd,
+    ring: Option<RingBuf<MapData>>,
+}
+
+impl Probe {
+    /// Loads the program for this kernel and attaches it.
+    ///
+    /// # Errors
+    /// When the kernel refuses a map, the program or the attachment; the error says what to do about it.
+    pub fn attach(kernel: &Kernel, options: &Options) -> Result<Self, ProbeError> {
+        if options.attach != Attach::Auto {
+            return Self::attach_as(options.attach, kernel, options);
+        }
+        Self::attach_as(Attach::TpBtf, kernel, options).or_else(|error| {
+            debug!("tp_btf refused, trying the raw tracepoint: {error}");
+            Self::attach_as(Attach::Raw, kernel, options).map_err(|_| error)
+        })
+    }
+
+    fn attach_as(attach: Attach, kernel: &Kernel, options: &Options) -> Result<Self, ProbeError> {
+        memory_lock::lift();
+        let loaded = object::load(attach, kernel, options)?;
+        let link = program::attach(attach, &loaded.program)?;
+        Ok(Self {
+            counts: Counts::new(loaded.cpus, loaded.counters)?,
+            attach,
+            link: Some(link),
+            program: loaded.program,
+            ring: Some(loaded.ring),
+        })
+    }
+
+    /// How it is attached: never [`Attach::Auto`].
+    pub fn attached_as(&self) -> Attach {
+        self.attach
+    }
+
+    /// The ring buffer, once.
+    ///
+    /// # Errors
+    /// When tokio can't watch it.
+    pub fn take_events(&mut self) -> Option<std::io::Result<Events>> {
+        self.ring.take().map(Events::new)
+    }
+
+    /// The id of the program, by which other tools know it.
+    ///
+    /// # Errors
+    /// When the kernel doesn't answer.
+    pub fn program_id(&self) -> Result<u32, ProbeError> {
+        Ok(program::info(&self.program)?.id)
+    }
+
+    /// Drops that happened inside the program and that the kernel kept from it (`recursion_misses`, 5.12 on).
+    ///
+    /// # Errors
+    /// When the kernel doesn't answer.
+    pub fn recursion_misses(&self) -> Result<u64, ProbeError> {
+        Ok(program::info(&self.program)?.recursion_misses)
+    }
+
+    /// Takes the program off the tracepoint and waits until no CPU runs it any more: counts are final then.
+    pub fn detach(&mut self) {
+        if self.link.take().is_some() {
+            sys::wait_for_readers();
+        }
+    }
+}

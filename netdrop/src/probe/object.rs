@@ -1,0 +1,140 @@
+//! From the committed object to maps and a program in the kernel.
+
+use std::{
+    collections::HashMap,
+    io,
+    os::fd::{AsFd, AsRawFd, OwnedFd},
+};
+
+use aya::maps::{Map, MapData, MapError, RingBuf};
+use aya_obj::{EbpfSectionKind, Object};
+use netdrop_common::{Counter, OverflowKey, bytes_of};
+
+use super::{Attach, Kernel, Options, ProbeError, program, sys};
+
+/// Built by `cargo xtask ebpf` from netdrop-ebpf; `netdrop.bpf.toml` beside it says from what.
+static OBJECT: &[u8] = aya::include_bytes_aligned!("netdrop.bpf.o");
+
+/// Counters in the shared table: for a few CPUs, and more per CPU beyond.
+const COUNTERS_MIN: u32 = 16384;
+const COUNTERS_PER_CPU: u32 = 1024;
+
+/// What [`load`] gives.
+pub struct Loaded {
+    pub program: OwnedFd,
+    pub cpus: MapData,
+    pub counters: aya::maps::HashMap<MapData, Words<4>, Words<8>>,
+    pub ring: RingBuf<MapData>,
+}
+
+/// A plain struct as 64-bit words: what aya can move without knowing it.
+pub type Words<const N: usize> = [u64; N];
+const _: () = assert!(size_of::<OverflowKey>() == 32 && size_of::<Counter>() == 64);
+
+/// Loads the program for `attach` with the constants patched in.
+pub fn load(attach: Attach, kernel: &Kernel, options: &Options) -> Result<Loaded, ProbeError> {
+    let mut object = Object::parse(OBJECT).map_err(damaged)?;
+    patch(&mut object, kernel, options)?;
+    let mut maps = create_maps(&mut object, options)?;
+    relocate(&mut object, &maps)?;
+    let program = object
+        .programs
+        .get(program::name(attach))
+        .and_then(|program| object.functions.get(&program.function_key()))
+        .ok_or_else(|| ProbeError::Object(format!("no program `{}`", program::name(attach))))?;
+    fill_reasons(&maps, options)?;
+    let program = program::load(attach, kernel.tracepoint_type_id, &program.instructions, &object.license)?;
+    let mut take = |name: &str| maps.remove(name).map(|(_, map)| map).ok_or_else(|| missing(name));
+    Ok(Loaded {
+        program,
+        cpus: take("CPUS")?,
+        counters: Map::HashMap(take("COUNTERS")?).try_into().map_err(unexpected)?,
+        ring: Map::RingBuf(take("EVENTS")?).try_into().map_err(unexpected)?,
+    })
+}
+
+fn patch(object: &mut Object, kernel: &Kernel, options: &Options) -> Result<(), ProbeError> {
+    let settings = options.settings(kernel);
+    let constants: HashMap<&str, (&[u8], bool)> = HashMap::from([
+        ("LAYOUT", (bytes_of(&kernel.layout), true)),
+        ("SETTINGS", (bytes_of(&settings), true)),
+        ("FILTER", (bytes_of(&*options.filter), true)),
+        ("AYA_LOG_LEVEL", (std::slice::from_ref(&options.log_level), false)),
+    ]);
+    object.patch_map_data(constants).map_err(damaged)
+}
+
+type Maps = HashMap<String, (aya_obj::Map, MapData)>;
+
+fn create_maps(object: &mut Object, options: &Options) -> Result<Maps, ProbeError> {
+    let cpus = cpu_count()?;
+    let mut maps = Maps::new();
+    for (name, mut definition) in object.maps.drain() {
+        match name.as_str() {
+            "CPUS" => definition.set_max_entries(cpus),
+            "COUNTERS" => definition.set_max_entries(COUNTERS_MIN.max(cpus * COUNTERS_PER_CPU)),
+            "EVENTS" => definition.set_max_entries(options.ring_bytes),
+            _ => {}
+        }
+        let map = MapData::create(definition.clone(), &name, None)
+            .map_err(|error| refused(&name, options, error))?;
+        if definition.section_kind() == EbpfSectionKind::Rodata {
+            freeze(&definition, &map).map_err(|error| ProbeError::Map { name: name.clone(), error })?;
+        }
+        maps.insert(name, (definition, map));
+    }
+    Ok(maps)
+}
+
+fn freeze(definition: &aya_obj::Map, map: &MapData) -> io::Result<()> {
+    sys::map_update(map.fd(), &0_u32.to_ne_bytes(), definition.data())?;
+    sys::map_freeze(map.fd())
+}
+
+fn relocate(object: &mut Object, maps: &Maps) -> Result<(), ProbeError> {
+    let text_sections = object.functions.keys().map(|(section, _)| *section).collect();
+    let descriptors = maps
+        .iter()
+        .map(|(name, (definition, map))| (name.as_str(), map.fd().as_fd().as_raw_fd(), definition));
+    object.relocate_maps(descriptors, &text_sections).map_err(damaged)?;
+    object.relocate_calls(&text_sections).map_err(damaged)
+}
+
+fn fill_reasons(maps: &Maps, options: &Options) -> Result<(), ProbeError> {
+    let (_, map) = maps.get("REASONS").ok_or_else(|| missing("REASONS"))?;
+    for (reason, verdict) in &options.reasons {
+        sys::map_update(map.fd(), &reason.to_ne_bytes(), &verdict.to_ne_bytes())
+            .map_err(|error| ProbeError::Map { name: "REASONS".into(), error })?;
+    }
+    Ok(())
+}
+
+/// CPUs that may ever come up: numbers in the program are below it.
+fn cpu_count() -> Result<u32, ProbeError> {
+    let cpus = aya::util::nr_cpus().map_err(|(what, error)| ProbeError::Read { what, error })?;
+    Ok(u32::try_from(cpus).unwrap_or(u32::MAX))
+}
+
+fn refused(name: &str, options: &Options, error: MapError) -> ProbeError {
+    let error = match error {
+        MapError::CreateError { io_error, .. } => io_error,
+        other => io::Error::other(other),
+    };
+    if name == "EVENTS" {
+        ProbeError::Ring { bytes: options.ring_bytes, error }
+    } else {
+        ProbeError::Map { name: name.into(), error }
+    }
+}
+
+fn missing(name: &str) -> ProbeError {
+    ProbeError::Object(format!("no map `{name}`"))
+}
+
+fn damaged(error: impl std::error::Error) -> ProbeError {
+    ProbeError::Object(error.to_string())
+}
+
+fn unexpected(error: MapError) -> ProbeError {
+    ProbeError::Read { what: "a map", error: io::Error::other(error) }
+}
