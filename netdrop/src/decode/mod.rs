@@ -6,7 +6,9 @@ mod ip;
 mod tests;
 mod transport;
 
-use netdrop_common::{CounterKey, Event, HEADER_AT_LINK, KEY_HAS_IP_PROTOCOL, OFFSET_NONE, REASON_NONE, read_plain};
+use netdrop_common::{
+    CounterKey, Event, HEADER_AT_LINK, KEY_HAS_IP_PROTOCOL, OFFSET_NONE, REASON_NONE, read_plain,
+};
 
 use crate::model::{CountKey, Counts, Gso, Packet, Protocol, Vlan};
 

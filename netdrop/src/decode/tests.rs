@@ -132,7 +132,14 @@ fn a_frame_without_a_network_header_is_read_from_its_link_layer() {
 #[test]
 fn without_a_header_the_counter_still_tells_the_protocol() {
     let key = CounterKey { ip_protocol: 6, flags: KEY_HAS_IP_PROTOCOL, ..key(0x0800) };
-    let event = Event { key, length: 1500, gso_size: 1448, gso_segments: 9, header_at: HEADER_NONE, ..Event::default() };
+    let event = Event {
+        key,
+        length: 1500,
+        gso_size: 1448,
+        gso_segments: 9,
+        header_at: HEADER_NONE,
+        ..Event::default()
+    };
     let packet = decoded(event, &[]);
     assert_eq!((packet.length, packet.protocol), (1500, Protocol { ethertype: 0x0800, ip: Some(6) }));
     assert_eq!((packet.family, packet.gso), (None, Some(Gso { size: 1448, segments: 9 })));
