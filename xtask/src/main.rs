@@ -41,6 +41,9 @@ enum Task {
         /// A series (5.10, 6.1, 6.12, 6.18, 7) or the path of a kernel image
         #[arg(long, default_value = "6.12")]
         kernel: String,
+        /// Further tools of this machine that the guest gets, such as bpftrace
+        #[arg(long = "with", value_name = "TOOL", value_delimiter = ',')]
+        more_tools: Vec<String>,
         /// Seconds until the guest is given up
         #[arg(long, default_value_t = vm::LIMIT_SECONDS)]
         timeout: u64,
@@ -50,14 +53,21 @@ enum Task {
     },
 }
 
-fn main() -> Result<ExitCode> {
-    match Cli::parse().task {
+fn main() -> ExitCode {
+    run(Cli::parse().task).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(task: Task) -> Result<ExitCode> {
+    match task {
         Task::Ebpf { check: false } => ebpf::build()?,
         Task::Ebpf { check: true } => drop(ebpf::check()?),
         Task::Test(options) => return test::run(&options),
         Task::Dist => dist::run()?,
-        Task::Vm { kernel, timeout, arguments } => {
-            return vm::one(&kernel, &arguments, Duration::from_secs(timeout));
+        Task::Vm { kernel, more_tools, timeout, arguments } => {
+            return vm::one(&kernel, &more_tools, &arguments, Duration::from_secs(timeout));
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -24,7 +24,7 @@ const fn package(name: &'static str, sign: &'static str, stage: Stage, reason: &
 const PACKAGES: [Package; 17] = [
     package(
         "rustc-web",
-        "/usr/lib/rustlib",
+        "/usr/share/doc/rustc-web/copyright",
         Stage::Ebpf,
         "the compiler that built the committed eBPF object",
     ),

@@ -47,6 +47,13 @@ pub fn static_release(packages: &[&str]) -> Result<PathBuf> {
     Ok(target().join(HOST).join("release"))
 }
 
+/// Builds netdrop exactly as it ships, and beside it the scenarios and the guests' init.
+pub fn test_binaries() -> Result<PathBuf> {
+    // Apart, because packages that are built together share the features of their dependencies.
+    static_release(&["netdrop"])?;
+    static_release(&["netdrop-tests", "netdrop-guest"])
+}
+
 /// Runs a command with its output passed through; fails unless it exits with 0.
 pub fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| cannot_start(command))?;

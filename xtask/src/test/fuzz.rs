@@ -1,13 +1,17 @@
 //! A short run of every fuzz target: long enough to see that it still builds and holds on what it finds first.
 
+use std::fs;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::tally::Tally;
 use crate::workspace;
 
 const SECONDS_EACH: u32 = 10;
+
+/// Good inputs to begin with, by target: folders of the repository.
+const SEEDS: [(&str, &str); 1] = [("btf", "netdrop/tests/fixtures/btf")];
 
 /// Each target counts as one.
 pub fn run(notes: &mut Vec<String>) -> Result<Tally> {
@@ -30,13 +34,21 @@ pub fn run(notes: &mut Vec<String>) -> Result<Tally> {
     let mut tally = Tally::default();
     for target in workspace::stdout(cargo_fuzz().arg("list"))?.lines() {
         println!("-- {target}");
+        // Findings go to the first folder, so the seeds come second.
+        let corpus = workspace::root().join("fuzz/corpus").join(target);
+        fs::create_dir_all(&corpus).with_context(|| format!("cannot make {}", corpus.display()))?;
+        let seeds = SEEDS
+            .iter()
+            .filter(|(name, _)| *name == target)
+            .map(|(_, folder)| workspace::root().join(folder));
         // Without a sanitizer a stable compiler will do; safe Rust has little for it to find.
         let result = workspace::run(
             cargo_fuzz()
-                .args(["run", "--sanitizer", "none", target, "--"])
-                .arg(format!("-max_total_time={SECONDS_EACH}"))
-                // A line at the end is enough.
-                .args(["-verbosity=0", "-print_final_stats=1"]),
+                .args(["run", "--sanitizer", "none", target])
+                .arg(&corpus)
+                .args(seeds)
+                .args(["--", "-max_len=40000", "-timeout=5", "-verbosity=0", "-print_final_stats=1"])
+                .arg(format!("-max_total_time={SECONDS_EACH}")),
         );
         match result {
             Ok(()) => tally += Tally::PASSED,

@@ -78,7 +78,7 @@ pub fn scenarios(arguments: &[String], notes: &mut Vec<String>) -> Result<Tally>
         notes.push("skipped: real drops need root".to_owned());
         return Ok(Tally::SKIPPED);
     }
-    let binaries = workspace::static_release(&["netdrop", "netdrop-tests"])?;
+    let binaries = workspace::test_binaries()?;
     // The scenarios bound their own waits; the limit is for the case that this fails too.
     let mut command = Command::new("timeout");
     command.args(["--kill-after=10", "600"]).arg(binaries.join("netdrop-tests"));

@@ -37,8 +37,9 @@ const DATA: [&str; 7] = [
     "/usr/lib/tc",
 ];
 
-/// The part that is the same for every kernel: programs and tools. `binaries` holds the static release build.
-pub fn system(binaries: &Path) -> Result<Vec<u8>> {
+/// The part that is the same for every kernel: programs and tools. `binaries` holds the static release build,
+/// `more` names further tools of the host, or paths of files and folders.
+pub fn system(binaries: &Path, more: &[String]) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
     for (path, program) in [
         ("/init", "netdrop-guest"),
@@ -63,7 +64,11 @@ pub fn system(binaries: &Path) -> Result<Vec<u8>> {
     archive.file("/etc/hosts", b"127.0.0.1 localhost\n::1 localhost\n", 0o644);
 
     let mut shared = BTreeSet::new();
-    for tool in TOOLS {
+    for tool in TOOLS.into_iter().chain(more.iter().map(String::as_str)) {
+        if Path::new(tool).is_dir() {
+            add_tree(&mut archive, Path::new(tool))?;
+            continue;
+        }
         match workspace::which(tool) {
             Some(path) => {
                 shared.extend(shared_libraries(&path)?);

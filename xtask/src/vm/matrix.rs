@@ -40,7 +40,7 @@ pub fn run(wanted: &[String], arguments: &[String], limit: Duration) -> Result<T
         }
         return Ok(Tally { failed: wanted.len() as u64, ..Tally::default() });
     };
-    let lab = Lab::new(first, limit)?;
+    let lab = Lab::new(first, &[], limit)?;
 
     let rows = Mutex::new(Vec::new());
     let queue = Mutex::new(found.iter().enumerate());

@@ -35,15 +35,15 @@ struct Lab {
 
 impl Lab {
     /// Builds the guests' programs and finds out how guests run here, by a trial boot of `kernel`.
-    fn new(kernel: &Kernel, limit: Duration) -> Result<Self> {
-        let binaries = workspace::static_release(&["netdrop", "netdrop-tests", "netdrop-guest"])?;
+    fn new(kernel: &Kernel, more_tools: &[String], limit: Duration) -> Result<Self> {
+        let binaries = workspace::test_binaries()?;
         let folder = workspace::target().join("vm/guests");
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let bare = folder.join("bare.cpio");
         fs::write(&bare, initramfs::bare(&binaries)?)?;
         let accelerator = qemu::accelerator(&kernel.image, &bare)?;
         println!("guests run with {accelerator:?}");
-        Ok(Self { folder, system: initramfs::system(&binaries)?, accelerator, limit })
+        Ok(Self { folder, system: initramfs::system(&binaries, more_tools)?, accelerator, limit })
     }
 
     /// The command that runs the scenarios inside a guest. Emulation makes a flood of full size take minutes.
@@ -82,9 +82,9 @@ impl Lab {
 }
 
 /// `cargo xtask vm`: one guest. Words that begin with a dash are for the scenarios, anything else is a command.
-pub fn one(kernel: &str, arguments: &[String], limit: Duration) -> Result<ExitCode> {
+pub fn one(kernel: &str, more_tools: &[String], arguments: &[String], limit: Duration) -> Result<ExitCode> {
     let kernel = kernels::find(kernel)?;
-    let lab = Lab::new(&kernel, limit)?;
+    let lab = Lab::new(&kernel, more_tools, limit)?;
     let command = match arguments.first() {
         Some(first) if !first.starts_with('-') => arguments.to_vec(),
         _ => lab.scenarios(arguments),

@@ -108,10 +108,14 @@ fn qemu(image: &Path, initramfs: &Path, accelerator: Accelerator) -> Result<Comm
     };
     let program = workspace::which(QEMU)
         .with_context(|| format!("{QEMU} not found; on Debian: apt-get install qemu-system-x86"))?;
+    // The initramfs' file, its unpacked copy, and what runs.
+    let size =
+        std::fs::metadata(initramfs).with_context(|| format!("cannot read {}", initramfs.display()))?.len();
+    let megabytes = 1024 + 3 * (size >> 20);
     let mut command = Command::new(program);
     command
         .args(processor)
-        .args(["-m", "1G", "-smp", "2", "-nodefaults", "-no-user-config", "-no-reboot"])
+        .args(["-m", &format!("{megabytes}M"), "-smp", "2", "-nodefaults", "-no-user-config", "-no-reboot"])
         .args(["-display", "none", "-serial", "stdio"])
         .args(["-append", "console=ttyS0 quiet panic=-1"])
         .arg("-kernel")
