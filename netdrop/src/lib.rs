@@ -3,6 +3,7 @@
 //! Data moves one way, `ring → decode → enrich → aggregate → output`; ARCHITECTURE.md has the picture.
 
 pub mod aggregate;
+pub mod check;
 pub mod cli;
 pub mod daemon;
 pub mod decode;

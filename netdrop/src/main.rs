@@ -1,2 +1,7 @@
 //! The `netdrop` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    netdrop::cli::main()
+}

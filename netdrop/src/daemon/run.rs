@@ -168,7 +168,8 @@ impl Run {
         };
         tokio::select! {
             biased;
-            () = signals.stop() => Woken::Stop,
+            _ = signals.interrupt.recv() => Woken::Stop,
+            _ = signals.terminate.recv() => Woken::Stop,
             () = at_limit => Woken::Stop,
             _ = ticks.tick() => Woken::Tick,
             _ = signals.resized.recv() => Woken::Resized,
@@ -277,7 +278,10 @@ impl Run {
             output = self.plan.sink.finish(PATIENCE).await;
         }
         if self.undecodable > 0 {
-            warn!("{} events could not be decoded: their drops are counted, their details lost", self.undecodable);
+            warn!(
+                "{} events could not be decoded: their drops are counted, their details lost",
+                self.undecodable
+            );
         }
         Ok(Ended { end, output })
     }
@@ -340,12 +344,5 @@ impl Signals {
             terminate: on(SignalKind::terminate())?,
             resized: on(SignalKind::window_change())?,
         })
-    }
-
-    async fn stop(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
     }
 }

@@ -63,10 +63,8 @@ impl Sink {
     /// When the writer has failed.
     pub async fn room(&mut self) -> Result<(), SinkError> {
         let Some(chunks) = &self.chunks else { return Err(SinkError::Closed) };
-        match chunks.reserve().await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(self.failure()),
-        }
+        let closed = chunks.reserve().await.is_err();
+        if closed { Err(self.failure()) } else { Ok(()) }
     }
 
     /// Whether there is room now.

@@ -24,5 +24,6 @@ impl Clock {
 
 fn nanoseconds(clock: ClockId) -> i128 {
     // Both clocks exist on every Linux: the call can't fail.
-    clock_gettime(clock).map_or(0, |time| i128::from(time.tv_sec()) * 1_000_000_000 + i128::from(time.tv_nsec()))
+    clock_gettime(clock)
+        .map_or(0, |time| i128::from(time.tv_sec()) * 1_000_000_000 + i128::from(time.tv_nsec()))
 }

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 
 pub use clock::Clock;
-pub use resolver::KernelResolver;
 use netdrop_common::{CounterKey, REASON_NONE};
+pub use resolver::KernelResolver;
 
 use crate::aggregate::Names;
 use crate::decode::RawDrop;

@@ -66,7 +66,8 @@ impl Resolver for KernelResolver {
         let symbols = match &mut self.symbols {
             Some(symbols) => symbols,
             unread => {
-                let file = File::open(self.root.join("proc/kallsyms")).map_err(crate::kernel::symbols::SymbolsError::from)?;
+                let file = File::open(self.root.join("proc/kallsyms"))
+                    .map_err(crate::kernel::symbols::SymbolsError::from)?;
                 unread.insert(Symbols::read(BufReader::new(file))?)
             }
         };

@@ -20,7 +20,9 @@ pub fn parse_prefix(text: &str) -> Result<AddressRule, FilterError> {
         .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
         .map_err(|_| FilterError::Address(text.into()))?;
     let prefix = match prefix {
-        IpNet::V4(prefix) => Ipv6Net::new_assert(prefix.addr().to_ipv6_mapped(), MAPPED_BITS + prefix.prefix_len()),
+        IpNet::V4(prefix) => {
+            Ipv6Net::new_assert(prefix.addr().to_ipv6_mapped(), MAPPED_BITS + prefix.prefix_len())
+        }
         IpNet::V6(prefix) => prefix,
     };
     Ok(AddressRule { address: words(prefix.network()), mask: words(prefix.netmask()) })
@@ -28,6 +30,6 @@ pub fn parse_prefix(text: &str) -> Result<AddressRule, FilterError> {
 
 /// As words in memory order, which is how the program loads them.
 fn words(address: Ipv6Addr) -> [u32; 4] {
-    let (words, _) = address.octets().as_chunks::<4>().0.split_at(4);
-    std::array::from_fn(|index| u32::from_ne_bytes(words[index]))
+    let octets = address.octets();
+    std::array::from_fn(|word| u32::from_ne_bytes(std::array::from_fn(|byte| octets[4 * word + byte])))
 }

@@ -2,7 +2,10 @@
 
 use netdrop_common::MAX_RULES;
 
-use crate::kernel::{netns::NetnsError, symbols::{SymbolsError, UnknownFunction}};
+use crate::kernel::{
+    netns::NetnsError,
+    symbols::{SymbolsError, UnknownFunction},
+};
 use crate::knowledge::UnknownClass;
 
 /// Why a filter was refused.

@@ -94,7 +94,11 @@ pub struct Compiled {
 ///
 /// # Errors
 /// For the first thing that is unknown or malformed, with the nearest that is known.
-pub fn compile(wanted: &Wanted, reasons: &Reasons, resolver: &mut impl Resolver) -> Result<Compiled, FilterError> {
+pub fn compile(
+    wanted: &Wanted,
+    reasons: &Reasons,
+    resolver: &mut impl Resolver,
+) -> Result<Compiled, FilterError> {
     let mut rules = Rules::default();
     let reasons = reason::resolve(wanted, reasons)?;
     rules.use_reasons(&reasons);

@@ -1,8 +1,8 @@
 //! The rules, filled in one after another.
 
 use netdrop_common::{
-    AddressRule, DeviceRule, Filter, FunctionRule, MAX_RULES, NetnsRule, PortRule, ProtocolRule, REASON_INCLUDED,
-    Rule, group,
+    AddressRule, DeviceRule, Filter, FunctionRule, MAX_RULES, NetnsRule, PortRule, ProtocolRule,
+    REASON_INCLUDED, Rule, group,
 };
 
 use super::FilterError;
@@ -44,7 +44,11 @@ impl Rules {
         let (low, high) = bytes.split_at(8);
         let word = |bytes: &[u8]| u64::from_ne_bytes(bytes.try_into().expect("half of 16 bytes are 8"));
         let by_name = DeviceRule { name: [word(low), word(high)], ifindex: 0, netns: 0 };
-        let by_index = places.iter().map(|(netns, ifindex)| DeviceRule { name: [0; 2], ifindex: *ifindex, netns: *netns });
+        let by_index = places.iter().map(|(netns, ifindex)| DeviceRule {
+            name: [0; 2],
+            ifindex: *ifindex,
+            netns: *netns,
+        });
         for matches in std::iter::once(by_name).chain(by_index) {
             let rule = Rule { matches, group, side: 0 };
             push(&mut self.0.device, &mut self.0.devices, &mut self.0.required, rule, "--device")?;
@@ -64,7 +68,13 @@ impl Rules {
 
     pub fn address(&mut self, matches: AddressRule, group: u32, side: u32) -> Result<(), FilterError> {
         let rule = Rule { matches, group, side };
-        push(&mut self.0.address, &mut self.0.addresses, &mut self.0.required, rule, "--host, --src and --dst")
+        push(
+            &mut self.0.address,
+            &mut self.0.addresses,
+            &mut self.0.required,
+            rule,
+            "--host, --src and --dst",
+        )
     }
 
     pub fn port(&mut self, matches: PortRule, group: u32, side: u32) -> Result<(), FilterError> {

@@ -44,12 +44,20 @@ fn nothing_wanted_is_no_filter() {
 
 #[test]
 fn what_must_match_is_required_and_what_must_not_is_not() {
-    let wanted = Wanted { function: only(&["f"]), netns: not(&["5"]), port: only(&["53", "80-90"]), ..Wanted::default() };
+    let wanted = Wanted {
+        function: only(&["f"]),
+        netns: not(&["5"]),
+        port: only(&["53", "80-90"]),
+        ..Wanted::default()
+    };
     let filter = compiled(&wanted).unwrap().filter;
     assert_eq!(filter.required, group::FUNCTION | group::PORT);
     assert_eq!((filter.functions, filter.namespaces, filter.ports), (2, 1, 2));
     assert_eq!((filter.netns[0].matches.inode, filter.netns[0].group), (5, group::EXCLUDE));
-    assert_eq!((filter.port[1].matches.first, filter.port[1].matches.last, filter.port[1].side), (80, 90, SIDE_EITHER));
+    assert_eq!(
+        (filter.port[1].matches.first, filter.port[1].matches.last, filter.port[1].side),
+        (80, 90, SIDE_EITHER)
+    );
 }
 
 #[test]
@@ -62,7 +70,8 @@ fn a_device_goes_by_name_and_by_index() {
 
 #[test]
 fn a_class_is_its_reasons_and_exclusion_comes_last() {
-    let wanted = Wanted { class: only(&["congestion"]), reason: not(&["socket_rcvbuff"]), ..Wanted::default() };
+    let wanted =
+        Wanted { class: only(&["congestion"]), reason: not(&["socket_rcvbuff"]), ..Wanted::default() };
     let compiled = compiled(&wanted).unwrap();
     assert!(compiled.reasons.len() > 10);
     assert_eq!(compiled.reasons.last().map(|(_, verdict)| *verdict), Some(netdrop_common::REASON_EXCLUDED));

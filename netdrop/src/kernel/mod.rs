@@ -6,9 +6,9 @@
 pub mod btf;
 pub mod devices;
 pub mod features;
-pub mod identity;
 #[cfg(test)]
 pub(crate) mod fixtures;
+pub mod identity;
 pub mod layout;
 pub mod near;
 pub mod netns;

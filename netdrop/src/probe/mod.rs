@@ -3,6 +3,7 @@
 mod counts;
 mod error;
 mod events;
+mod log;
 mod memory_lock;
 mod object;
 mod program;
@@ -14,8 +15,11 @@ use aya::maps::{MapData, RingBuf};
 pub use counts::Counts;
 pub use error::ProbeError;
 pub use events::Events;
+pub use log::Log;
 use netdrop_common::{Filter, Layout, RATE_ALL, SNAPLEN_MAX, Settings};
 use tracing::debug;
+
+use crate::kernel::identity::Identity;
 
 /// How the program hangs on the tracepoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,6 +53,17 @@ pub struct Kernel {
     pub arguments: u32,
     /// Whether it keeps a tracing program from running inside itself (6.1 on).
     pub guarded: bool,
+}
+
+impl From<&Identity> for Kernel {
+    fn from(identity: &Identity) -> Self {
+        Self {
+            layout: identity.layout,
+            tracepoint_type_id: identity.tracepoint.type_id,
+            arguments: u32::try_from(identity.tracepoint.arguments).unwrap_or(u32::MAX),
+            guarded: identity.guarded,
+        }
+    }
 }
 
 /// What the user wants of the program.
@@ -161,6 +176,17 @@ impl Probe {
     /// When the kernel doesn't answer.
     pub fn program_id(&self) -> Result<u32, ProbeError> {
         Ok(program::info(&self.program)?.id)
+    }
+
+    /// Passes on what the program logs, as long as the value lives and the event loop runs; `None` at level 0.
+    ///
+    /// # Errors
+    /// When the program's log can't be read.
+    pub fn log(&self, level: u8) -> Result<Option<Log>, ProbeError> {
+        if level == 0 {
+            return Ok(None);
+        }
+        log::follow(self.program_id()?).map(Some)
     }
 
     /// Drops that happened inside the program and that the kernel kept from it (`recursion_misses`, 5.12 on).

@@ -211,9 +211,11 @@ impl<'a> Btf<'a> {
 
     /// Whether the kernel has a function of that name, static ones included.
     pub fn has_function(&self, name: &str) -> bool {
-        let function = |at: &u32| self.sections.record(0, size(*at)).is_ok_and(|(record, _)| {
-            record.kind == Kind::Function && self.name_is(record.name, name.as_bytes())
-        });
+        let function = |at: &u32| {
+            self.sections.record(0, size(*at)).is_ok_and(|(record, _)| {
+                record.kind == Kind::Function && self.name_is(record.name, name.as_bytes())
+            })
+        };
         self.offsets.iter().any(function)
     }
 

@@ -1,0 +1,93 @@
+//! The flags that say which drops are wanted. All are evaluated in the kernel; those that aren't used cost nothing there.
+
+use clap::Args;
+
+use crate::filter::{Choice, Wanted};
+
+/// Filters. A list means any of its values; different filters must all match.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Filters (a list: any of these; several filters: all of them)")]
+pub struct Filters {
+    /// Drop reasons, as in NO_SOCKET
+    #[arg(long, value_name = "REASON,…", value_delimiter = ',')]
+    reason: Vec<String>,
+    /// Classes of reasons: policy, congestion, no-receiver, malformed, routing, lifecycle, unknown
+    #[arg(long, value_name = "CLASS,…", value_delimiter = ',')]
+    class: Vec<String>,
+    /// Functions that drop, as in tcp_v4_rcv
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    function: Vec<String>,
+    /// Network devices, in any namespace
+    #[arg(long, value_name = "IF,…", value_delimiter = ',')]
+    device: Vec<String>,
+    /// Network namespaces: a name, an inode number, pid:N or self
+    #[arg(long, value_name = "NETNS,…", value_delimiter = ',')]
+    netns: Vec<String>,
+    /// Protocols: tcp, udp, icmp, icmpv6, arp …, an IP protocol number, or an EtherType as in 0x88cc
+    #[arg(long, value_name = "PROTO,…", value_delimiter = ',')]
+    proto: Vec<String>,
+    /// Addresses or prefixes of source or destination
+    #[arg(long, value_name = "CIDR,…", value_delimiter = ',')]
+    host: Vec<String>,
+    /// Addresses or prefixes of the source
+    #[arg(long, value_name = "CIDR,…", value_delimiter = ',')]
+    src: Vec<String>,
+    /// Addresses or prefixes of the destination
+    #[arg(long, value_name = "CIDR,…", value_delimiter = ',')]
+    dst: Vec<String>,
+    /// Ports of source or destination, or ranges of them
+    #[arg(long, value_name = "N[-M],…", value_delimiter = ',')]
+    port: Vec<String>,
+    /// Source ports
+    #[arg(long, value_name = "N[-M],…", value_delimiter = ',')]
+    sport: Vec<String>,
+    /// Destination ports
+    #[arg(long, value_name = "N[-M],…", value_delimiter = ',')]
+    dport: Vec<String>,
+    /// All but these reasons; likewise for the flags below
+    #[arg(long, value_name = "REASON,…", value_delimiter = ',')]
+    not_reason: Vec<String>,
+    #[arg(long, value_name = "CLASS,…", value_delimiter = ',', help = "")]
+    not_class: Vec<String>,
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', help = "")]
+    not_function: Vec<String>,
+    #[arg(long, value_name = "IF,…", value_delimiter = ',', help = "")]
+    not_device: Vec<String>,
+    #[arg(long, value_name = "NETNS,…", value_delimiter = ',', help = "")]
+    not_netns: Vec<String>,
+    #[arg(long, value_name = "PROTO,…", value_delimiter = ',', help = "")]
+    not_proto: Vec<String>,
+    #[arg(long, value_name = "CIDR,…", value_delimiter = ',', help = "")]
+    not_host: Vec<String>,
+    #[arg(long, value_name = "CIDR,…", value_delimiter = ',', help = "")]
+    not_src: Vec<String>,
+    #[arg(long, value_name = "CIDR,…", value_delimiter = ',', help = "")]
+    not_dst: Vec<String>,
+    #[arg(long, value_name = "N[-M],…", value_delimiter = ',', help = "")]
+    not_port: Vec<String>,
+    #[arg(long, value_name = "N[-M],…", value_delimiter = ',', help = "")]
+    not_sport: Vec<String>,
+    #[arg(long, value_name = "N[-M],…", value_delimiter = ',', help = "")]
+    not_dport: Vec<String>,
+}
+
+impl Filters {
+    /// In the filter's own terms.
+    pub fn wanted(&self) -> Wanted {
+        let choice = |only: &[String], not: &[String]| Choice { only: only.to_vec(), not: not.to_vec() };
+        Wanted {
+            reason: choice(&self.reason, &self.not_reason),
+            class: choice(&self.class, &self.not_class),
+            function: choice(&self.function, &self.not_function),
+            device: choice(&self.device, &self.not_device),
+            netns: choice(&self.netns, &self.not_netns),
+            protocol: choice(&self.proto, &self.not_proto),
+            host: choice(&self.host, &self.not_host),
+            source: choice(&self.src, &self.not_src),
+            destination: choice(&self.dst, &self.not_dst),
+            port: choice(&self.port, &self.not_port),
+            source_port: choice(&self.sport, &self.not_sport),
+            destination_port: choice(&self.dport, &self.not_dport),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The command line: one file a command, each from flags to a plan; no logic of its own.
+
+mod check;
+mod exit;
+mod filter;
+mod generate;
+mod log;
+mod output;
+mod privileges;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+pub use exit::Exit;
+
+/// Where the Linux kernel drops packets, and why.
+#[derive(Debug, Parser)]
+#[command(name = "netdrop", version, max_term_width = 100, propagate_version = true)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed while running, 2 wrong usage, 4 this kernel or these privileges can't do it."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Say more of what netdrop does, on standard error (twice: still more)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Follow drops live: a refreshing table on a terminal, a line a drop in a pipe
+    Watch(Box<watch::Watch>),
+    /// What this kernel and these privileges allow, line by line, with the consequence
+    Check(check::Check),
+    /// Write a completion script for a shell to standard output
+    Completions(generate::Completions),
+    /// Write the manual pages into a folder
+    Man(generate::Man),
+}
+
+/// Runs the command that the arguments name.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::usage(&error),
+    };
+    log::start(cli.verbose);
+    let result = match cli.command {
+        Command::Watch(watch) => watch.run(),
+        Command::Check(check) => check.run(),
+        Command::Completions(completions) => completions.run(&mut Cli::command()),
+        Command::Man(man) => man.run(&Cli::command()),
+    };
+    exit::code(result)
+}

@@ -1,0 +1,116 @@
+//! The flags that say what is shown and where it goes.
+
+use std::io::{self, IsTerminal as _, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+
+use crate::aggregate::{By, Dimension};
+use crate::daemon::{Format, Terminal};
+use crate::output::{Clock, Color, Dropwatch, Json, RotatingFile, Rotation, Table, Text};
+use crate::units::{parse_duration, parse_size};
+
+/// How drops are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FormatName {
+    /// A table that refreshes in place; on a terminal
+    Table,
+    /// A line a drop, a summary an interval
+    Text,
+    /// One JSON object a line (`--schema` describes them)
+    Json,
+    /// dropwatch's summary lines
+    Dropwatch,
+}
+
+/// Output flags.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputFlags {
+    /// How drops are written [default: table on a terminal, else text]
+    #[arg(short, long, value_enum)]
+    pub format: Option<FormatName>,
+    /// What the rows of summaries tell apart
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "DIMENSION,…",
+          default_values_t = [Dimension::Site, Dimension::Reason, Dimension::Device, Dimension::Netns, Dimension::Proto])]
+    by: Vec<Dimension>,
+    /// Time between summaries, as in 100ms, 5s, 1m
+    #[arg(short, long, value_parser = parse_duration, default_value = "1s", value_name = "TIME")]
+    pub interval: Duration,
+    /// Write into this file instead of standard output; an existing one is replaced
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Turn to a new output file at this size, as in 100M; an existing one is continued
+    #[arg(long, value_parser = parse_size, requires = "output", value_name = "SIZE")]
+    rotate: Option<u64>,
+    /// How many older output files stay, as FILE.1 to FILE.N
+    #[arg(long, default_value_t = 5, requires = "rotate", value_name = "N")]
+    keep: u32,
+    /// Colour [NO_COLOR is honoured]
+    #[arg(long, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    color: Color,
+}
+
+impl OutputFlags {
+    /// What the rows tell apart.
+    pub fn by(&self) -> By {
+        self.by.iter().copied().collect()
+    }
+
+    /// The format that was asked for or suits the place.
+    pub fn format_name(&self) -> FormatName {
+        self.format.unwrap_or(if self.on_terminal() { FormatName::Table } else { FormatName::Text })
+    }
+
+    /// Whether people look at it.
+    pub fn on_terminal(&self) -> bool {
+        self.output.is_none() && io::stdout().is_terminal()
+    }
+
+    /// Whether it goes into a file.
+    pub fn is_file(&self) -> bool {
+        self.output.is_some()
+    }
+
+    /// The format itself.
+    pub fn format(&self) -> Format {
+        match self.format_name() {
+            FormatName::Table => {
+                let terminal = Terminal::new(self.has_color());
+                Format::Live(Table::new(terminal.view()), terminal)
+            }
+            FormatName::Text => Format::Lines(Box::new(Text::new(Clock::local(), self.has_color()))),
+            FormatName::Json => Format::Lines(Box::new(Json::new())),
+            FormatName::Dropwatch => Format::Lines(Box::new(Dropwatch)),
+        }
+    }
+
+    fn has_color(&self) -> bool {
+        let variable = |name| std::env::var_os(name);
+        self.color.enabled(self.on_terminal(), variable("NO_COLOR").as_deref(), variable("TERM").as_deref())
+    }
+
+    /// The file or standard output.
+    pub fn open(&self) -> anyhow::Result<Box<dyn Write + Send>> {
+        let Some(path) = &self.output else { return Ok(Box::new(unbuffered_stdout()?)) };
+        let rotation = self.rotate.map(|limit| Rotation { limit, keep: self.keep });
+        Ok(Box::new(RotatingFile::open(path, rotation)?))
+    }
+}
+
+/// Standard output without Rust's line buffer: what is handed over is whole lines in large chunks already.
+fn unbuffered_stdout() -> anyhow::Result<std::fs::File> {
+    use std::os::fd::AsFd as _;
+    let fd = io::stdout().as_fd().try_clone_to_owned().context("standard output is closed")?;
+    Ok(fd.into())
+}
+
+/// Writes to standard output; a reader that has gone is no failure.
+pub fn print(bytes: &[u8]) -> anyhow::Result<()> {
+    match io::stdout().lock().write_all(bytes) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("can't write to standard output"),
+    }
+}

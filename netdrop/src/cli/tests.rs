@@ -1,0 +1,1 @@
+//! Help and errors as people see them.
