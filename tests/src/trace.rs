@@ -26,7 +26,9 @@ impl Trace {
         let format = fs::read_to_string(instance.join("events/skb/kfree_skb/format"))?;
         let trace = Self { instance, reasons: reasons(&format) };
         let reason = if trace.reasons.is_empty() { "" } else { ",reason" };
-        fs::write(trace.event("trigger"), format!("hist:keys=location.sym{reason}"))?;
+        fs::write(trace.event("trigger"), format!("hist:keys=location.sym{reason}")).map_err(|error| {
+            Skip(format!("neither bpftrace nor the kernel's histograms (CONFIG_HIST_TRIGGERS): {error}"))
+        })?;
         Ok(trace)
     }
 

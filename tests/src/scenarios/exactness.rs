@@ -140,7 +140,8 @@ fn rare_between_floods(bench: &Bench) -> Result<()> {
     netdrop.signal(Signal::SIGINT)?;
     let report = netdrop.report()?;
     judge_accounts(&report)?;
-    let (udp, unknown) = (["__udp4_lib_rcv"], ["ip_local_deliver_finish", "ip_protocol_deliver_rcu"]);
+    let (udp, unknown) =
+        (["udp_rcv", "__udp4_lib_rcv"], ["ip_local_deliver_finish", "ip_protocol_deliver_rcu"]);
     for (what, functions, wanted) in
         [("closed port", &udp[..], each), ("unknown protocol", &unknown, each), ("rare", &["ip_rcv_core"], 1)]
     {

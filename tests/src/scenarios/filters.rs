@@ -128,7 +128,9 @@ fn run(bench: &Bench, flag: &str, value: &str, matches: &dyn Fn(&Kind) -> bool) 
     };
     for row in report.rows.iter().filter(here) {
         let device = row.device_name().unwrap_or("").to_owned();
-        let key = (row.inode().context("only rows here")?, row.plain_function().to_owned(), device);
+        // From 7.x on, the compiler has it inside its caller.
+        let function = if row.plain_function() == "udp_rcv" { CLOSED.function } else { row.plain_function() };
+        let key = (row.inode().context("only rows here")?, function.to_owned(), device);
         *seen.entry(key).or_insert(0) += row.count;
     }
     ensure!(seen == wanted, "\n          want {wanted:?}\n          seen {seen:?}");

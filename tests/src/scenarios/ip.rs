@@ -168,6 +168,7 @@ pub fn table() -> Vec<Scenario> {
                 functions: &[
                     "ip_rcv_finish_core",
                     "ip_rcv_finish",
+                    "udp_rcv",
                     "__udp4_lib_rcv",
                     "__udp4_lib_mcast_deliver",
                 ],

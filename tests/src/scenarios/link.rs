@@ -50,7 +50,7 @@ pub fn table() -> Vec<Scenario> {
             },
             expect: Expect {
                 reasons: &["NO_SOCKET"],
-                functions: &["__udp4_lib_rcv", "udp_queue_rcv_one_skb"],
+                functions: &["udp_rcv", "__udp4_lib_rcv"],
                 device: "r0.42",
                 ..EXPECT
             },

@@ -10,8 +10,8 @@ use crate::lab::Lab;
 use crate::scenario::{At, Expect, Scenario, Stage};
 use crate::traffic::{Ip, Ipv4, corrupt};
 
-const V4_FUNCTIONS: &[&str] = &["__udp4_lib_rcv", "udp_queue_rcv_one_skb"];
-const V6_FUNCTIONS: &[&str] = &["__udp6_lib_rcv", "udpv6_queue_rcv_one_skb"];
+const V4_FUNCTIONS: &[&str] = &["udp_rcv", "__udp4_lib_rcv"];
+const V6_FUNCTIONS: &[&str] = &["udpv6_rcv", "__udp6_lib_rcv"];
 
 #[expect(clippy::too_many_lines, reason = "a table")]
 pub fn table() -> Vec<Scenario> {
