@@ -1,6 +1,7 @@
 //! A short run of every fuzz target: long enough to see that it still builds and holds on what it finds first.
 
-use std::fs;
+use std::fs::{self, File};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -33,7 +34,10 @@ pub fn run(notes: &mut Vec<String>) -> Result<Tally> {
     };
     let mut tally = Tally::default();
     for target in workspace::stdout(cargo_fuzz().arg("list"))?.lines() {
-        println!("-- {target}");
+        // libFuzzer is talkative: what it says matters when it finds something.
+        let log = workspace::target().join(format!("fuzz-{target}.log"));
+        let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        println!("{target}: {SECONDS_EACH} s, log in {}", log.display());
         // Findings go to the first folder, so the seeds come second.
         let corpus = workspace::root().join("fuzz/corpus").join(target);
         fs::create_dir_all(&corpus).with_context(|| format!("cannot make {}", corpus.display()))?;
@@ -48,15 +52,27 @@ pub fn run(notes: &mut Vec<String>) -> Result<Tally> {
                 .arg(&corpus)
                 .args(seeds)
                 .args(["--", "-max_len=40000", "-timeout=5", "-verbosity=0", "-print_final_stats=1"])
-                .arg(format!("-max_total_time={SECONDS_EACH}")),
+                .arg(format!("-max_total_time={SECONDS_EACH}"))
+                .stderr(output),
         );
         match result {
             Ok(()) => tally += Tally::PASSED,
             Err(error) => {
                 notes.push(format!("{target} FAILED: {error:#}"));
+                print_end_of(&log);
                 tally += Tally::FAILED;
             }
         }
     }
     Ok(tally)
+}
+
+fn print_end_of(log: &Path) {
+    const LINES: usize = 40;
+    // A log may quote the input's bytes as they are.
+    let text = fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    for line in &lines[lines.len().saturating_sub(LINES)..] {
+        println!("{line}");
+    }
 }
