@@ -1,5 +1,6 @@
 //! `netdrop check`.
 
+use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::path::Path;
 
@@ -83,12 +84,11 @@ fn json(finding: &Finding) -> String {
 fn list_reasons() -> anyhow::Result<()> {
     let mut reasons = Identity::read(Path::new("/")).map_err(Exit::from)?.reasons;
     reasons.search_all(Path::new("/"));
-    let lines: String = reasons
-        .iter()
-        .map(|(number, name)| {
-            let subsystem = reasons.subsystem(number).map_or("", |name| name);
-            format!("{number:>7}  {:11}  {subsystem:18}  {name}\n", class_of(name).as_str())
-        })
-        .collect();
+    let mut lines = String::new();
+    for (number, name) in reasons.iter() {
+        let class = class_of(name).as_str();
+        let subsystem = reasons.subsystem(number).map_or("", |name| name);
+        let _ = writeln!(lines, "{number:>7}  {class:11}  {subsystem:18}  {name}");
+    }
     print(lines.as_bytes())
 }

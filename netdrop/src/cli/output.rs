@@ -79,7 +79,7 @@ impl OutputFlags {
         match self.format_name() {
             FormatName::Table => {
                 let terminal = Terminal::new(self.has_color());
-                Format::Live(Table::new(terminal.view()), terminal)
+                Format::Live(Box::new(Table::new(terminal.view())), terminal)
             }
             FormatName::Text => Format::Lines(Box::new(Text::new(Clock::local(), self.has_color()))),
             FormatName::Json => Format::Lines(Box::new(Json::new())),
