@@ -133,7 +133,7 @@ pub fn per_second(count: u64, over: Duration) -> String {
     let tenths = (u128::from(count) * 10_000_000_000 + nanos / 2) / nanos;
     match tenths {
         0 if count > 0 => "<0.1".into(),
-        0..100 if tenths % 10 != 0 => format!("{}.{}", tenths / 10, tenths % 10),
+        0..100 if !tenths.is_multiple_of(10) => format!("{}.{}", tenths / 10, tenths % 10),
         _ => thousands(u64::try_from((tenths + 5) / 10).unwrap_or(u64::MAX)),
     }
 }

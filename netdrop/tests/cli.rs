@@ -15,20 +15,24 @@ fn output(command: &mut Command) -> Output {
     command.output().expect("netdrop starts")
 }
 
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).expect("netdrop writes UTF-8")
+}
+
 /// Standard output of a command that must succeed and have nothing to complain of.
 fn printed(command: &mut Command) -> String {
     let Output { status, stdout, stderr } = output(command);
     assert!(status.success(), "{status}");
-    assert_eq!(String::from_utf8(stderr).unwrap(), "");
-    String::from_utf8(stdout).unwrap()
+    assert_eq!(text(stderr), "");
+    text(stdout)
 }
 
 /// What a wrong use is answered with.
 fn refused(arguments: &str) -> String {
     let Output { status, stdout, stderr } = output(&mut netdrop(arguments));
     assert_eq!(status.code(), Some(2), "exit code of `netdrop {arguments}`");
-    assert_eq!(String::from_utf8(stdout).unwrap(), "");
-    String::from_utf8(stderr).unwrap()
+    assert_eq!(text(stdout), "");
+    text(stderr)
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::output::Color;
 
 /// `netdrop check`.
 #[derive(Debug, Args)]
+#[expect(clippy::doc_markdown, reason = "the comments are help texts, and terminals show backticks")]
 pub struct Check {
     /// How the findings are written
     #[arg(short, long, value_enum, default_value_t = CheckFormat::Text)]
@@ -83,12 +84,12 @@ fn json(finding: &Finding) -> String {
 fn list_reasons() -> anyhow::Result<()> {
     let mut reasons = Identity::read(Path::new("/")).map_err(Exit::from)?.reasons;
     reasons.search_all(Path::new("/"));
-    let lines: String = reasons
+    let lines: Vec<_> = reasons
         .iter()
         .map(|(number, name)| {
-            let subsystem = reasons.subsystem(number).map_or("", |name| name);
+            let subsystem = reasons.subsystem(number).unwrap_or_default();
             format!("{number:>7}  {:11}  {subsystem:18}  {name}\n", class_of(name).as_str())
         })
         .collect();
-    print(lines.as_bytes())
+    print(lines.concat().as_bytes())
 }

@@ -7,6 +7,7 @@ use crate::filter::{Choice, Wanted};
 /// Filters. A list means any of its values; different filters must all match. Their negations would double the help:
 /// its heading tells of them, and the long help (`netdrop help watch`, the manual page) lists them.
 #[derive(Debug, Default, Args)]
+#[expect(clippy::doc_markdown, reason = "the comments are help texts, and terminals show backticks")]
 #[command(next_help_heading = "Filters (a list: any of it; several filters: all; --not-…: all but these)")]
 pub struct Filters {
     /// Drop reasons, as in NO_SOCKET

@@ -16,7 +16,8 @@ pub use exit::Exit;
 
 /// Where the Linux kernel drops packets, and why.
 #[derive(Debug, Parser)]
-#[command(name = "netdrop", version, max_term_width = 100, disable_help_flag = true)]
+#[command(name = "netdrop", version, max_term_width = 100, args_override_self = true)]
+#[command(disable_help_flag = true)]
 #[command(after_help = "\
 Exit codes:
   0  done, also by Ctrl-C, SIGTERM or a closed pipe

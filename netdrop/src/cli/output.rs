@@ -27,6 +27,7 @@ pub enum FormatName {
 
 /// Output flags.
 #[derive(Debug, Args)]
+#[expect(clippy::doc_markdown, reason = "the comments are help texts, and terminals show backticks")]
 #[command(next_help_heading = "Output")]
 pub struct OutputFlags {
     /// How drops are written [default: table on a terminal, else text]
