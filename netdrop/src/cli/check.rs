@@ -87,7 +87,7 @@ fn list_reasons() -> anyhow::Result<()> {
     let lines: Vec<_> = reasons
         .iter()
         .map(|(number, name)| {
-            let subsystem = reasons.subsystem(number).unwrap_or_default();
+            let subsystem = reasons.subsystem(number).map_or("", |name| name);
             format!("{number:>7}  {:11}  {subsystem:18}  {name}\n", class_of(name).as_str())
         })
         .collect();
