@@ -15,6 +15,7 @@ use crate::output::Color;
 
 /// `netdrop check`.
 #[derive(Debug, Args)]
+#[expect(clippy::doc_markdown, reason = "the comments are help texts, and terminals show backticks")]
 pub struct Check {
     /// How the findings are written
     #[arg(short, long, value_enum, default_value_t = CheckFormat::Text)]

@@ -27,12 +27,13 @@ pub enum FormatName {
 
 /// Output flags.
 #[derive(Debug, Args)]
+#[expect(clippy::doc_markdown, reason = "the comments are help texts, and terminals show backticks")]
 #[command(next_help_heading = "Output")]
 pub struct OutputFlags {
     /// How drops are written [default: table on a terminal, else text]
     #[arg(short, long, value_enum)]
     pub format: Option<FormatName>,
-    /// What the rows of summaries tell apart
+    /// What the rows of tables and summaries tell apart
     #[arg(long, value_enum, value_delimiter = ',', value_name = "DIMENSION,…",
           default_values_t = [Dimension::Site, Dimension::Reason, Dimension::Device, Dimension::Netns, Dimension::Proto])]
     by: Vec<Dimension>,

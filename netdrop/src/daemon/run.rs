@@ -121,6 +121,9 @@ impl Run {
         // The first frame, before anything happens.
         if matches!(self.plan.format, Format::Live(..)) {
             self.summary()?;
+            if let Err(error) = self.plan.sink.send(&mut self.chunk) {
+                return Ok(Err(error));
+            }
         }
         loop {
             match self.woken(&mut signals, &mut ticks, gathered).await {
