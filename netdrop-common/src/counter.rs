@@ -35,7 +35,7 @@ pub struct Counter {
     pub key: CounterKey,
     /// Drops.
     pub packets: u64,
-    /// The sum of their `skb->len`.
+    /// The sum of their lengths, from the network header on.
     pub bytes: u64,
     /// Drops since the last detailed one: what the next event's weight will tell.
     pub skipped: u64,

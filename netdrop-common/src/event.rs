@@ -25,7 +25,7 @@ pub struct Event {
     pub weight: u64,
     /// CPU number.
     pub cpu: u32,
-    /// `skb->len`.
+    /// Bytes from the network header on; `skb->len` where there is none.
     pub length: u32,
     /// `skb->data_len`: bytes outside of the linear part.
     pub data_length: u32,

@@ -22,7 +22,7 @@ pub struct Drop {
 pub struct Subject {
     pub drop: Drop,
     pub key: CounterKey,
-    /// `skb->len`.
+    /// The packet's length, see [`length`].
     pub length: u32,
     /// `skb->dev`, or null.
     pub device: *const u8,
@@ -50,9 +50,22 @@ impl Subject {
                 ip_protocol: ip_protocol.unwrap_or(0),
                 flags: if ip_protocol.is_some() { KEY_HAS_IP_PROTOCOL } else { 0 },
             };
-            Self { drop, key, length: M::load(drop.skb, offset!(skb_len)), device, network }
+            Self { drop, key, length: length::<M>(drop.skb, &network), device, network }
         }
     }
+}
+
+/// The packet's length from its network header on, whatever headers were pulled (or pushed) before the drop;
+/// `skb->len` where there is no network header yet.
+#[inline(always)]
+unsafe fn length<M: Memory>(skb: *const u8, network: &Network) -> u32 {
+    let length: u32 = unsafe { M::load(skb, offset!(skb_len)) };
+    if network.offset == 0 {
+        return length;
+    }
+    let data: u64 = unsafe { M::load(skb, offset!(skb_data)) };
+    let pulled = (data - network.head as u64) as u32;
+    length.wrapping_add(pulled).wrapping_sub(network.offset)
 }
 
 /// `skb->dev`. On a socket's queue its place holds `dev_scratch` (net/ipv4/udp.c, `udp_set_dev_scratch`).

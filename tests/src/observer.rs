@@ -148,7 +148,8 @@ fn program(format: &str) -> String {
          tracepoint:skb:kfree_skb {{
            $skb = (struct sk_buff *)args->skbaddr;
            $dst = (struct dst_entry *)($skb->_skb_refdst & 0xfffffffffffffffe);
-           @[ksym(args->location), (uint64)args->location, {reason}, args->protocol, $skb->dev->ifindex,
+           @[ksym(args->location), (uint64)args->location, {reason}, args->protocol,
+             $skb->dev->ifindex ? $skb->dev->ifindex : (uint32)$skb->skb_iif,
              $skb->dev->nd_net.net->ns.inum, $skb->sk->__sk_common.skc_net.net->ns.inum, {receiver},
              $dst->dev->nd_net.net->ns.inum] = count();
          }}

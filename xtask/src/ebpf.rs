@@ -6,6 +6,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use object::build::elf::SectionData;
+
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::manifest::{Manifest, sha256, sources_hash};
@@ -125,7 +127,25 @@ fn compile(compiler: &Compiler, linker: &Linker, target: &Path) -> Result<Vec<u8
         .env_remove("RUSTUP_TOOLCHAIN");
     workspace::run(&mut command)?;
     let built = target.join(TARGET).join("release").join(PACKAGE);
-    fs::read(&built).with_context(|| format!("the build left no {}", built.display()))
+    let bytes = fs::read(&built).with_context(|| format!("the build left no {}", built.display()))?;
+    without_dwarf(&bytes).with_context(|| format!("cannot strip {}", built.display()))
+}
+
+/// The object without DWARF, which is five sixths of it and which no kernel reads; its BTF stays.
+fn without_dwarf(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut elf = object::build::elf::Builder::read(bytes)?;
+    for section in &mut elf.sections {
+        section.delete |= section.name.starts_with(b".debug") || section.name.starts_with(b".rel.debug");
+    }
+    elf.delete_orphans();
+    // LLVM keeps the sections' names among the symbols'; the writer wants a section of their own.
+    let names = elf.sections.add();
+    names.name = b".shstrtab".as_slice().into();
+    names.sh_type = object::elf::SHT_STRTAB;
+    names.data = SectionData::SectionString;
+    let mut stripped = Vec::new();
+    elf.write(&mut stripped)?;
+    Ok(stripped)
 }
 
 /// The folders whose names must not enter the object, and what stands for each.

@@ -18,7 +18,7 @@ pub use exit::Exit;
 
 /// Where the Linux kernel drops packets, and why.
 #[derive(Debug, Parser)]
-#[command(name = "netdrop", version, max_term_width = 100, propagate_version = true)]
+#[command(name = "netdrop", version, max_term_width = 100, propagate_version = true, args_override_self = true)]
 #[command(
     after_help = "Exit codes: 0 done, 1 failed while running, 2 wrong usage, 4 this kernel or these privileges can't do it."
 )]

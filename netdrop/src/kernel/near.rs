@@ -1,8 +1,8 @@
 //! "Did you mean …?"
 
-/// The most similar of `names`, if one is similar at all: at most a third of its letters differ.
+/// The most similar of `names`, if one is similar at all: one letter differs, or at most a third of them.
 pub fn closest<'n>(wanted: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let slack = wanted.len() / 3;
+    let slack = (wanted.len() / 3).max(1);
     names
         // The distance is at least the difference in length: most names need no comparison.
         .filter(|name| name.len().abs_diff(wanted.len()) <= slack)

@@ -56,7 +56,7 @@ pub struct Gso {
 /// What is known of a dropped packet: absent members could not be read or don't apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Packet {
-    /// `skb->len` at the drop, in bytes: headers already pulled are not in it.
+    /// Bytes from the network header on (IP: the total length); `skb->len` where there is no network header.
     pub length: u32,
     /// Family of the network header.
     pub family: Option<Family>,

@@ -26,7 +26,7 @@ pub struct CountKey {
 pub struct Counts {
     /// Drops: skbs, a GSO packet counts as one.
     pub packets: u64,
-    /// The sum of `skb->len`.
+    /// The sum of the packets' lengths, see [`super::Packet::length`].
     pub bytes: u64,
 }
 

@@ -8,6 +8,7 @@ use super::shape::{ETHER_V4, EXPECT, UDP, V4, inject};
 use crate::bpf::{XdpMode, attach_xdp_drop};
 use crate::lab::{Lab, Namespace, RECEIVER};
 use crate::scenario::{At, Expect, Scenario, Stage};
+use crate::traffic::Ethernet;
 
 pub fn table() -> Vec<Scenario> {
     vec![
@@ -21,6 +22,21 @@ pub fn table() -> Vec<Scenario> {
             expect: Expect {
                 reasons: &["TC_INGRESS", "NOT_SPECIFIED"],
                 functions: &["__netif_receive_skb_core", "sch_handle_ingress"],
+                ..EXPECT
+            },
+        },
+        Scenario {
+            name: "tc-ingress-drop-of-a-tagged-frame",
+            prepare: |count| {
+                let lab = Lab::pair()?;
+                classifier(&lab.receiver, "r0", "ingress")?;
+                let ethernet = Ethernet { vlan: Some(42), ..ETHER_V4 };
+                inject(lab, ethernet.wrap(&UDP.packet(&V4, b"hello")), count)
+            },
+            expect: Expect {
+                reasons: &["TC_INGRESS", "NOT_SPECIFIED"],
+                functions: &["__netif_receive_skb_core", "sch_handle_ingress"],
+                packet: &[("/vlan/0", "42"), ("/destination/port", "9")],
                 ..EXPECT
             },
         },

@@ -12,8 +12,8 @@ use crate::scenario::{Expect, Scenario, Stage};
 use crate::traffic::{PacketSocket, RawTcp, Tcp, corrupt};
 
 const TCP: Expect = Expect { protocol: "tcp", functions: &["tcp_v4_rcv"], ..EXPECT };
-/// A socket took the packet, and with it its device.
-const AT_SOCKET: Expect = Expect { device: "", functions: &["tcp_v4_do_rcv", "tcp_v4_rcv"], ..TCP };
+/// A socket took the packet: it no longer points to its device, but knows which one it came in by.
+const AT_SOCKET: Expect = Expect { functions: &["tcp_v4_do_rcv", "tcp_v4_rcv"], ..TCP };
 const SERVER_PORT: u16 = 80;
 const SYN: Tcp = Tcp { source: 40_000, destination: 81, sequence: 1, acknowledgment: 0, flags: Tcp::SYN };
 
