@@ -85,7 +85,7 @@ impl Empty {
 pub struct Program(OwnedFd);
 
 impl Program {
-    /// The programs that a process holds open: its descriptors tell their ids (proc_pid_fdinfo(5)).
+    /// The programs that a process holds open: its descriptors tell their ids (`proc_pid_fdinfo(5)`).
     pub fn held_by(pid: u32) -> Result<Vec<Self>> {
         let folder = format!("/proc/{pid}/fdinfo");
         let entries = fs::read_dir(&folder).with_context(|| format!("cannot read {folder}"))?;
@@ -104,16 +104,16 @@ impl Program {
         /// `run_time_ns` in `struct bpf_prog_info`, in words; `run_cnt` is the next.
         const RUN_TIME_WORD: usize = 192 / 8;
         #[repr(C)]
-        struct Info {
+        struct Ask {
             descriptor: u32,
             bytes: u32,
-            info: u64,
+            to: u64,
         }
         let mut info = [0_u64; RUN_TIME_WORD + 2];
-        let mut ask = Info {
+        let mut ask = Ask {
             descriptor: self.0.as_raw_fd().cast_unsigned(),
             bytes: u32::try_from(size_of_val(&info)).expect("a small array"),
-            info: info.as_mut_ptr() as u64,
+            to: info.as_mut_ptr() as u64,
         };
         bpf(Command::ObjGetInfoByFd, &mut ask).context("cannot read a program's run time")?;
         let [.., nanoseconds, count] = info;

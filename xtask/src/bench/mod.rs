@@ -4,6 +4,8 @@
 //! machine → for each round, each tool: session (running × flood × bpf) → report ← limits
 //! ```
 
+#![expect(clippy::cast_precision_loss, reason = "what is measured is far from 2^52 and less exact")]
+
 mod bpf;
 mod flood;
 mod limits;

@@ -80,20 +80,20 @@ impl Report {
             "steady, MB",
             "lost events",
         ];
-        let mut text = String::new();
-        for (name, value) in &self.machine {
-            text += &format!("- {name}: {value}\n");
-        }
-        text += &format!("- command: `{}`\n\n", self.command);
-        text += &table(header, &rows);
-        text += &format!("\n{}\n", self.notes());
-        if let Some(rate) = &self.events_per_second {
-            text += &format!(
-                "\nUser space, from the ring's bytes to a JSON line, on one core: {} million events a second.\n",
-                rate.with_range(2)
-            );
-        }
-        text + "\n" + &limits::render(&self.limits)
+        let facts = self.machine.iter().map(|(name, value)| format!("- {name}: {value}\n"));
+        let facts = facts.collect::<String>() + &format!("- command: `{}`\n", self.command);
+        let user_space = self.events_per_second.as_ref().map(|rate| {
+            let rate = rate.with_range(2);
+            format!("User space, from the ring's bytes to a JSON line, on one core: {rate} million events a second.\n")
+        });
+        let sections = [
+            facts,
+            table(header, &rows),
+            self.notes(),
+            user_space.unwrap_or_default(),
+            limits::render(&self.limits),
+        ];
+        sections.join("\n")
     }
 
     /// The document in `docs/`.
@@ -117,9 +117,9 @@ runs is not in it: bpftrace's programs get a perf event made first, which only t
 - *flood's rate*: of {packets} packets with the tool (and no times taken), relative to those right before without it.
 - *start-up*: from exec until netdrop says that it is attached; until bpftrace's program has run on a drop \
 (one is made each millisecond); until perf answers a `ping` on its control pipe.
-- *peak, steady*: `VmHWM` and `VmRSS` after the floods, while the tool still runs.
+- *peak, steady*: `VmHWM` and `VmRSS` a second after the floods, while the tool still runs.
 - *lost events*: of at most {drops} drops a round, as the tool says it at its end (netdrop: ring or table full, recursion; \
-bpftrace: `Lost`; perf: drops that are not among its samples).",
+bpftrace: `Lost`; perf: drops that are not among its samples).\n",
             rounds = self.rounds,
             place = self.place,
             packets = self.packets,

@@ -1,6 +1,7 @@
 //! One round of one tool: it is started, flooded, asked and stopped.
 
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -9,6 +10,9 @@ use super::bpf::{Empty, Program, Runs, Statistics};
 use super::flood::Flood;
 use super::running::{Memory, Running};
 use super::tool::Tool;
+
+/// A tool gets so long to write what the floods left, before its memory is read: netdrop's interval between summaries.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// What one round showed.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +40,8 @@ pub fn round(tool: &Tool, flood: &Flood, packets: u64, folder: &Path) -> Result<
     let traced = flood.send(packets)?;
     let over_ns = over(&running.programs()?, flood, packets, warm_up)?;
     let drops = warm_up + packets + if over_ns.is_some() { warm_up + packets } else { 0 };
+    // What it still has to do for the last drops is done: the memory is that of a tool at its usual work.
+    thread::sleep(SETTLE);
     Ok(Round {
         start_up: running.start_up,
         over_ns,

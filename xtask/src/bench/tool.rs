@@ -84,7 +84,7 @@ pub const PERF_PIPES: [&str; 2] = ["perf.control", "perf.answer"];
 fn perf(folder: &Path) -> Tool {
     let [control, answer] = PERF_PIPES.map(|name| folder.join(name));
     let mut command: Vec<OsString> =
-        ["perf", "record", "-e", "skb:kfree_skb", "-a", "--no-buildid", "-o"].map(OsString::from).to_vec();
+        ["perf", "record", "-e", "skb:kfree_skb", "-a", "-o"].map(OsString::from).to_vec();
     command.push(folder.join("perf.data").into());
     command.push(format!("--control=fifo:{},{}", control.display(), answer.display()).into());
     Tool { name: "perf record", kind: Kind::Perf, command }
