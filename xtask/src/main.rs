@@ -1,5 +1,6 @@
 //! The project's own chores: `cargo xtask --help`.
 
+mod bench;
 mod dist;
 mod ebpf;
 mod manifest;
@@ -36,6 +37,8 @@ enum Task {
     Test(test::Options),
     /// Build the static release binary and check its size
     Dist,
+    /// Measure what netdrop costs, beside bpftrace and perf; needs root and a quiet machine
+    Bench(bench::Options),
     /// Run the scenarios, or any command, in a virtual machine of another kernel
     Vm {
         /// A series (5.10, 6.1, 6.12, 6.18, 7) or the path of a kernel image
@@ -66,6 +69,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Ebpf { check: true } => drop(ebpf::check()?),
         Task::Test(options) => return test::run(&options),
         Task::Dist => dist::run()?,
+        Task::Bench(options) => return bench::run(&options),
         Task::Vm { kernel, more_tools, timeout, arguments } => {
             return vm::one(&kernel, &more_tools, &arguments, Duration::from_secs(timeout));
         }

@@ -1,0 +1,163 @@
+//! `cargo xtask bench`: what netdrop costs, beside its peers, in one run on one machine.
+//!
+//! ```text
+//! machine → for each round, each tool: session (running × flood × bpf) → report ← limits
+//! ```
+
+#![expect(clippy::cast_precision_loss, reason = "what is measured is far from 2^52 and less exact")]
+
+mod bpf;
+mod flood;
+mod limits;
+mod machine;
+mod report;
+mod running;
+mod sample;
+mod session;
+mod tool;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+
+use crate::{dist, workspace};
+use flood::Flood;
+use limits::{Bound, Limit};
+use machine::Untimed;
+use report::{Report, Row};
+use sample::Sample;
+use tool::{Kind, Tool};
+
+/// How much to measure.
+#[derive(Args)]
+pub struct Options {
+    /// How often each tool is started and measured
+    #[arg(long, default_value_t = 15, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+    /// Packets of one flood
+    #[arg(long, default_value_t = 200_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1000..=10_000_000))]
+    packets: u64,
+    /// Fail when a limit is missed or can't be measured
+    #[arg(long)]
+    check: bool,
+    /// Write the tables to docs/benchmark.md too
+    #[arg(long)]
+    write: bool,
+}
+
+/// Measures, prints, and writes or fails if asked to.
+pub fn run(options: &Options) -> Result<ExitCode> {
+    if !workspace::is_root() {
+        bail!("only root may load BPF programs: run `sudo cargo xtask bench`");
+    }
+    let netdrop = workspace::static_release(&["netdrop"])?.join("netdrop");
+    let pipeline = workspace::static_release(&["netdrop-pipeline"])?.join("netdrop-pipeline");
+    let machine = machine::describe();
+    machine::mount_tracefs()?;
+
+    let flood = Flood::new()?;
+    let rows = measure(&netdrop, &flood, options)?;
+    let events_per_second = events_per_second(&pipeline, options.rounds)?;
+    let binary = fs::metadata(&netdrop).context("cannot read the size of the binary")?.len();
+    let report = Report {
+        machine,
+        command: command(options),
+        place: flood.place(),
+        rounds: options.rounds.into(),
+        packets: options.packets,
+        limits: limits(&rows, events_per_second.as_ref(), binary),
+        rows,
+        events_per_second,
+    };
+    println!("\n{}", report.render());
+    if options.write {
+        let path = workspace::root().join("docs/benchmark.md");
+        fs::create_dir_all(path.with_file_name("")).context("cannot make docs/")?;
+        fs::write(&path, report.document()).with_context(|| format!("cannot write {}", path.display()))?;
+        println!("written to docs/benchmark.md");
+    }
+    let missed = report.limits.iter().any(|limit| limit.holds() != Some(true));
+    Ok(if options.check && missed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// All tools in each round, one after the other: what changes on the machine changes for all.
+fn measure(netdrop: &Path, flood: &Flood, options: &Options) -> Result<Vec<Row>> {
+    let folder = tempfile::tempdir().context("cannot make a folder for what perf records")?;
+    let _untimed = Untimed::start();
+    let (tools, absent) = tool::all(netdrop, folder.path());
+    let mut rows: Vec<Row> =
+        tools.iter().map(|tool| Row { name: tool.name, rounds: Ok(Vec::new()) }).collect();
+    for round in 1..=options.rounds {
+        println!("round {round} of {}", options.rounds);
+        for (tool, row) in tools.iter().zip(&mut rows) {
+            add_round(tool, row, flood, options.packets, folder.path())?;
+        }
+    }
+    rows.extend(
+        absent.into_iter().map(|absent| Row { name: absent.name, rounds: Err(absent.reason.into()) }),
+    );
+    Ok(rows)
+}
+
+/// A peer that fails is a row that says so; netdrop may not fail.
+fn add_round(tool: &Tool, row: &mut Row, flood: &Flood, packets: u64, folder: &Path) -> Result<()> {
+    let Ok(rounds) = &mut row.rounds else { return Ok(()) };
+    match session::round(tool, flood, packets, folder) {
+        Ok(round) => rounds.push(round),
+        Err(error) if tool.kind == Kind::Netdrop => return Err(error.context(tool.name)),
+        Err(error) => {
+            println!("{}: {error:#}", tool.name);
+            row.rounds = Err(format!("failed: {error:#}"));
+        }
+    }
+    Ok(())
+}
+
+/// Runs the pipeline's own program, built as netdrop ships: this one may be a debug build.
+fn events_per_second(pipeline: &Path, rounds: u16) -> Result<Option<Sample>> {
+    println!("user space");
+    let rates = workspace::stdout(Command::new(pipeline).arg(rounds.to_string()))?;
+    let rates: Vec<f64> = rates.lines().filter_map(|line| line.parse().ok()).collect();
+    ensure!(rates.len() == usize::from(rounds), "{} printed {} rates", pipeline.display(), rates.len());
+    Ok(Sample::new(rates.into_iter().map(|rate| rate / 1e6)))
+}
+
+fn limits(rows: &[Row], events_per_second: Option<&Sample>, binary: u64) -> Vec<Limit> {
+    let over =
+        |name: &str| rows.iter().find(|row| row.name == name).and_then(Row::over_ns).map(|s| s.median());
+    // Of netdrop's rows the worst counts.
+    let worst = |figure: fn(&Row) -> Option<Sample>| {
+        let netdrop = rows.iter().filter(|row| row.name.starts_with("netdrop"));
+        netdrop.filter_map(figure).map(|sample| sample.median()).reduce(f64::max)
+    };
+    let limit = |what, unit, bound, measured| Limit { what, unit, bound, measured };
+    let most = |what, unit, most: f64, measured| limit(what, unit, Bound::AtMost(most), measured);
+    vec![
+        most("a drop, counts only, over an empty program", "ns", 25.0, over(tool::COUNTS)),
+        limit(
+            "the same, beside bpftrace's count()",
+            "ns",
+            Bound::LessThan(over(tool::BPFTRACE_COUNTS)),
+            over(tool::COUNTS),
+        ),
+        most("a drop with its details, over an empty program", "ns", 90.0, over(tool::DETAILS)),
+        most("exec to attached", "ms", 60.0, worst(Row::start_up_ms)),
+        most("resident memory, peak", "MB", 30.0, worst(Row::peak_mb)),
+        most("resident memory, steady", "MB", 15.0, worst(Row::steady_mb)),
+        most("static binary", "MB", dist::LIMIT as f64 / 1e6, Some(binary as f64 / 1e6)),
+        limit(
+            "events to JSON lines on one core",
+            "million/s",
+            Bound::AtLeast(1.0),
+            events_per_second.map(Sample::median),
+        ),
+    ]
+}
+
+/// The command that measures the same again.
+fn command(options: &Options) -> String {
+    format!("cargo xtask bench --rounds {} --packets {}", options.rounds, options.packets)
+}
