@@ -104,6 +104,7 @@ struct Judge<'a> {
     /// The namespace; none where the packet has none, and only the function can tell.
     inode: Option<u64>,
     devices: Vec<(u32, String)>,
+    kernel_names_receiver: bool,
     sight: Sight,
 }
 
@@ -118,6 +119,7 @@ impl<'a> Judge<'a> {
             expect,
             inode: namespace.map(Namespace::inode),
             devices: namespace.map_or(Ok(Vec::new()), Namespace::devices)?,
+            kernel_names_receiver: kernel_knows("rx_sk")?,
             sight,
         })
     }
@@ -171,13 +173,21 @@ impl<'a> Judge<'a> {
             return true;
         }
         !self.is_handled_message(row)
-            && row.inode() == self.inode
+            && (row.inode() == self.inode || self.has_lost_its_namespace(row))
             && (self.inode.is_some() || self.expect.functions.contains(&row.plain_function()))
     }
 
-    /// Before 5.17, `icmpv6_rcv` freed each message as dropped, also those that it had handled (net/ipv6/icmp.c).
+    /// Until 6.11 told the receiving socket, a packet that its socket had taken off device and route led nowhere.
+    fn has_lost_its_namespace(&self, row: &Row) -> bool {
+        row.inode().is_none()
+            && !self.kernel_names_receiver
+            && self.expect.functions.contains(&row.plain_function())
+            && row.protocol.as_deref() == Some(self.expect.protocol)
+    }
+
+    /// Until 6.3, `icmpv6_rcv` freed each message as dropped, also those that it had handled (net/ipv6/icmp.c).
     fn is_handled_message(&self, row: &Row) -> bool {
-        row.reason.is_none()
+        row.reason.as_deref().is_none_or(|reason| reason == "NOT_SPECIFIED")
             && row.plain_function() == "icmpv6_rcv"
             && !self.expect.functions.contains(&"icmpv6_rcv")
     }
@@ -249,7 +259,7 @@ mod tests {
     }
 
     fn judge(rows: Vec<Row>, drops: Vec<Value>) -> Result<()> {
-        let judge = Judge { expect: &EXPECT, inode: Some(7), devices: Vec::new(), sight: Sight::Full };
+        let judge = Judge { expect: &EXPECT, inode: Some(7), devices: Vec::new(), kernel_names_receiver: true, sight: Sight::Full };
         judge.judge(&Report { rows, drops, accounts: None })
     }
 

@@ -97,3 +97,10 @@ impl Case {
         }
     }
 }
+
+/// Whether the kernel's type information holds the name. It is asked, not its version: distributions backport.
+pub fn kernel_knows(name: &str) -> Result<bool> {
+    let types = std::fs::read("/sys/kernel/btf/vmlinux").context("can't read the kernel's BTF")?;
+    let name = format!("\0{name}\0");
+    Ok(types.windows(name.len()).any(|window| window == name.as_bytes()))
+}

@@ -27,7 +27,7 @@ const LINES_RATE: u32 = 1000;
 const TABLE_RATE: u32 = 10;
 /// Ring buffer for a fair sample, and for every drop.
 const RING_BYTES: u32 = 1 << 20;
-const RING_BYTES_ALL: u32 = 4 << 20;
+const RING_BYTES_ALL: u32 = 2 << 20;
 
 /// What people ask for most.
 const EXAMPLES: &str = "\

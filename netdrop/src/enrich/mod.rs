@@ -125,10 +125,22 @@ impl Enricher {
         let first = self.symbols_read.replace(Instant::now()).is_none();
         let path = self.root.join("proc/kallsyms");
         match File::open(&path).map_err(Into::into).and_then(|file| Symbols::read(BufReader::new(file))) {
-            Ok(symbols) => self.symbols = Some(symbols),
+            Ok(symbols) => {
+                self.symbols = Some(symbols);
+                give_memory_back();
+            }
             Err(error) if first => warn!("{error}"),
             Err(_) => {}
         }
+    }
+}
+
+/// Sorting kallsyms takes twice the memory that the table keeps: a daemon shall not hold on to it.
+fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it takes a number and touches only what is free.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 

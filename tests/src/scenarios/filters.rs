@@ -177,9 +177,7 @@ fn on_loopback(namespace: &Namespace, count: u64) -> Result<()> {
     (0..count).try_for_each(|_| Ok(socket.send_to(b"hey", "127.0.0.1:9").map(drop)?))
 }
 
-/// The kernel's type information is asked, not its version: distributions backport.
+/// Whether drops come with reasons.
 pub fn kernel_has_reasons() -> Result<bool> {
-    let types = std::fs::read("/sys/kernel/btf/vmlinux").context("can't read the kernel's BTF")?;
-    let name = b"SKB_DROP_REASON_NO_SOCKET\0";
-    Ok(types.windows(name.len()).any(|window| window == name))
+    kernel_knows("SKB_DROP_REASON_NO_SOCKET")
 }
