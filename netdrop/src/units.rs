@@ -4,22 +4,20 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-/// Why a duration or a size was refused.
+/// Why a duration or a size was refused. The messages leave the text itself to the one who asked for it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum UnitError {
     /// Not a number with a known unit.
-    #[error("'{0}' is not a duration: write a number with ms, s, m or h, as in 100ms, 30s, 5m, 1h30m")]
+    #[error("write a number with ms, s, m, h or d, as in 100ms, 30s, 5m, 1h30m")]
     Duration(String),
     /// Not a number with a known unit.
-    #[error(
-        "'{0}' is not a size: write a number with K, M, G (1024), KB, MB, GB (1000) or KiB, MiB, GiB, as in 100M"
-    )]
+    #[error("write a number with K, M, G (1024) or KB, MB, GB (1000), as in 100M")]
     Size(String),
     /// A quantity that must not be zero.
-    #[error("'{0}' must be more than zero")]
+    #[error("it must be more than zero")]
     Zero(String),
     /// More than can be counted.
-    #[error("'{0}' is too large")]
+    #[error("it is too large")]
     TooLarge(String),
 }
 
@@ -126,6 +124,17 @@ pub fn rate(count: u64, over: Duration) -> String {
         format!("{}/s", three_digits(value))
     } else {
         format!("{} {unit}/s", three_digits(value))
+    }
+}
+
+/// Events per second to be compared down a column: whole and grouped, below ten with one place: `489,412`, `12`, `0.3`.
+pub fn per_second(count: u64, over: Duration) -> String {
+    let nanos = over.as_nanos().max(1);
+    let tenths = (u128::from(count) * 10_000_000_000 + nanos / 2) / nanos;
+    match tenths {
+        0 if count > 0 => "<0.1".into(),
+        0..100 if !tenths.is_multiple_of(10) => format!("{}.{}", tenths / 10, tenths % 10),
+        _ => thousands(u64::try_from((tenths + 5) / 10).unwrap_or(u64::MAX)),
     }
 }
 
@@ -265,6 +274,19 @@ mod tests {
     #[case(5, 0, "0/s")]
     fn rates_have_three_digits(#[case] count: u64, #[case] millis: u64, #[case] text: &str) {
         assert_eq!(rate(count, Duration::from_millis(millis)), text);
+    }
+
+    #[rstest]
+    #[case(0, 1_000, "0")]
+    #[case(1, 60_000, "<0.1")]
+    #[case(1, 4_000, "0.3")]
+    #[case(2, 1_001, "2")]
+    #[case(99, 10_000, "9.9")]
+    #[case(999, 100_000, "10")]
+    #[case(40, 1_020, "39")]
+    #[case(489_412, 1_000, "489,412")]
+    fn rates_in_a_column_are_whole_numbers(#[case] count: u64, #[case] millis: u64, #[case] text: &str) {
+        assert_eq!(per_second(count, Duration::from_millis(millis)), text);
     }
 
     #[rstest]

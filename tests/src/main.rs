@@ -28,6 +28,9 @@ struct Arguments {
     /// Runs the cases whose name contains this.
     #[arg(long, value_name = "SUBSTRING", default_value = "")]
     filter: String,
+    /// Leaves out the cases whose name starts with one of these.
+    #[arg(long, value_name = "PREFIX,…", value_delimiter = ',')]
+    without: Vec<String>,
     /// Prints the names of the cases and ends.
     #[arg(long)]
     list: bool,
@@ -44,7 +47,10 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let cases = scenarios::all().into_iter().filter(|case| case.name().contains(&arguments.filter));
+    let cases = scenarios::all().into_iter().filter(|case| {
+        case.name().contains(&arguments.filter)
+            && !arguments.without.iter().any(|prefix| case.name().starts_with(prefix))
+    });
     if arguments.list {
         cases.for_each(|case| println!("{}", case.name()));
         return ExitCode::SUCCESS;

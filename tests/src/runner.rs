@@ -170,8 +170,16 @@ impl<'a> Judge<'a> {
         if self.sight == Sight::Sites {
             return true;
         }
-        row.inode() == self.inode
+        !self.is_handled_message(row)
+            && row.inode() == self.inode
             && (self.inode.is_some() || self.expect.functions.contains(&row.plain_function()))
+    }
+
+    /// Before 5.17, `icmpv6_rcv` freed each message as dropped, also those that it had handled (net/ipv6/icmp.c).
+    fn is_handled_message(&self, row: &Row) -> bool {
+        row.reason.is_none()
+            && row.plain_function() == "icmpv6_rcv"
+            && !self.expect.functions.contains(&"icmpv6_rcv")
     }
 
     fn is_wanted(&self, row: &Row) -> bool {

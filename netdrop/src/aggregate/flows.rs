@@ -68,8 +68,10 @@ impl Flows {
     }
 
     /// The drops that all rows together stand for, since the start.
-    pub fn total(&self) -> u64 {
-        self.rows.values().map(|sums| sums.total.packets).sum::<u64>() + self.other.total.packets
+    pub fn total(&self) -> Counts {
+        let mut total = self.other.total;
+        self.rows.values().for_each(|sums| total += sums.total);
+        total
     }
 
     /// Starts the next interval. A full table gives up its smaller half, so that flows to come have a place; the sum stays.

@@ -57,6 +57,8 @@ pub struct Aggregator {
     recorded: u64,
     /// The summary before.
     last: Now,
+    /// What no flow stood for then.
+    last_unsampled: Counts,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +81,7 @@ impl Aggregator {
             examples: HashMap::new(),
             recorded: 0,
             last: Now::default(),
+            last_unsampled: Counts::default(),
         }
     }
 
@@ -113,6 +116,7 @@ impl Aggregator {
             accounts: now.accounts.since(&self.last.accounts),
             total: now.accounts,
         };
+        self.last_unsampled = self.unsampled();
         self.flows.turn();
         self.last = now;
         summary
@@ -137,6 +141,13 @@ impl Aggregator {
         }
     }
 
+    /// What the kernel counted and no detail stood for yet: the end of a burst, details that were lost.
+    fn unsampled(&self) -> Counts {
+        let mut counted = Counts::default();
+        self.counters.iter().for_each(|(_, _, total)| counted += total);
+        counted.since(self.flows.total())
+    }
+
     /// All rows, most drops first; `of` chooses the counts to show from growth and total.
     fn rows(&self, now: &Now, names: &mut impl Names, of: fn(Counts, Counts) -> Counts) -> Vec<Row> {
         let mut rows = Rows::new(self.by, names);
@@ -145,9 +156,12 @@ impl Aggregator {
                 rows.add(key, flow, of(sums.delta, sums.total), sums.total);
             }
             let accounts = now.accounts;
-            let exact =
-                accounts.sampled_out + accounts.ring_full == 0 && self.flows.total() == accounts.detailed;
-            let other = self.flows.other();
+            let exact = accounts.sampled_out + accounts.ring_full == 0
+                && self.flows.total().packets == accounts.detailed;
+            let mut other = self.flows.other();
+            let unsampled = self.unsampled();
+            other.total += unsampled;
+            other.delta += unsampled.since(self.last_unsampled);
             return rows.finish(!exact, (of(other.delta, other.total), other.total));
         }
         for (key, delta, total) in self.counters.iter() {

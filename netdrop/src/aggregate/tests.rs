@@ -174,6 +174,21 @@ fn rows_by_flow_are_exact_only_when_every_drop_is_detailed(
 }
 
 #[test]
+fn what_no_detail_stands_for_is_in_the_row_of_others() {
+    let mut aggregator = Aggregator::new("flow".parse().unwrap());
+    let flood = key(2, 1, 1, 7, 6);
+    record(&mut aggregator, flood, 1, 1, 9);
+    let accounts = Accounts { seen: 100, detailed: 1, sampled_out: 99, ..Accounts::default() };
+    let first = aggregator.summary(now(1, accounts), [(flood, counts(100))], &mut Numbers);
+    assert_eq!(packets(&first), [1, 99]);
+    assert!(first.rows[1].other && first.rows[0].estimated);
+    record(&mut aggregator, flood, 60, 1, 9);
+    let accounts = Accounts { seen: 101, detailed: 2, sampled_out: 99, ..Accounts::default() };
+    let end = aggregator.end(now(2, accounts), [(flood, counts(101))], &mut Numbers);
+    assert_eq!(packets(&end), [61, 40]);
+}
+
+#[test]
 fn a_full_table_of_flows_keeps_the_sum_and_its_largest() {
     let mut aggregator = Aggregator::with_limit("flow".parse().unwrap(), 4);
     for host in 1..=9 {

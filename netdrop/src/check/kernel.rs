@@ -10,7 +10,7 @@ pub fn findings(features: &Features, identity: &Result<Identity, IdentityError>)
     let mut findings = vec![release(features), lockdown(features)];
     match identity {
         Ok(identity) => {
-            findings.extend([btf(features), prototype(identity), reasons(identity), guard(identity)])
+            findings.extend([btf(features), prototype(identity), reasons(identity), guard(identity)]);
         }
         Err(error) => findings.push(Finding::broken("BTF", "unusable", error.to_string())),
     }

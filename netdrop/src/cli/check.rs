@@ -1,5 +1,6 @@
 //! `netdrop check`.
 
+use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::path::Path;
 
@@ -14,6 +15,7 @@ use crate::output::Color;
 
 /// `netdrop check`.
 #[derive(Debug, Args)]
+#[expect(clippy::doc_markdown, reason = "the comments are help texts, and terminals show backticks")]
 pub struct Check {
     /// How the findings are written
     #[arg(short, long, value_enum, default_value_t = CheckFormat::Text)]
@@ -83,12 +85,11 @@ fn json(finding: &Finding) -> String {
 fn list_reasons() -> anyhow::Result<()> {
     let mut reasons = Identity::read(Path::new("/")).map_err(Exit::from)?.reasons;
     reasons.search_all(Path::new("/"));
-    let lines: String = reasons
-        .iter()
-        .map(|(number, name)| {
-            let subsystem = reasons.subsystem(number).map_or("", |name| name);
-            format!("{number:>7}  {:11}  {subsystem:18}  {name}\n", class_of(name).as_str())
-        })
-        .collect();
+    let mut lines = String::new();
+    for (number, name) in reasons.iter() {
+        let class = class_of(name).as_str();
+        let subsystem = reasons.subsystem(number).map_or("", |name| name);
+        let _ = writeln!(lines, "{number:>7}  {class:11}  {subsystem:18}  {name}");
+    }
     print(lines.as_bytes())
 }

@@ -4,14 +4,16 @@ use clap::Args;
 
 use crate::filter::{Choice, Wanted};
 
-/// Filters. A list means any of its values; different filters must all match.
+/// Filters. A list means any of its values; different filters must all match. Their negations would double the help:
+/// its heading tells of them, and the long help (`netdrop help watch`, the manual page) lists them.
 #[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Filters (a list: any of these; several filters: all of them)")]
+#[expect(clippy::doc_markdown, reason = "the comments are help texts, and terminals show backticks")]
+#[command(next_help_heading = "Filters (a list: any of it; several filters: all; --not-…: all but these)")]
 pub struct Filters {
     /// Drop reasons, as in NO_SOCKET
     #[arg(long, value_name = "REASON,…", value_delimiter = ',')]
     reason: Vec<String>,
-    /// Classes of reasons: policy, congestion, no-receiver, malformed, routing, lifecycle, unknown
+    /// Classes: policy, congestion, no-receiver, malformed, routing, lifecycle, unknown
     #[arg(long, value_name = "CLASS,…", value_delimiter = ',')]
     class: Vec<String>,
     /// Functions that drop, as in tcp_v4_rcv
@@ -23,7 +25,7 @@ pub struct Filters {
     /// Network namespaces: a name, an inode number, pid:N or self
     #[arg(long, value_name = "NETNS,…", value_delimiter = ',')]
     netns: Vec<String>,
-    /// Protocols: tcp, udp, icmp, icmpv6, arp …, an IP protocol number, or an EtherType as in 0x88cc
+    /// Protocols: tcp, udp, icmp, icmpv6, arp, …, an IP protocol's number or an EtherType (0x88cc)
     #[arg(long, value_name = "PROTO,…", value_delimiter = ',')]
     proto: Vec<String>,
     /// Addresses or prefixes of source or destination
@@ -35,7 +37,7 @@ pub struct Filters {
     /// Addresses or prefixes of the destination
     #[arg(long, value_name = "CIDR,…", value_delimiter = ',')]
     dst: Vec<String>,
-    /// Ports of source or destination, or ranges of them
+    /// Ports or ranges of source or destination
     #[arg(long, value_name = "N[-M],…", value_delimiter = ',')]
     port: Vec<String>,
     /// Source ports
@@ -44,30 +46,41 @@ pub struct Filters {
     /// Destination ports
     #[arg(long, value_name = "N[-M],…", value_delimiter = ',')]
     dport: Vec<String>,
-    /// All but these reasons; likewise for the flags below
-    #[arg(long, value_name = "REASON,…", value_delimiter = ',')]
+    /// All but these reasons
+    #[arg(long, value_name = "REASON,…", value_delimiter = ',', hide_short_help = true)]
     not_reason: Vec<String>,
-    #[arg(long, value_name = "CLASS,…", value_delimiter = ',', help = "")]
+    /// All but these classes
+    #[arg(long, value_name = "CLASS,…", value_delimiter = ',', hide_short_help = true)]
     not_class: Vec<String>,
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',', help = "")]
+    /// All but these functions
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', hide_short_help = true)]
     not_function: Vec<String>,
-    #[arg(long, value_name = "IF,…", value_delimiter = ',', help = "")]
+    /// All but these devices
+    #[arg(long, value_name = "IF,…", value_delimiter = ',', hide_short_help = true)]
     not_device: Vec<String>,
-    #[arg(long, value_name = "NETNS,…", value_delimiter = ',', help = "")]
+    /// All but these namespaces
+    #[arg(long, value_name = "NETNS,…", value_delimiter = ',', hide_short_help = true)]
     not_netns: Vec<String>,
-    #[arg(long, value_name = "PROTO,…", value_delimiter = ',', help = "")]
+    /// All but these protocols
+    #[arg(long, value_name = "PROTO,…", value_delimiter = ',', hide_short_help = true)]
     not_proto: Vec<String>,
-    #[arg(long, value_name = "CIDR,…", value_delimiter = ',', help = "")]
+    /// All but these addresses, source or destination
+    #[arg(long, value_name = "CIDR,…", value_delimiter = ',', hide_short_help = true)]
     not_host: Vec<String>,
-    #[arg(long, value_name = "CIDR,…", value_delimiter = ',', help = "")]
+    /// All but these source addresses
+    #[arg(long, value_name = "CIDR,…", value_delimiter = ',', hide_short_help = true)]
     not_src: Vec<String>,
-    #[arg(long, value_name = "CIDR,…", value_delimiter = ',', help = "")]
+    /// All but these destination addresses
+    #[arg(long, value_name = "CIDR,…", value_delimiter = ',', hide_short_help = true)]
     not_dst: Vec<String>,
-    #[arg(long, value_name = "N[-M],…", value_delimiter = ',', help = "")]
+    /// All but these ports, source or destination
+    #[arg(long, value_name = "N[-M],…", value_delimiter = ',', hide_short_help = true)]
     not_port: Vec<String>,
-    #[arg(long, value_name = "N[-M],…", value_delimiter = ',', help = "")]
+    /// All but these source ports
+    #[arg(long, value_name = "N[-M],…", value_delimiter = ',', hide_short_help = true)]
     not_sport: Vec<String>,
-    #[arg(long, value_name = "N[-M],…", value_delimiter = ',', help = "")]
+    /// All but these destination ports
+    #[arg(long, value_name = "N[-M],…", value_delimiter = ',', hide_short_help = true)]
     not_dport: Vec<String>,
 }
 

@@ -7,8 +7,6 @@ mod generate;
 mod log;
 mod output;
 mod privileges;
-#[cfg(test)]
-mod tests;
 mod watch;
 
 use std::process::ExitCode;
@@ -18,16 +16,23 @@ pub use exit::Exit;
 
 /// Where the Linux kernel drops packets, and why.
 #[derive(Debug, Parser)]
-#[command(name = "netdrop", version, max_term_width = 100, propagate_version = true, args_override_self = true)]
-#[command(
-    after_help = "Exit codes: 0 done, 1 failed while running, 2 wrong usage, 4 this kernel or these privileges can't do it."
-)]
+#[command(name = "netdrop", version, max_term_width = 100, args_override_self = true)]
+#[command(disable_help_flag = true)]
+#[command(after_help = "\
+Exit codes:
+  0  done, also by Ctrl-C, SIGTERM or a closed pipe
+  1  failed while running
+  2  wrong usage
+  4  this kernel or these privileges can't do it (`netdrop check` tells why)")]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
     /// Say more of what netdrop does, on standard error (twice: still more)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
+    /// Print help (`netdrop help COMMAND`: every flag and value at length)
+    #[arg(short, long, global = true, action = clap::ArgAction::HelpShort)]
+    help: Option<bool>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -27,12 +27,13 @@ pub enum FormatName {
 
 /// Output flags.
 #[derive(Debug, Args)]
+#[expect(clippy::doc_markdown, reason = "the comments are help texts, and terminals show backticks")]
 #[command(next_help_heading = "Output")]
 pub struct OutputFlags {
     /// How drops are written [default: table on a terminal, else text]
     #[arg(short, long, value_enum)]
     pub format: Option<FormatName>,
-    /// What the rows of summaries tell apart
+    /// What the rows of tables and summaries tell apart
     #[arg(long, value_enum, value_delimiter = ',', value_name = "DIMENSION,…",
           default_values_t = [Dimension::Site, Dimension::Reason, Dimension::Device, Dimension::Netns, Dimension::Proto])]
     by: Vec<Dimension>,
@@ -79,7 +80,7 @@ impl OutputFlags {
         match self.format_name() {
             FormatName::Table => {
                 let terminal = Terminal::new(self.has_color());
-                Format::Live(Table::new(terminal.view()), terminal)
+                Format::Live(Box::new(Table::new(terminal.view())), terminal)
             }
             FormatName::Text => Format::Lines(Box::new(Text::new(Clock::local(), self.has_color()))),
             FormatName::Json => Format::Lines(Box::new(Json::new())),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use netdrop_common::SNAPLEN_MAX;
 
 use super::filter::Filters;
 use super::output::{FormatName, OutputFlags, print};
@@ -28,8 +29,16 @@ const TABLE_RATE: u32 = 10;
 const RING_BYTES: u32 = 1 << 20;
 const RING_BYTES_ALL: u32 = 4 << 20;
 
+/// What people ask for most.
+const EXAMPLES: &str = "\
+Examples:
+  netdrop watch --not-class lifecycle
+  netdrop watch --by reason,flow --host 10.0.0.0/8 --duration 30s
+  netdrop watch --format json --output drops.jsonl --rotate 100M";
+
 /// `netdrop watch`.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Watch {
     #[command(flatten)]
     filters: Filters,
@@ -39,17 +48,17 @@ pub struct Watch {
     #[arg(short, long, value_parser = parse_duration, value_name = "TIME", help_heading = "Limits")]
     duration: Option<Duration>,
     /// End after this many drops in detail
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Limits")]
+    #[arg(short, long, value_name = "N", value_parser = drop_count, help_heading = "Limits")]
     count: Option<u64>,
-    /// Details per second for each counter (site, reason, device, namespace, protocol) on each CPU; 0: counts alone
+    /// Details per second of each site, reason, device, namespace and protocol on each CPU; 0: counts alone
     /// [default: 1000, for a table 10]
     #[arg(long, value_name = "N", help_heading = "Details")]
     rate: Option<u32>,
     /// Details of every drop
     #[arg(long, conflicts_with = "rate", help_heading = "Details")]
     all: bool,
-    /// Bytes of the packet that are copied, 256 at most
-    #[arg(long, default_value_t = 96, value_parser = clap::value_parser!(u32).range(64..=256), value_name = "BYTES", help_heading = "Details")]
+    /// Bytes of the packet that are copied, 64 to 256
+    #[arg(long, default_value_t = 96, value_parser = snaplen, value_name = "BYTES", help_heading = "Details")]
     snaplen: u32,
     /// Size of the ring buffer, a power of two as in 8M [default: 1M, with --all 4M]
     #[arg(long, value_parser = ring_size, value_name = "SIZE", help_heading = "Details")]
@@ -92,13 +101,19 @@ impl Watch {
     fn check_usage(&self) -> Result<(), Exit> {
         let usage = |message: &str| Err(Exit::Usage(message.into()));
         if self.rate == Some(0) && self.output.by().needs_details() {
-            return usage("rows by flow, src, dst or port come from details, and --rate 0 asks for none");
+            return usage(
+                "--by flow, src, dst and port need details of drops, and --rate 0 asks for none: \
+                 leave out --rate or ask for more",
+            );
         }
         if self.rate == Some(0) && self.count.is_some() {
-            return usage("--count counts drops in detail, and --rate 0 asks for none");
+            return usage(
+                "--count counts drops in detail, and --rate 0 asks for none: \
+                 leave out --rate, or end by --duration",
+            );
         }
         if self.output.format_name() == FormatName::Table && self.output.is_file() {
-            return usage("--format table is for a terminal: choose text or json for --output");
+            return usage("--format table draws on a terminal: for --output choose text, json or dropwatch");
         }
         Ok(())
     }
@@ -188,12 +203,26 @@ fn report(ended: Ended) -> anyhow::Result<()> {
     Err(error).context("the output was cut short; the counts above are complete")
 }
 
+fn drop_count(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("write a number of drops, 1 or more".into()),
+        Ok(count) => Ok(count),
+    }
+}
+
+fn snaplen(text: &str) -> Result<u32, String> {
+    const LEAST: u32 = 64;
+    match text.parse() {
+        Ok(bytes @ LEAST..=SNAPLEN_MAX) => Ok(bytes),
+        _ => Err(format!("write a number of bytes, {LEAST} to {SNAPLEN_MAX}")),
+    }
+}
+
 fn ring_size(text: &str) -> Result<u32, String> {
     const PAGE: u32 = 4096;
     let bytes = parse_size(text).map_err(|error| error.to_string())?;
-    let bytes = u32::try_from(bytes).map_err(|_| format!("'{text}' is too large: at most 2G"))?;
-    if bytes >= PAGE && bytes.is_power_of_two() {
-        return Ok(bytes);
+    match u32::try_from(bytes) {
+        Ok(bytes) if bytes >= PAGE && bytes.is_power_of_two() => Ok(bytes),
+        _ => Err("write a power of two, 4K to 2G, as in 1M or 8M".into()),
     }
-    Err(format!("'{text}' is not a power of two of at least 4K, as in 1M or 8M"))
 }

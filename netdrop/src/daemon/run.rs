@@ -46,7 +46,7 @@ pub enum Format {
     /// Lines.
     Lines(Box<dyn Output>),
     /// The live table.
-    Live(Table, Terminal),
+    Live(Box<Table>, Terminal),
 }
 
 /// When a run ends by itself.
@@ -106,8 +106,7 @@ struct Run {
 /// # Errors
 /// When the kernel can't be read any more; whatever happens to the output is told in [`Ended`].
 pub async fn run(mut plan: Plan) -> Result<Ended, RunError> {
-    let events = plan.probe.take_events().expect("a fresh probe has its events");
-    let events = events.map_err(|error| RunError::Wait { what: "drops", error })?;
+    let events = plan.probe.take_events().map_err(|error| RunError::Wait { what: "drops", error })?;
     let mut run = Run { plan, events, started: Instant::now(), shown: 0, chunk: Vec::new(), undecodable: 0 };
     let output = run.follow().await?;
     run.end(output).await
@@ -122,6 +121,9 @@ impl Run {
         // The first frame, before anything happens.
         if matches!(self.plan.format, Format::Live(..)) {
             self.summary()?;
+            if let Err(error) = self.plan.sink.send(&mut self.chunk) {
+                return Ok(Err(error));
+            }
         }
         loop {
             match self.woken(&mut signals, &mut ticks, gathered).await {
@@ -319,7 +321,7 @@ impl Format {
     fn output(&mut self) -> &mut dyn Output {
         match self {
             Self::Lines(output) => output.as_mut(),
-            Self::Live(table, _) => table,
+            Self::Live(table, _) => table.as_mut(),
         }
     }
 }

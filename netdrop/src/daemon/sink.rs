@@ -165,13 +165,13 @@ mod tests {
     async fn everything_sent_is_written_in_order() {
         let shared = Shared::default();
         let mut sink = Sink::start(shared.clone()).unwrap();
-        for number in 0..100 {
+        let lines: Vec<String> = (0..100).map(|number| format!("{number}\n")).collect();
+        for line in &lines {
             sink.room().await.unwrap();
-            sink.send(&mut format!("{number}\n").into_bytes()).unwrap();
+            sink.send(&mut line.clone().into_bytes()).unwrap();
         }
-        sink.finish(Duration::from_secs(60)).await.unwrap();
-        let expected: String = (0..100).map(|number| format!("{number}\n")).collect();
-        assert_eq!(String::from_utf8(shared.0.lock().unwrap().clone()).unwrap(), expected);
+        sink.finish(Duration::from_mins(1)).await.unwrap();
+        assert_eq!(String::from_utf8(shared.0.lock().unwrap().clone()).unwrap(), lines.concat());
     }
 
     #[tokio::test]
@@ -179,7 +179,7 @@ mod tests {
         for (kind, closed) in [(io::ErrorKind::BrokenPipe, true), (io::ErrorKind::StorageFull, false)] {
             let mut sink = Sink::start(Fails(kind)).unwrap();
             sink.send(&mut b"x".to_vec()).unwrap();
-            let error = sink.finish(Duration::from_secs(60)).await.unwrap_err();
+            let error = sink.finish(Duration::from_mins(1)).await.unwrap_err();
             assert_eq!(matches!(error, SinkError::Closed), closed, "{error:?}");
             assert_eq!(matches!(error, SinkError::Write(_)), !closed, "{error:?}");
         }

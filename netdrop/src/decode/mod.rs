@@ -101,12 +101,13 @@ fn packet(event: &Event, header: &[u8]) -> Packet {
         offset => header.get(usize::from(offset)..),
     };
     // A shorter link-layer header than Ethernet's isn't Ethernet: a tunnel's, or none.
-    let has_ethernet = event.network_offset >= ethernet::HEADER_BYTES as u16;
-    if event.header_at == HEADER_AT_LINK && has_ethernet {
-        if let Some(inner) = ethernet::decode(header, &mut packet) {
-            network = network.or_else(|| header.get(inner.offset..));
-            ethertype = if ethertype == 0 { inner.ethertype } else { ethertype };
-        }
+    let has_ethernet = usize::from(event.network_offset) >= ethernet::HEADER_BYTES;
+    if event.header_at == HEADER_AT_LINK
+        && has_ethernet
+        && let Some(inner) = ethernet::decode(header, &mut packet)
+    {
+        network = network.or_else(|| header.get(inner.offset..));
+        ethertype = if ethertype == 0 { inner.ethertype } else { ethertype };
     }
     if let Some(network) = network {
         ip::decode(ethertype, network, &mut packet);

@@ -45,8 +45,8 @@ fn decoded(event: Event, header: &[u8]) -> Packet {
     decode(&bytes).unwrap().packet
 }
 
-fn endpoint(address: &str, port: Option<u16>) -> Option<Endpoint> {
-    Some(Endpoint { address: address.parse::<IpAddr>().unwrap(), port })
+fn endpoint(address: &str, port: impl Into<Option<u16>>) -> Endpoint {
+    Endpoint { address: address.parse::<IpAddr>().unwrap(), port: port.into() }
 }
 
 #[test]
@@ -54,31 +54,31 @@ fn udp_over_ipv4() {
     let packet = at_network(0x0800, &ipv4(17, 0, &UDP_HEADER));
     assert_eq!(packet.family, Some(Family::Ipv4));
     assert_eq!((packet.ttl, packet.protocol.ip), (Some(64), Some(17)));
-    assert_eq!(packet.source, endpoint("10.0.0.1", Some(4242)));
-    assert_eq!(packet.destination, endpoint("10.0.0.2", Some(53)));
+    assert_eq!(packet.source, Some(endpoint("10.0.0.1", 4242)));
+    assert_eq!(packet.destination, Some(endpoint("10.0.0.2", 53)));
 }
 
 #[test]
 fn tcp_over_ipv6() {
     let packet = at_network(0x86dd, &ipv6(6, &TCP_HEADER));
     assert_eq!((packet.family, packet.ttl), (Some(Family::Ipv6), Some(7)));
-    assert_eq!(packet.destination, endpoint("fd00::2", Some(80)));
+    assert_eq!(packet.destination, Some(endpoint("fd00::2", 80)));
     assert_eq!((packet.tcp_flags, packet.tcp_sequence), (Some(TcpFlags(0x12)), Some(256)));
 }
 
 #[test]
 fn ports_are_read_from_a_truncated_tcp_header() {
     let packet = at_network(0x0800, &ipv4(6, 0, &TCP_HEADER[..4]));
-    assert_eq!(packet.destination, endpoint("10.0.0.2", Some(80)));
+    assert_eq!(packet.destination, Some(endpoint("10.0.0.2", 80)));
     assert_eq!((packet.tcp_flags, packet.tcp_sequence), (None, None));
 }
 
 #[test]
 fn later_fragments_have_no_ports() {
     let first = at_network(0x0800, &ipv4(17, 0x2000, &UDP_HEADER));
-    assert_eq!((first.fragment_offset, first.source), (Some(0), endpoint("10.0.0.1", Some(4242))));
+    assert_eq!((first.fragment_offset, first.source), (Some(0), Some(endpoint("10.0.0.1", 4242))));
     let later = at_network(0x0800, &ipv4(17, 185, &UDP_HEADER));
-    assert_eq!((later.fragment_offset, later.source), (Some(1480), endpoint("10.0.0.1", None)));
+    assert_eq!((later.fragment_offset, later.source), (Some(1480), Some(endpoint("10.0.0.1", None))));
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn ipv6_extension_headers_are_followed() {
     assert_eq!((packet.protocol.ip, packet.icmp), (Some(58), Some((143, 0))));
     let fragment = [17, 0, 0x05, 0xc8, 0, 0, 0, 1];
     let packet = at_network(0x86dd, &ipv6(44, &[&fragment[..], &UDP_HEADER].concat()));
-    assert_eq!((packet.fragment_offset, packet.source), (Some(1480), endpoint("fd00::1", None)));
+    assert_eq!((packet.fragment_offset, packet.source), (Some(1480), Some(endpoint("fd00::1", None))));
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn arp_tells_who_asks_for_whom() {
     arp.extend([10, 0, 0, 9]);
     let packet = at_network(0x0806, &arp);
     assert_eq!((packet.family, packet.arp_operation), (Some(Family::Arp), Some(1)));
-    assert_eq!(packet.destination, endpoint("10.0.0.9", None));
+    assert_eq!(packet.destination, Some(endpoint("10.0.0.9", None)));
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn vlan_tags_of_metadata_and_frame_in_their_order() {
     let vlan = |id, priority| Some(Vlan { id, priority });
     assert_eq!(packet.vlans, [vlan(100, 0), vlan(7, 3)]);
     assert_eq!(packet.destination_mac, Some([2, 0, 0, 0, 0, 1]));
-    assert_eq!(packet.source, endpoint("10.0.0.1", Some(4242)));
+    assert_eq!(packet.source, Some(endpoint("10.0.0.1", 4242)));
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_frame_without_a_network_header_is_read_from_its_link_layer() {
     let event = Event { header_at: HEADER_AT_LINK, network_offset: OFFSET_NONE, ..Event::default() };
     let packet = decoded(event, &frame);
     assert_eq!(packet.protocol, Protocol { ethertype: 0x0800, ip: Some(17) });
-    assert_eq!(packet.destination, endpoint("10.0.0.2", Some(53)));
+    assert_eq!(packet.destination, Some(endpoint("10.0.0.2", 53)));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::knowledge::UnknownClass;
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {
     /// A reason that this kernel doesn't have.
-    #[error("this kernel has no drop reason `{name}`{}; `netdrop check --reasons` lists them", did_you_mean(suggestion.as_deref()))]
+    #[error("this kernel has no drop reason `{name}` (`netdrop check --reasons` lists them){}", did_you_mean(suggestion.as_deref()))]
     Reason {
         /// What was asked for.
         name: String,
@@ -46,7 +46,7 @@ pub enum FilterError {
     #[error(transparent)]
     Netns(#[from] NetnsError),
     /// Not a protocol.
-    #[error("`{name}` is no protocol{}: write a name (tcp, udp, icmp, arp …), an IP protocol number or an EtherType as in 0x88cc", did_you_mean(suggestion.as_deref()))]
+    #[error("`{name}` is no protocol: write a name (tcp, udp, icmp, arp, …), an IP protocol's number or an EtherType (0x88cc){}", did_you_mean(suggestion.as_deref()))]
     Protocol {
         /// What was asked for.
         name: String,

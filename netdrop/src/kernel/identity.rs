@@ -10,7 +10,7 @@ use super::layout::{KfreeSkb, Layout, LayoutError, layout};
 use super::reasons::Reasons;
 
 /// The function that counts runs which the recursion guard refused. Raw tracepoints have had the guard since it has been
-/// there to be called from them (kernel/trace/bpf_trace.c, `__bpf_trace_run`; 6.1).
+/// there to be called from them (`kernel/trace/bpf_trace.c`, `__bpf_trace_run`; 6.1).
 const GUARD: &str = "bpf_prog_inc_misses_counter";
 
 /// This kernel.

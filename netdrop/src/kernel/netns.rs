@@ -26,7 +26,7 @@ const MISS_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NetnsError {
     /// No namespace of that name.
-    #[error("there is no network namespace `{name}`{}", suggestion.as_ref().map_or(String::new(), |near| format!("; did you mean `{near}`?")))]
+    #[error("there is no network namespace `{name}`: write a name, an inode number, pid:N or self{}", suggestion.as_ref().map_or(String::new(), |near| format!("; did you mean `{near}`?")))]
     Unknown {
         /// What was asked for.
         name: String,

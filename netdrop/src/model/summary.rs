@@ -76,7 +76,7 @@ pub struct Row {
     pub destination: Option<Endpoint>,
     /// The destination port alone (`--by port` without an address).
     pub port: Option<u16>,
-    /// True for the one row that sums what the bounded table of flows could not tell apart.
+    /// True for the one row that sums what the bounded table of flows could not tell apart and what no detail stands for.
     pub other: bool,
     /// A flow seen lately at this row, to show with it.
     pub example: Option<(Endpoint, Endpoint)>,

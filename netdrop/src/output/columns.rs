@@ -12,8 +12,8 @@ use crate::units::bytes;
 
 /// Columns between columns.
 const GAP: usize = 2;
-/// The name of the row that sums what has no row of its own.
-const OTHER: &str = "(other flows)";
+/// The name of the row that sums what no other row stands for.
+const OTHER: &str = "(all others)";
 
 /// One column of a table.
 pub struct Column {

@@ -9,11 +9,11 @@ use thiserror::Error;
 
 /// A failed operation on an output file; the source of the [`io::Error`]s that [`RotatingFile`] returns.
 #[derive(Debug, Error)]
-#[error("cannot {action} {}: {source}", path.display())]
+#[error("cannot {action} {}: {error}", path.display())]
 pub struct FileError {
     action: &'static str,
     path: PathBuf,
-    source: io::Error,
+    error: io::Error,
 }
 
 /// When to rotate.
@@ -117,10 +117,10 @@ fn move_if_there(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// An error of the same kind that names the file.
-fn failed(action: &'static str, path: &Path, source: io::Error) -> io::Error {
-    let kind = source.kind();
+fn failed(action: &'static str, path: &Path, error: io::Error) -> io::Error {
+    let kind = error.kind();
     // `write_all` retries an interrupted call by this kind, whatever the error carries.
-    io::Error::new(kind, FileError { action, path: path.to_owned(), source })
+    io::Error::new(kind, FileError { action, path: path.to_owned(), error })
 }
 
 #[cfg(test)]

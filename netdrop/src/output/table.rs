@@ -4,7 +4,7 @@ use super::columns::{Column, about, cut, identity, lines};
 use super::screen::Screen;
 use super::{Output, report};
 use crate::model::{Drop, Row, Summary};
-use crate::units::{elapsed, rate, thousands};
+use crate::units::{elapsed, per_second, thousands};
 
 /// How a table is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub fn render(summary: &Summary, view: View) -> String {
         frame.extend(lines(shown, columns(shown, summary), view.width, view.color));
         if !rest.is_empty() {
             let drops = rest.iter().map(|row| row.counts.packets).sum();
-            let more = format!("… and {} more rows, {}", rest.len(), rate(drops, summary.interval));
+            let more = format!("… and {} more rows, {}/s", rest.len(), per_second(drops, summary.interval));
             frame.push(cut(&more, view.width));
         }
     }
@@ -88,7 +88,7 @@ fn headline(summary: &Summary) -> String {
     }
     let now = summary.accounts.seen.saturating_sub(summary.accounts.filtered);
     let drops = thousands(total.seen.saturating_sub(total.filtered));
-    let mut parts = vec![format!("{} · {drops} drops in {time}", rate(now, summary.interval))];
+    let mut parts = vec![format!("{drops} drops in {time} · now {}/s", per_second(now, summary.interval))];
     let lost = [
         (total.ring_full, "details lost"),
         (total.table_full, "in no row"),
@@ -101,7 +101,7 @@ fn headline(summary: &Summary) -> String {
 
 fn columns(rows: &[Row], summary: &Summary) -> Vec<Column> {
     let mut columns = vec![
-        Column::number("RATE", rows, |row| about(row) + &rate(row.counts.packets, summary.interval)),
+        Column::number("DROPS/S", rows, |row| about(row) + &per_second(row.counts.packets, summary.interval)),
         Column::number("DROPS", rows, |row| about(row) + &thousands(row.total.packets)),
     ];
     columns.extend(identity(rows, |row| row.total));
@@ -126,42 +126,42 @@ mod tests {
     #[test]
     fn in_80_columns() {
         assert_snapshot!(render(&samples::summary(), view(80, 24)), @r"
-        489 k/s · 4,894,461 drops in 12 s · 412 details lost · 3 unseen
-           RATE      DROPS  REASON               FUNCTION        DEVICE     NETNS  PROTO
-        489 k/s  4,894,120  NO_SOCKET            __udp4_lib_rcv  lo         host   udp
-           12/s        340  TCP_LISTEN_OVERFLOW  tcp_conn_requ…  eth0       web    tcp
-            0/s          1  NETFILTER_DROP       nft_do_chain_…  vethf00d…  host   icmp
+        4,894,461 drops in 12 s · now 489,424/s · 412 details lost · 3 unseen
+        DROPS/S      DROPS  REASON               FUNCTION        DEVICE     NETNS  PROTO
+        489,412  4,894,120  NO_SOCKET            __udp4_lib_rcv  lo         host   udp
+             12        340  TCP_LISTEN_OVERFLOW  tcp_conn_requ…  eth0       web    tcp
+              0          1  NETFILTER_DROP       nft_do_chain_…  vethf00d…  host   icmp
         ");
     }
 
     #[test]
     fn in_140_columns() {
         assert_snapshot!(render(&samples::summary(), view(140, 24)), @r"
-        489 k/s · 4,894,461 drops in 12 s · 412 details lost · 3 unseen
-           RATE      DROPS  REASON               FUNCTION                                 DEVICE        NETNS  PROTO  CLASS          BYTES
-        489 k/s  4,894,120  NO_SOCKET            __udp4_lib_rcv+0x4bc                     lo            host   udp    no-receiver   142 MB
-           12/s        340  TCP_LISTEN_OVERFLOW  tcp_conn_request+0x1a2                   eth0          web    tcp    congestion   20.4 kB
-            0/s          1  NETFILTER_DROP       nft_do_chain_inet_with_a_long_name+0x1f  vethf00dcafe  host   icmp   policy          84 B
+        4,894,461 drops in 12 s · now 489,424/s · 412 details lost · 3 unseen
+        DROPS/S      DROPS  REASON               FUNCTION                                 DEVICE        NETNS  PROTO  CLASS          BYTES
+        489,412  4,894,120  NO_SOCKET            __udp4_lib_rcv+0x4bc                     lo            host   udp    no-receiver   142 MB
+             12        340  TCP_LISTEN_OVERFLOW  tcp_conn_request+0x1a2                   eth0          web    tcp    congestion   20.4 kB
+              0          1  NETFILTER_DROP       nft_do_chain_inet_with_a_long_name+0x1f  vethf00dcafe  host   icmp   policy          84 B
         ");
     }
 
     #[test]
     fn in_200_columns() {
         assert_snapshot!(render(&samples::summary(), view(200, 24)), @r"
-        489 k/s · 4,894,461 drops in 12 s · 412 details lost · 3 unseen
-           RATE      DROPS  REASON               FUNCTION                                 DEVICE        NETNS  PROTO  CLASS          BYTES  EXAMPLE
-        489 k/s  4,894,120  NO_SOCKET            __udp4_lib_rcv+0x4bc                     lo            host   udp    no-receiver   142 MB  127.0.0.1:48777 > 127.0.0.1:9
-           12/s        340  TCP_LISTEN_OVERFLOW  tcp_conn_request+0x1a2                   eth0          web    tcp    congestion   20.4 kB  [2001:db8::1]:4242 > [2001:db8::2]:80
-            0/s          1  NETFILTER_DROP       nft_do_chain_inet_with_a_long_name+0x1f  vethf00dcafe  host   icmp   policy          84 B
+        4,894,461 drops in 12 s · now 489,424/s · 412 details lost · 3 unseen
+        DROPS/S      DROPS  REASON               FUNCTION                                 DEVICE        NETNS  PROTO  CLASS          BYTES  EXAMPLE
+        489,412  4,894,120  NO_SOCKET            __udp4_lib_rcv+0x4bc                     lo            host   udp    no-receiver   142 MB  127.0.0.1:48777 > 127.0.0.1:9
+             12        340  TCP_LISTEN_OVERFLOW  tcp_conn_request+0x1a2                   eth0          web    tcp    congestion   20.4 kB  [2001:db8::1]:4242 > [2001:db8::2]:80
+              0          1  NETFILTER_DROP       nft_do_chain_inet_with_a_long_name+0x1f  vethf00dcafe  host   icmp   policy          84 B
         ");
     }
 
     #[test]
     fn rows_that_do_not_fit_are_summed_in_one_line() {
         assert_snapshot!(render(&samples::summary(), view(80, 5)), @r"
-        489 k/s · 4,894,461 drops in 12 s · 412 details lost · 3 unseen
-           RATE      DROPS  REASON     FUNCTION              DEVICE  NETNS  PROTO
-        489 k/s  4,894,120  NO_SOCKET  __udp4_lib_rcv+0x4bc  lo      host   udp
+        4,894,461 drops in 12 s · now 489,424/s · 412 details lost · 3 unseen
+        DROPS/S      DROPS  REASON     FUNCTION              DEVICE  NETNS  PROTO
+        489,412  4,894,120  NO_SOCKET  __udp4_lib_rcv+0x4bc  lo      host   udp
         … and 2 more rows, 12/s
         ");
     }
@@ -170,22 +170,22 @@ mod tests {
     fn classes_have_colours() {
         let view = View { color: true, ..view(80, 24) };
         assert_snapshot!(render(&samples::summary(), view).escape_debug().to_string().replace("\\n", "\n"), @r"
-        489 k/s · 4,894,461 drops in 12 s · 412 details lost · 3 unseen
-        \u{1b}[1m   RATE      DROPS  REASON               FUNCTION        DEVICE     NETNS  PROTO\u{1b}[0m
-        \u{1b}[34m489 k/s  4,894,120  NO_SOCKET            __udp4_lib_rcv  lo         host   udp\u{1b}[0m
-        \u{1b}[31m   12/s        340  TCP_LISTEN_OVERFLOW  tcp_conn_requ…  eth0       web    tcp\u{1b}[0m
-        \u{1b}[33m    0/s          1  NETFILTER_DROP       nft_do_chain_…  vethf00d…  host   icmp\u{1b}[0m
+        4,894,461 drops in 12 s · now 489,424/s · 412 details lost · 3 unseen
+        \u{1b}[1mDROPS/S      DROPS  REASON               FUNCTION        DEVICE     NETNS  PROTO\u{1b}[0m
+        \u{1b}[34m489,412  4,894,120  NO_SOCKET            __udp4_lib_rcv  lo         host   udp\u{1b}[0m
+        \u{1b}[31m     12        340  TCP_LISTEN_OVERFLOW  tcp_conn_requ…  eth0       web    tcp\u{1b}[0m
+        \u{1b}[33m      0          1  NETFILTER_DROP       nft_do_chain_…  vethf00d…  host   icmp\u{1b}[0m
         ");
     }
 
     #[test]
     fn flows_are_marked_as_estimates() {
         assert_snapshot!(render(&samples::flows(), view(80, 24)), @r"
-        489 k/s · 4,894,461 drops in 12 s · 412 details lost · 3 unseen
-          RATE   DROPS  SOURCE         DESTINATION    BYTES
-        ~700/s  ~1,400  10.0.0.1:4242  10.0.0.2:80   ~84 kB
-         ~20/s     ~40  2001:db8::1    :53          ~2.4 kB
-          ~3/s      ~6  (other flows)                ~360 B
+        4,894,461 drops in 12 s · now 489,424/s · 412 details lost · 3 unseen
+        DROPS/S   DROPS  SOURCE         DESTINATION    BYTES
+           ~700  ~1,400  10.0.0.1:4242  10.0.0.2:80   ~84 kB
+            ~20     ~40  2001:db8::1    :53          ~2.4 kB
+             ~3      ~6  (all others)                 ~360 B
         ");
     }
 
@@ -219,11 +219,11 @@ mod tests {
         written(|out| table.summary(&samples::summary(), out));
         let redrawn = written(|out| table.resize(60, 24, out));
         assert_snapshot!(redrawn.replace('\x1b', "␛").replace('\r', "␍"), @r"
-        ␛[14A␍␛[J489 k/s · 4,894,461 drops in 12 s · 412 details lost · 3 un…
-           RATE      DROPS  REASON    FUNCTI…  DEVICE   NETNS  PROTO
-        489 k/s  4,894,120  NO_SOCK…  __udp4…  lo       host   udp
-           12/s        340  TCP_LIS…  tcp_co…  eth0     web    tcp
-            0/s          1  NETFILT…  nft_do…  vethf0…  host   icmp
+        ␛[14A␍␛[J4,894,461 drops in 12 s · now 489,424/s · 412 details lost …
+        DROPS/S      DROPS  REASON    FUNCTI…  DEVICE   NETNS  PROTO
+        489,412  4,894,120  NO_SOCK…  __udp4…  lo       host   udp
+             12        340  TCP_LIS…  tcp_co…  eth0     web    tcp
+              0          1  NETFILT…  nft_do…  vethf0…  host   icmp
         ");
     }
 

@@ -47,7 +47,7 @@ impl Counts {
             let counter = |slot| plain::<Counter, 8>(self.words(slots + slot * size_of::<Counter>()));
             counters.extend((0..SLOTS).map(counter).filter(|counter| counter.key.site != 0));
         }
-        for entry in self.table.iter() {
+        for entry in &self.table {
             let (_, words) = entry.map_err(|error| ProbeError::Read {
                 what: "the table of counters",
                 error: std::io::Error::other(error),
@@ -64,9 +64,12 @@ impl Counts {
 
     /// Reads words at `offset` that a CPU may be writing just now; each by itself is whole.
     fn words<const N: usize>(&self, offset: usize) -> [u64; N] {
-        let words: &[u8] = &self.mapping[offset..offset + N * size_of::<u64>()];
-        // SAFETY: the slice has N words, the mapping starts at a page, and all offsets are multiples of 64.
-        std::array::from_fn(|index| unsafe { words.as_ptr().cast::<u64>().add(index).read_volatile() })
+        let end = offset + N * size_of::<u64>();
+        assert!(end <= self.mapping.len() && offset.is_multiple_of(align_of::<u64>()));
+        let start = self.mapping.as_ptr().expose_provenance() + offset;
+        let words = std::ptr::with_exposed_provenance::<u64>(start);
+        // SAFETY: the words lie within the mapping, which starts at a page, so they are aligned.
+        std::array::from_fn(|index| unsafe { words.add(index).read_volatile() })
     }
 }
 

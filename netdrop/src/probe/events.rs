@@ -36,6 +36,10 @@ impl Events {
         self.not_drained = true;
     }
 
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an item borrows from the ring, which an Iterator's can't"
+    )]
     /// The next event's bytes; they are given back to the kernel when dropped.
     pub fn next(&mut self) -> Option<RingBufItem<'_>> {
         self.ring.get_mut().next()

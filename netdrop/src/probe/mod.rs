@@ -9,6 +9,7 @@ mod object;
 mod program;
 mod sys;
 
+use std::io;
 use std::os::fd::OwnedFd;
 
 use aya::maps::{MapData, RingBuf};
@@ -162,12 +163,15 @@ impl Probe {
         self.attach
     }
 
-    /// The ring buffer, once.
+    /// The ring buffer.
     ///
     /// # Errors
-    /// When tokio can't watch it.
-    pub fn take_events(&mut self) -> Option<std::io::Result<Events>> {
-        self.ring.take().map(Events::new)
+    /// When tokio can't watch it, or it was taken before.
+    pub fn take_events(&mut self) -> io::Result<Events> {
+        self.ring
+            .take()
+            .ok_or_else(|| io::Error::other("the ring buffer has been taken"))
+            .and_then(Events::new)
     }
 
     /// The id of the program, by which other tools know it.

@@ -18,7 +18,7 @@ pub fn table() -> Vec<Scenario> {
             prepare: |count| inject_v6(&V6.wrap(253, b"experiment"), count),
             expect: Expect {
                 reasons: &["IP_NOPROTO", "NOT_SPECIFIED"],
-                functions: &["ip6_input_finish", "ip6_protocol_deliver_rcu"],
+                functions: &["ip6_input_finish", "ip6_protocol_deliver_rcu", "ip6_input"],
                 protocol: "ip-253",
                 ..EXPECT
             },

@@ -85,7 +85,11 @@ pub fn table() -> Vec<Scenario> {
         Scenario {
             name: "xdp-native-drop-on-veth",
             prepare: |count| xdp(XdpMode::Native, count),
-            expect: Expect { reasons: &["XDP", "NOT_SPECIFIED"], functions: &["veth_xdp_rcv_skb"], ..EXPECT },
+            expect: Expect {
+                reasons: &["XDP", "NOT_SPECIFIED"],
+                functions: &["veth_xdp_rcv_skb", "veth_poll"],
+                ..EXPECT
+            },
         },
     ]
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
+use super::filters::kernel_has_reasons;
 use super::shape::{ETHER_V4, EXPECT, V4, V6, inject_v4, inject_v6};
-use crate::lab::{Lab, RECEIVER, SENDER, until};
+use crate::lab::{Lab, RECEIVER, SENDER, Skip, until};
 use crate::scenario::{Expect, Scenario, Stage};
 use crate::traffic::{PacketSocket, RawTcp, Tcp, corrupt};
 
@@ -207,6 +208,12 @@ fn connect(lab: &Lab) -> Result<(RawTcp, TcpStream)> {
 
 /// An established connection, then `count` segments that `one` sends.
 fn segments(count: u64, one: fn(&RawTcp) -> Result<()>) -> Result<Stage> {
+    if !kernel_has_reasons()? {
+        // net/ipv4/tcp_input.c, tcp_drop: `__kfree_skb`, until reasons came.
+        return Err(
+            Skip("this kernel's TCP drops what a connection refuses past the tracepoint".into()).into()
+        );
+    }
     let lab = Lab::pair()?;
     let (tcp, server) = connect(&lab)?;
     Stage::new(lab, move |_| {

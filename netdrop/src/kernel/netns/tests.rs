@@ -66,8 +66,13 @@ fn a_container_has_no_host() {
 #[case("blue", Ok(300))]
 #[case("pid:77", Ok(300))]
 #[case("4026531840", Ok(4_026_531_840))]
-#[case("bleu", Err("there is no network namespace `bleu`; did you mean `blue`?"))]
-#[case("green", Err("there is no network namespace `green`"))]
+#[case(
+    "bleu",
+    Err(
+        "there is no network namespace `bleu`: write a name, an inode number, pid:N or self; did you mean `blue`?"
+    )
+)]
+#[case("green", Err("there is no network namespace `green`: write a name, an inode number, pid:N or self"))]
 #[case("pid:x", Err("`pid:x` names no process: write `pid:` and a number, as in `pid:4242`"))]
 #[case(
     "pid:5",

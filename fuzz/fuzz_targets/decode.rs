@@ -1,0 +1,18 @@
+//! Any bytes as an event of the ring buffer.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use netdrop::decode::{count_key, decode};
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(drop) = decode(bytes) else { return };
+    assert!(drop.header.len() <= bytes.len());
+    // What the counter says of the protocol stands; the packet may only make it more precise.
+    let counted = count_key(&drop.key).protocol;
+    assert_eq!(drop.packet.protocol, counted);
+    // A flow has both ends or none.
+    assert_eq!(drop.packet.source.is_some(), drop.packet.destination.is_some());
+    for vlan in drop.packet.vlans.iter().flatten() {
+        assert!(vlan.id < 4096 && vlan.priority < 8);
+    }
+});

@@ -1,0 +1,26 @@
+//! Any text as the value of a filter, a duration or a size: what is accepted must mean what it says.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use netdrop::filter::{parse_ports, parse_prefix, parse_protocol};
+use netdrop::units::{bytes, elapsed, parse_duration, parse_size, rate, thousands};
+
+fuzz_target!(|text: &str| {
+    if let Ok(rule) = parse_prefix(text) {
+        for (address, mask) in rule.address.iter().zip(rule.mask) {
+            assert_eq!(address & mask, *address, "an address reaches beyond its prefix");
+        }
+    }
+    if let Ok(range) = parse_ports(text) {
+        assert!(range.first <= range.last);
+    }
+    let _ = parse_protocol(text);
+    if let Ok(time) = parse_duration(text) {
+        assert!(!time.is_zero());
+        let _ = (elapsed(time), rate(u64::MAX, time));
+    }
+    if let Ok(size) = parse_size(text) {
+        assert!(size > 0);
+        let _ = (bytes(size), thousands(size));
+    }
+});

@@ -1,1 +1,0 @@
-//! Help and errors as people see them.

@@ -1,0 +1,137 @@
+//! Help, errors and generated files as people get them from the command itself. Nothing here needs privileges.
+
+use std::fs;
+use std::process::{Command, Output};
+
+use insta::assert_snapshot;
+
+fn netdrop(arguments: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netdrop"));
+    command.args(arguments.split_whitespace()).env_remove("NO_COLOR").env("COLUMNS", "100");
+    command
+}
+
+fn output(command: &mut Command) -> Output {
+    command.output().expect("netdrop starts")
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).expect("netdrop writes UTF-8")
+}
+
+/// Standard output of a command that must succeed and have nothing to complain of.
+fn printed(command: &mut Command) -> String {
+    let Output { status, stdout, stderr } = output(command);
+    assert!(status.success(), "{status}");
+    assert_eq!(text(stderr), "");
+    text(stdout)
+}
+
+/// What a wrong use is answered with.
+fn refused(arguments: &str) -> String {
+    let Output { status, stdout, stderr } = output(&mut netdrop(arguments));
+    assert_eq!(status.code(), Some(2), "exit code of `netdrop {arguments}`");
+    assert_eq!(text(stdout), "");
+    text(stderr)
+}
+
+#[test]
+fn help_fits_80_and_100_columns() {
+    for command in ["", "watch", "check", "completions", "man"] {
+        for columns in ["80", "100"] {
+            let help = printed(netdrop(command).arg("--help").env("COLUMNS", columns));
+            let width = columns.parse().unwrap();
+            assert!(help.lines().all(|line| line.chars().count() <= width), "{help}");
+            let name = if command.is_empty() { "netdrop" } else { command };
+            assert_snapshot!(format!("help_{name}_{columns}"), help);
+        }
+    }
+}
+
+#[test]
+fn the_short_flag_says_the_same() {
+    assert_eq!(printed(&mut netdrop("watch -h")), printed(&mut netdrop("watch --help")));
+}
+
+#[test]
+fn the_long_help_has_every_filter_and_its_negation() {
+    let help = printed(&mut netdrop("help watch"));
+    let filters = "reason class function device netns proto host src dst port sport dport".split_whitespace();
+    for filter in filters {
+        for flag in [format!("  --{filter} <"), format!("  --not-{filter} <")] {
+            let (_, after) = help.split_once(&flag).unwrap_or_else(|| panic!("no {flag} in {help}"));
+            let said = after.lines().nth(1).unwrap_or_default();
+            assert!(!said.trim().is_empty(), "{flag} is not explained");
+        }
+    }
+}
+
+#[test]
+fn errors_name_the_thing_the_cause_and_the_next_step() {
+    let cases = [
+        "",
+        "wach",
+        "watch --formt json",
+        "watch --format jsn",
+        "watch --by site,resaon",
+        "watch --duration 5",
+        "watch --interval 0s",
+        "watch --count 0",
+        "watch --rate 0 --count 1",
+        "watch --rate 0 --by flow",
+        "watch --rate 5 --all",
+        "watch --format table --output drops.txt",
+        "watch --rotate 1M",
+        "watch --output drops.txt --rotate 1X",
+        "watch --ring-size 5000",
+        "watch --ring-size 4G",
+        "watch --snaplen 1000",
+        "check --format yaml",
+        "completions tcsh",
+    ];
+    let told: Vec<_> =
+        cases.into_iter().map(|case| format!("$ netdrop {case}\n{}", refused(case).trim_end())).collect();
+    assert_snapshot!("errors", told.join("\n\n"));
+}
+
+#[test]
+fn the_schema_is_the_one_in_the_repository() {
+    let schema = printed(&mut netdrop("watch --schema"));
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/netdrop-1.schema.json");
+    assert_eq!(schema, fs::read_to_string(path).unwrap());
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    jsonschema::draft202012::meta::validate(&schema).unwrap();
+}
+
+#[test]
+fn every_shell_completes_the_commands() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = printed(netdrop("completions").arg(shell));
+        for word in ["watch", "completions", "duration", "not-reason"] {
+            assert!(script.contains(word), "{shell} doesn't know {word}");
+        }
+    }
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("man/man1");
+    assert_eq!(printed(netdrop("man").arg(&pages)), "");
+    for command in ["netdrop", "netdrop-watch", "netdrop-check", "netdrop-completions", "netdrop-man"] {
+        let page = fs::read_to_string(pages.join(format!("{command}.1"))).unwrap();
+        assert!(page.contains(".SH NAME"), "{page}");
+    }
+    let watch = fs::read_to_string(pages.join("netdrop-watch.1")).unwrap();
+    assert!(watch.contains("not\\-reason"), "{watch}");
+}
+
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    for arguments in ["watch --schema", "watch --help", "completions bash"] {
+        let status = netdrop(arguments).stdout(writer.try_clone().unwrap()).status().unwrap();
+        assert!(status.success(), "{arguments}: {status}");
+    }
+}
