@@ -71,7 +71,7 @@ impl Running {
         let attached_at = match &mut pipes {
             Some(pipes) => pipes.wait_for_answer(),
             None if tool.kind == Kind::Netdrop => said_so(&attached),
-            None => first_run(running.child.id(), flood),
+            None => first_run(&mut running.child, flood),
         };
         match attached_at {
             Ok(at) => running.start_up = at - start,
@@ -153,7 +153,7 @@ fn said_so(attached: &Receiver<Instant>) -> Result<Instant> {
 }
 
 /// Makes a drop each millisecond until one of the process' programs has run.
-fn first_run(pid: u32, flood: &Flood) -> Result<Instant> {
+fn first_run(child: &mut Child, flood: &Flood) -> Result<Instant> {
     let _statistics = Statistics::enable()?;
     let start = Instant::now();
     // On the flood's CPU, because the tool needs its own.
@@ -161,7 +161,8 @@ fn first_run(pid: u32, flood: &Flood) -> Result<Instant> {
         while start.elapsed() < PATIENCE {
             flood.send_one()?;
             let at = Instant::now();
-            for program in Program::held_by(pid)? {
+            ensure!(child.try_wait()?.is_none(), "it ended at once");
+            for program in Program::held_by(child.id())? {
                 if program.runs()?.count > 0 {
                     return Ok(at);
                 }
