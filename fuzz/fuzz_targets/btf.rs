@@ -4,12 +4,12 @@
 use libfuzzer_sys::fuzz_target;
 use netdrop::kernel::btf::Btf;
 use netdrop::kernel::btf::reduce::{Keep, reduce};
-use netdrop::kernel::layout::{KfreeSkb, Layout};
+use netdrop::kernel::layout::{KfreeSkb, layout};
 use netdrop::kernel::reasons::Reasons;
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(btf) = Btf::parse(bytes) else { return };
-    let _ = Layout::from_btf(&btf);
+    let _ = layout(&btf);
     let _ = KfreeSkb::from_btf(&btf);
     let _ = btf.bit_field("sk_buff", "vlan_present");
     if let Some(reasons) = Reasons::from_btf(&btf) {
@@ -19,7 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     // The same bytes as a module on top of themselves.
     if let Ok(module) = Btf::parse_split(bytes, &btf) {
-        let _ = Layout::from_btf(&module);
+        let _ = layout(&module);
         let _ = module.enums_ending_with("_drop_reason");
     }
     let _ = Keep::with_netdrops_own(|keep| reduce(bytes, keep));
