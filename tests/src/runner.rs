@@ -10,7 +10,7 @@ use crate::lab::{Lab, Namespace, Skip, interrupted, remove_leftovers, until, wat
 use crate::netdrop::Netdrop;
 use crate::observer::Observer;
 use crate::report::{Report, Row, Watcher};
-use crate::scenario::{At, Case, Expect, Scenario};
+use crate::scenario::{At, Case, Expect, Scenario, kernel_knows};
 use crate::trace::Trace;
 
 /// What all cases share.
@@ -259,7 +259,13 @@ mod tests {
     }
 
     fn judge(rows: Vec<Row>, drops: Vec<Value>) -> Result<()> {
-        let judge = Judge { expect: &EXPECT, inode: Some(7), devices: Vec::new(), kernel_names_receiver: true, sight: Sight::Full };
+        let judge = Judge {
+            expect: &EXPECT,
+            inode: Some(7),
+            devices: Vec::new(),
+            kernel_names_receiver: true,
+            sight: Sight::Full,
+        };
         judge.judge(&Report { rows, drops, accounts: None })
     }
 

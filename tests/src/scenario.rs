@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::lab::Lab;
 use crate::runner::Bench;

@@ -13,7 +13,7 @@ use crate::lab::{Lab, Namespace, SENDER, Skip, until};
 use crate::netdrop::Netdrop;
 use crate::report::Row;
 use crate::runner::Bench;
-use crate::scenario::System;
+use crate::scenario::{System, kernel_knows};
 use crate::traffic::{Icmp, Ipv4, PacketSocket, Tcp, Udp, corrupt};
 
 /// One kind of the traffic that each filter meets, and how it is reported.
