@@ -60,7 +60,7 @@ pub struct Watch {
     /// Bytes of the packet that are copied, 64 to 256
     #[arg(long, default_value_t = 96, value_parser = snaplen, value_name = "BYTES", help_heading = "Details")]
     snaplen: u32,
-    /// Size of the ring buffer, a power of two as in 8M [default: 1M, with --all 4M]
+    /// Size of the ring buffer, a power of two as in 8M [default: 1M, with --all 2M]
     #[arg(long, value_parser = ring_size, value_name = "SIZE", help_heading = "Details")]
     ring_size: Option<u32>,
     /// How to attach
