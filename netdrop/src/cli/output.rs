@@ -70,11 +70,6 @@ impl OutputFlags {
         self.output.is_none() && io::stdout().is_terminal()
     }
 
-    /// Whether it goes into a file.
-    pub fn is_file(&self) -> bool {
-        self.output.is_some()
-    }
-
     /// The format itself.
     pub fn format(&self) -> Format {
         match self.format_name() {

@@ -112,8 +112,8 @@ impl Watch {
                  leave out --rate, or end by --duration",
             );
         }
-        if self.output.format_name() == FormatName::Table && self.output.is_file() {
-            return usage("--format table draws on a terminal: for --output choose text, json or dropwatch");
+        if self.output.format_name() == FormatName::Table && !self.output.on_terminal() {
+            return usage("--format table draws on a terminal: elsewhere choose text, json or dropwatch");
         }
         Ok(())
     }
