@@ -113,6 +113,10 @@ pub struct PortRule {
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct Filter {
+    /// 1 when there is any rule: without, the program asks for nothing else of the filter.
+    pub active: u32,
+    /// Zero.
+    pub reserved: u32,
     /// The groups that must match.
     pub required: u32,
     /// 1 when the map of reasons is to be asked.
@@ -158,6 +162,8 @@ pub struct Rule<T> {
 impl Filter {
     /// Lets everything pass.
     pub const NONE: Self = Self {
+        active: 0,
+        reserved: 0,
         required: 0,
         reasons: 0,
         functions: 0,

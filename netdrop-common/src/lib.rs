@@ -43,7 +43,7 @@ plain! {
     Event = 80,
     Layout = 26 * 4,
     Settings = 32,
-    Filter = 32 + MAX_RULES * (24 + 32 + 12 + 12 + 40 + 12),
+    Filter = 40 + MAX_RULES * (24 + 32 + 12 + 12 + 40 + 12),
 }
 
 // SAFETY: words without padding.

@@ -47,6 +47,9 @@ unsafe fn read_rule<T: Copy>(rules: *const [Rule<T>; MAX_RULES], index: usize) -
 /// Whether the drop passes: no negated rule matches, and every group that has rules has one that does.
 #[inline(always)]
 pub unsafe fn passes<M: Memory>(subject: &Subject) -> bool {
+    if constant!(FILTER.active) == 0 {
+        return true;
+    }
     let mut matched = 0;
     if constant!(FILTER.reasons) != 0 {
         // SAFETY: the map is only written before the program is attached.

@@ -204,7 +204,7 @@ impl Run {
         }
         let Some(bytes) = self.events.next() else { return false };
         let Plan { enricher, aggregator, format, .. } = &mut self.plan;
-        match decode(&bytes) {
+        match decode(bytes) {
             Ok(raw) => enricher.enrich(&raw, |drop| {
                 aggregator.record(drop);
                 format.output().drop(drop, &mut self.chunk);

@@ -1,20 +1,37 @@
-//! The ring buffer of details.
+//! The details as they come.
 
 use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 
-use aya::maps::{MapData, RingBuf, ring_buf::RingBufItem};
+use aya::maps::MapData;
 use tokio::io::unix::AsyncFd;
 
+use super::ring::Ring;
+
 /// Details as they come; what isn't taken in time, the kernel counts as `ring_full`.
+#[derive(Debug)]
 pub struct Events {
-    ring: AsyncFd<RingBuf<MapData>>,
+    map: AsyncFd<RingMap>,
+    ring: Ring,
     not_drained: bool,
 }
 
+/// The map, to be watched.
+#[derive(Debug)]
+struct RingMap(MapData);
+
+impl AsRawFd for RingMap {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.fd().as_fd().as_raw_fd()
+    }
+}
+
 impl Events {
-    pub(super) fn new(ring: RingBuf<MapData>) -> io::Result<Self> {
-        // SAFETY: the ring's descriptor stays the same and open as long as the ring, which the AsyncFd owns.
-        Ok(Self { ring: unsafe { AsyncFd::register(ring) }?, not_drained: false })
+    pub(super) fn new(map: MapData, bytes: u32) -> io::Result<Self> {
+        let ring = Ring::map(map.fd(), bytes)?;
+        // SAFETY: the map's descriptor stays the same and open as long as the map, which the AsyncFd owns.
+        let map = unsafe { AsyncFd::register(RingMap(map)) }?;
+        Ok(Self { map, ring, not_drained: false })
     }
 
     /// Waits until there may be an event.
@@ -27,7 +44,7 @@ impl Events {
         }
         // The readiness is cleared at once: `next` is called until it gives nothing, and an event that comes
         // after that raises it anew.
-        self.ring.readable_mut().await?.clear_ready();
+        self.map.readable_mut().await?.clear_ready();
         Ok(())
     }
 
@@ -40,8 +57,8 @@ impl Events {
         clippy::should_implement_trait,
         reason = "an item borrows from the ring, which an Iterator's can't"
     )]
-    /// The next event's bytes; they are given back to the kernel when dropped.
-    pub fn next(&mut self) -> Option<RingBufItem<'_>> {
-        self.ring.get_mut().next()
+    /// The next event's bytes.
+    pub fn next(&mut self) -> Option<&[u8]> {
+        self.ring.next()
     }
 }

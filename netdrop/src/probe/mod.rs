@@ -7,12 +7,13 @@ mod log;
 mod memory_lock;
 mod object;
 mod program;
+mod ring;
 mod sys;
 
 use std::io;
 use std::os::fd::OwnedFd;
 
-use aya::maps::{MapData, RingBuf};
+use aya::maps::MapData;
 pub use counts::Counts;
 pub use error::ProbeError;
 pub use events::Events;
@@ -127,7 +128,8 @@ pub struct Probe {
     attach: Attach,
     link: Option<OwnedFd>,
     program: OwnedFd,
-    ring: Option<RingBuf<MapData>>,
+    ring: Option<MapData>,
+    ring_bytes: u32,
 }
 
 impl Probe {
@@ -155,6 +157,7 @@ impl Probe {
             link: Some(link),
             program: loaded.program,
             ring: Some(loaded.ring),
+            ring_bytes: options.ring_bytes,
         })
     }
 
@@ -168,10 +171,8 @@ impl Probe {
     /// # Errors
     /// When tokio can't watch it, or it was taken before.
     pub fn take_events(&mut self) -> io::Result<Events> {
-        self.ring
-            .take()
-            .ok_or_else(|| io::Error::other("the ring buffer has been taken"))
-            .and_then(Events::new)
+        let ring = self.ring.take().ok_or_else(|| io::Error::other("the ring buffer has been taken"))?;
+        Events::new(ring, self.ring_bytes)
     }
 
     /// The id of the program, by which other tools know it.

@@ -6,7 +6,7 @@ use std::{
     os::fd::{AsFd, AsRawFd, OwnedFd},
 };
 
-use aya::maps::{Map, MapData, MapError, RingBuf};
+use aya::maps::{Map, MapData, MapError};
 use aya_obj::{EbpfSectionKind, Object};
 use netdrop_common::{Counter, OverflowKey, bytes_of};
 
@@ -24,7 +24,7 @@ pub struct Loaded {
     pub program: OwnedFd,
     pub cpus: MapData,
     pub counters: aya::maps::HashMap<MapData, Words<4>, Words<8>>,
-    pub ring: RingBuf<MapData>,
+    pub ring: MapData,
 }
 
 /// A plain struct as 64-bit words: what aya can move without knowing it.
@@ -49,7 +49,7 @@ pub fn load(attach: Attach, kernel: &Kernel, options: &Options) -> Result<Loaded
         program,
         cpus: take("CPUS")?,
         counters: Map::HashMap(take("COUNTERS")?).try_into().map_err(unexpected)?,
-        ring: Map::RingBuf(take("EVENTS")?).try_into().map_err(unexpected)?,
+        ring: take("EVENTS")?,
     })
 }
 

@@ -73,7 +73,12 @@ pub fn table() -> Vec<Scenario> {
             prepare: peer_down,
             expect: Expect {
                 reasons: &["QDISC_DROP", "NOT_SPECIFIED"],
-                functions: &["__dev_queue_xmit", "kfree_skb_list_reason", "kfree_skb_list"],
+                functions: &[
+                    "__dev_queue_xmit",
+                    "__tcf_kfree_skb_list",
+                    "kfree_skb_list_reason",
+                    "kfree_skb_list",
+                ],
                 at: At::Sender,
                 device: "s0",
                 ..EXPECT

@@ -60,7 +60,13 @@ pub fn table() -> Vec<Scenario> {
             prepare: qdisc_full,
             expect: Expect {
                 reasons: &["QDISC_OVERLIMIT", "QDISC_DROP", "NOT_SPECIFIED"],
-                functions: &["__dev_queue_xmit", "__dev_xmit_skb", "kfree_skb_list_reason", "kfree_skb_list"],
+                functions: &[
+                    "__dev_queue_xmit",
+                    "__dev_xmit_skb",
+                    "__tcf_kfree_skb_list",
+                    "kfree_skb_list_reason",
+                    "kfree_skb_list",
+                ],
                 at: At::Sender,
                 device: "s0",
                 ..EXPECT
