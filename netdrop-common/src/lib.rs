@@ -18,7 +18,7 @@ pub use filter::{
     REASON_EXCLUDED, REASON_INCLUDED, Rule, SIDE_DESTINATION, SIDE_EITHER, SIDE_SOURCE, group,
 };
 pub use layout::{ABSENT, Layout};
-pub use settings::{RATE_ALL, Settings};
+pub use settings::{RATE_ALL, RDONLY_CAST, Settings};
 
 /// Marks a type as plain bytes: `repr(C)`, no padding, any bit pattern valid.
 ///
@@ -42,7 +42,7 @@ plain! {
     CpuState = 64 + SLOTS * 64,
     Event = 80,
     Layout = 26 * 4,
-    Settings = 32,
+    Settings = 40,
     Filter = 40 + MAX_RULES * (24 + 32 + 12 + 12 + 40 + 12),
 }
 

@@ -1,5 +1,8 @@
 //! How the program shall work.
 
+/// Number of a helper that doesn't exist: the loader makes calls to it calls to the kernel's `bpf_rdonly_cast`.
+pub const RDONLY_CAST: i32 = 0x7fff_0001;
+
 /// The rate that means: details for every drop.
 pub const RATE_ALL: u32 = u32::MAX;
 
@@ -15,6 +18,10 @@ pub struct Settings {
     pub rate: u32,
     /// How many bytes of the packet go into an event.
     pub snaplen: u32,
+    /// BTF type id of `struct iphdr`, for `bpf_rdonly_cast`; 0 where the kernel doesn't offer it (before 6.2).
+    pub iphdr_type_id: u32,
+    /// BTF type id of `struct ipv6hdr`, likewise.
+    pub ipv6hdr_type_id: u32,
     /// Nanoseconds that one detail costs: 1e9 / rate.
     pub interval_ns: u64,
     /// Nanoseconds of credit that a quiet counter saves up: its burst.

@@ -6,8 +6,16 @@ use netdrop_common::{ABSENT, Filter, Layout, RATE_ALL, Settings};
 pub static LAYOUT: Layout = Layout::UNKNOWN;
 
 #[unsafe(no_mangle)]
-pub static SETTINGS: Settings =
-    Settings { arguments: 2, guarded: 0, rate: 0, snaplen: 0, interval_ns: 0, burst_ns: 0 };
+pub static SETTINGS: Settings = Settings {
+    arguments: 2,
+    guarded: 0,
+    rate: 0,
+    snaplen: 0,
+    iphdr_type_id: 0,
+    ipv6hdr_type_id: 0,
+    interval_ns: 0,
+    burst_ns: 0,
+};
 
 #[unsafe(no_mangle)]
 pub static FILTER: Filter = Filter::NONE;

@@ -1,8 +1,8 @@
 //! Headers of the packet, read from the linear part of the skb.
 
 use crate::{
-    constants::offset,
-    memory::{Memory, probe},
+    constants::{constant, offset},
+    memory::{Memory, cast, probe},
 };
 
 pub const ETH_P_IP: u16 = 0x0800;
@@ -42,6 +42,21 @@ impl Network {
         }
     }
 
+    /// Reads a byte of the network header, whose struct has this BTF type id (0: not known): what each drop needs.
+    #[inline(always)]
+    pub unsafe fn byte(&self, at: u32, type_id: u32) -> Option<u8> {
+        if type_id == 0 {
+            return unsafe { self.read(at) };
+        }
+        if self.offset == 0 || self.offset + at >= self.tail {
+            return None;
+        }
+        unsafe {
+            let header = cast(self.head.wrapping_add(self.offset as usize), type_id);
+            Some(header.add(at as usize).read_volatile())
+        }
+    }
+
     /// Reads a `T` at `at` bytes into the network header, when the linear part holds it.
     #[inline(always)]
     pub unsafe fn read<T: Copy>(&self, at: u32) -> Option<T> {
@@ -57,9 +72,9 @@ impl Network {
 pub unsafe fn ip_protocol(ethertype: u16, network: &Network) -> Option<u8> {
     unsafe {
         match ethertype {
-            ETH_P_IP => network.read(9),
+            ETH_P_IP => network.byte(9, constant!(SETTINGS.iphdr_type_id)),
             ETH_P_IPV6 => {
-                let next: u8 = network.read(6)?;
+                let next = network.byte(6, constant!(SETTINGS.ipv6hdr_type_id))?;
                 if is_extension(next) { Some(after_extensions(network, next).0) } else { Some(next) }
             }
             _ => None,

@@ -24,8 +24,31 @@ pub struct Identity {
     pub tracepoint: KfreeSkb,
     /// Whether it keeps a program on a raw tracepoint from running inside itself on one CPU.
     pub guarded: bool,
+    /// How a program can read packet headers without a helper; absent before 6.2.
+    pub cast: Option<Cast>,
     /// Its drop reasons.
     pub reasons: Reasons,
+}
+
+/// `bpf_rdonly_cast` and the structs that it is used for, by their BTF type ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cast {
+    /// The function.
+    pub function: u32,
+    /// `struct iphdr`.
+    pub iphdr: u32,
+    /// `struct ipv6hdr`.
+    pub ipv6hdr: u32,
+}
+
+impl Cast {
+    fn find(btf: &Btf) -> Option<Self> {
+        Some(Self {
+            function: btf.function("bpf_rdonly_cast")?,
+            iphdr: btf.structure("iphdr")?,
+            ipv6hdr: btf.structure("ipv6hdr")?,
+        })
+    }
 }
 
 /// Why netdrop can't work on this kernel.
@@ -94,7 +117,8 @@ impl Identity {
         Ok(Self {
             layout: layout(&btf)?,
             tracepoint: KfreeSkb::from_btf(&btf).map_err(IdentityError::Tracepoint)?,
-            guarded: btf.has_function(GUARD),
+            guarded: btf.function(GUARD).is_some(),
+            cast: Cast::find(&btf),
             reasons: Reasons::load(Some(&btf), format.as_deref(), &features.release),
             features,
         })

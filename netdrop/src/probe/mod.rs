@@ -21,7 +21,7 @@ pub use log::Log;
 use netdrop_common::{Filter, Layout, RATE_ALL, SNAPLEN_MAX, Settings};
 use tracing::debug;
 
-use crate::kernel::identity::Identity;
+use crate::kernel::identity::{Cast, Identity};
 
 /// How the program hangs on the tracepoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,6 +55,8 @@ pub struct Kernel {
     pub arguments: u32,
     /// Whether it keeps a tracing program from running inside itself (6.1 on).
     pub guarded: bool,
+    /// How headers can be read without a helper.
+    pub cast: Option<Cast>,
 }
 
 impl From<&Identity> for Kernel {
@@ -64,6 +66,7 @@ impl From<&Identity> for Kernel {
             tracepoint_type_id: identity.tracepoint.type_id,
             arguments: u32::try_from(identity.tracepoint.arguments).unwrap_or(u32::MAX),
             guarded: identity.guarded,
+            cast: identity.cast,
         }
     }
 }
@@ -112,6 +115,8 @@ impl Options {
         Settings {
             arguments: kernel.arguments,
             guarded: kernel.guarded.into(),
+            iphdr_type_id: kernel.cast.map_or(0, |cast| cast.iphdr),
+            ipv6hdr_type_id: kernel.cast.map_or(0, |cast| cast.ipv6hdr),
             rate,
             snaplen: self.snaplen.next_multiple_of(8).min(SNAPLEN_MAX),
             interval_ns,
@@ -138,12 +143,22 @@ impl Probe {
     /// # Errors
     /// When the kernel refuses a map, the program or the attachment; the error says what to do about it.
     pub fn attach(kernel: &Kernel, options: &Options) -> Result<Self, ProbeError> {
-        if options.attach != Attach::Auto {
-            return Self::attach_as(options.attach, kernel, options);
+        let plain = Kernel { cast: None, ..*kernel };
+        let attach = |attach, kernel| Self::attach_as(attach, kernel, options);
+        if options.attach == Attach::Raw {
+            return attach(Attach::Raw, &plain);
         }
-        Self::attach_as(Attach::TpBtf, kernel, options).or_else(|error| {
+        // The error that is told is the first: the others are of ways that were tried because of it.
+        let typed = attach(Attach::TpBtf, kernel).or_else(|error| {
+            debug!("refused, trying without {:?}: {error}", kernel.cast);
+            attach(Attach::TpBtf, &plain).map_err(|_| error)
+        });
+        if options.attach == Attach::TpBtf {
+            return typed;
+        }
+        typed.or_else(|error| {
             debug!("tp_btf refused, trying the raw tracepoint: {error}");
-            Self::attach_as(Attach::Raw, kernel, options).map_err(|_| error)
+            attach(Attach::Raw, &plain).map_err(|_| error)
         })
     }
 

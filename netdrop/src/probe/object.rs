@@ -8,7 +8,7 @@ use std::{
 
 use aya::maps::{Map, MapData, MapError};
 use aya_obj::{EbpfSectionKind, Object};
-use netdrop_common::{Counter, OverflowKey, bytes_of};
+use netdrop_common::{Counter, OverflowKey, RDONLY_CAST, bytes_of};
 
 use super::{Attach, Kernel, Options, ProbeError, program, sys};
 
@@ -37,6 +37,9 @@ pub fn load(attach: Attach, kernel: &Kernel, options: &Options) -> Result<Loaded
     patch(&mut object, kernel, options)?;
     let mut maps = create_maps(&mut object, options)?;
     relocate(&mut object, &maps)?;
+    if let Some(cast) = kernel.cast {
+        call_kernel(&mut object, cast.function);
+    }
     let program = object
         .programs
         .get(program::name(attach))
@@ -98,6 +101,19 @@ fn relocate(object: &mut Object, maps: &Maps) -> Result<(), ProbeError> {
         .map(|(name, (definition, map))| (name.as_str(), map.fd().as_fd().as_raw_fd(), definition));
     object.relocate_maps(descriptors, &text_sections).map_err(damaged)?;
     object.relocate_calls(&text_sections).map_err(damaged)
+}
+
+/// Makes the calls of [`RDONLY_CAST`] calls of the kernel's function. Without one they stay what they are: a helper that
+/// doesn't exist, in branches that the verifier prunes.
+fn call_kernel(object: &mut Object, function: u32) {
+    const CALL: u8 = 0x85;
+    const PSEUDO_KFUNC_CALL: u8 = 2;
+    for instruction in object.functions.values_mut().flat_map(|function| &mut function.instructions) {
+        if instruction.code == CALL && instruction.src_reg() == 0 && instruction.imm == RDONLY_CAST {
+            instruction.set_src_reg(PSEUDO_KFUNC_CALL);
+            instruction.imm = function.cast_signed();
+        }
+    }
 }
 
 fn fill_reasons(maps: &Maps, options: &Options) -> Result<(), ProbeError> {

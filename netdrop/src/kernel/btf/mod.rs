@@ -209,14 +209,21 @@ impl<'a> Btf<'a> {
         Ok(Tracepoint { type_id, arguments })
     }
 
-    /// Whether the kernel has a function of that name, static ones included.
-    pub fn has_function(&self, name: &str) -> bool {
-        let function = |at: &u32| {
+    /// The type id of a function of that name, static ones included.
+    pub fn function(&self, name: &str) -> Option<u32> {
+        let is_it = |at: &u32| {
             self.sections.record(0, size(*at)).is_ok_and(|(record, _)| {
                 record.kind == Kind::Function && self.name_is(record.name, name.as_bytes())
             })
         };
-        self.offsets.iter().any(function)
+        let index = self.offsets.iter().position(is_it)?;
+        u32::try_from(index).ok().map(|index| self.first_id.saturating_add(index))
+    }
+
+    /// The type id of the struct of that name; `None` too where several have it.
+    pub fn structure(&self, name: &str) -> Option<u32> {
+        let mut found = self.called(&self.structs, name);
+        found.next().filter(|_| found.next().is_none())
     }
 
     /// The enumerators of the (first) enum of that name.
