@@ -25,7 +25,10 @@ use crate::units::{parse_duration, parse_size};
 const LINES_RATE: u32 = 1000;
 /// The table needs details only for its examples of flows.
 const TABLE_RATE: u32 = 10;
-/// Ring buffer for a fair sample, and for every drop.
+/// Time between two looks into the ring buffer, for a fair sample and for every drop: lines are so late at most.
+const LOOK: Duration = Duration::from_millis(20);
+const LOOK_ALL: Duration = Duration::from_millis(4);
+/// Size of the ring buffer, likewise: more than comes between two looks.
 const RING_BYTES: u32 = 1 << 20;
 const RING_BYTES_ALL: u32 = 2 << 20;
 
@@ -133,6 +136,7 @@ impl Watch {
             sink,
             limits: Limits { duration: self.duration, count: self.count },
             interval: self.output.interval,
+            look: if self.all { LOOK_ALL } else { LOOK },
         };
         let ended = run(plan).await;
         drop(logger);

@@ -14,10 +14,8 @@ use crate::decode::{counts, decode};
 use crate::enrich::Enricher;
 use crate::model::{Accounts, Summary, Timestamp};
 use crate::output::{Output, Table};
-use crate::probe::{Events, Probe, ProbeError};
+use crate::probe::{Probe, ProbeError, Ring};
 
-/// Events wait so long for company: a wake-up for each would cost the traced CPU microseconds.
-const GATHER: Duration = Duration::from_millis(2);
 /// Bytes of output that are handed over at once, about.
 const CHUNK: usize = 64 << 10;
 /// At the end, a consumer that reads nothing for so long is given up.
@@ -39,6 +37,9 @@ pub struct Plan {
     pub limits: Limits,
     /// Time between summaries.
     pub interval: Duration,
+    /// Time between two looks into the ring buffer: nobody is woken for an event, as that would cost the CPU that drops
+    /// the packet microseconds.
+    pub look: Duration,
 }
 
 /// A format, and the terminal where it is drawn on one.
@@ -85,16 +86,24 @@ pub enum RunError {
 
 /// What woke the loop.
 enum Woken {
-    Events(io::Result<()>),
+    Look,
     Output(SinkError),
     Tick,
     Resized,
     Stop,
 }
 
+/// How a look into the ring ended.
+enum Drained {
+    /// The ring is empty, or no more is wanted.
+    Empty,
+    /// The output is full.
+    Full,
+}
+
 struct Run {
     plan: Plan,
-    events: Events,
+    ring: Ring,
     started: Instant,
     shown: u64,
     chunk: Vec<u8>,
@@ -106,8 +115,8 @@ struct Run {
 /// # Errors
 /// When the kernel can't be read any more; whatever happens to the output is told in [`Ended`].
 pub async fn run(mut plan: Plan) -> Result<Ended, RunError> {
-    let events = plan.probe.take_events().map_err(|error| RunError::Wait { what: "drops", error })?;
-    let mut run = Run { plan, events, started: Instant::now(), shown: 0, chunk: Vec::new(), undecodable: 0 };
+    let ring = plan.probe.take_ring().map_err(|error| RunError::Wait { what: "drops", error })?;
+    let mut run = Run { plan, ring, started: Instant::now(), shown: 0, chunk: Vec::new(), undecodable: 0 };
     let output = run.follow().await?;
     run.end(output).await
 }
@@ -117,7 +126,7 @@ impl Run {
     async fn follow(&mut self) -> Result<Result<(), SinkError>, RunError> {
         let mut signals = Signals::new()?;
         let mut ticks = ticks(self.started, self.plan.interval);
-        let mut gathered = self.started;
+        let mut look = self.started;
         // The first frame, before anything happens.
         if matches!(self.plan.format, Format::Live(..)) {
             self.summary()?;
@@ -126,12 +135,12 @@ impl Run {
             }
         }
         loop {
-            match self.woken(&mut signals, &mut ticks, gathered).await {
-                Woken::Events(ready) => {
-                    ready.map_err(|error| RunError::Wait { what: "drops", error })?;
-                    gathered = Instant::now() + GATHER;
-                    if let Err(error) = self.drain(CHUNK) {
-                        return Ok(Err(error));
+            match self.woken(&mut signals, &mut ticks, look).await {
+                Woken::Look => {
+                    match self.drain() {
+                        Ok(Drained::Empty) => look = Instant::now() + self.plan.look,
+                        Ok(Drained::Full) => {}
+                        Err(error) => return Ok(Err(error)),
                     }
                     if self.plan.limits.count.is_some_and(|count| self.shown >= count) {
                         return Ok(Ok(()));
@@ -151,14 +160,14 @@ impl Run {
         }
     }
 
-    async fn woken(&mut self, signals: &mut Signals, ticks: &mut Interval, gathered: Instant) -> Woken {
+    async fn woken(&mut self, signals: &mut Signals, ticks: &mut Interval, look: Instant) -> Woken {
         let limit = self.plan.limits.duration.map(|duration| self.started + duration);
-        let (sink, events) = (&mut self.plan.sink, &mut self.events);
+        let sink = &mut self.plan.sink;
         // Without room for their lines, events stay in the ring: there the kernel counts those that find no place.
         let ready = async {
-            sleep_until(gathered).await;
+            sleep_until(look).await;
             match sink.room().await {
-                Ok(()) => Woken::Events(events.ready().await),
+                Ok(()) => Woken::Look,
                 Err(error) => Woken::Output(error),
             }
         };
@@ -179,20 +188,19 @@ impl Run {
         }
     }
 
-    /// Turns events into lines until the ring is empty, a chunk is full or the limit is reached, and hands them over.
-    fn drain(&mut self, chunk_bytes: usize) -> Result<(), SinkError> {
+    /// Turns events into lines and hands them over, until the ring is empty or there is no more room.
+    fn drain(&mut self) -> Result<Drained, SinkError> {
         loop {
             let mut more = true;
-            while more && self.chunk.len() < chunk_bytes {
+            while more && self.chunk.len() < CHUNK {
                 more = self.next_event();
             }
             self.plan.sink.send(&mut self.chunk)?;
-            if !more || !self.plan.sink.has_room() {
-                // What is left raises no readiness of its own: the ring is asked again without waiting.
-                if more {
-                    self.events.not_drained();
-                }
-                return Ok(());
+            if !more {
+                return Ok(Drained::Empty);
+            }
+            if !self.plan.sink.has_room() {
+                return Ok(Drained::Full);
             }
         }
     }
@@ -202,7 +210,7 @@ impl Run {
         if self.plan.limits.count.is_some_and(|count| self.shown >= count) {
             return false;
         }
-        let Some(bytes) = self.events.next() else { return false };
+        let Some(bytes) = self.ring.next() else { return false };
         let Plan { enricher, aggregator, format, .. } = &mut self.plan;
         match decode(bytes) {
             Ok(raw) => enricher.enrich(&raw, |drop| {
@@ -310,7 +318,7 @@ impl Run {
 
     /// Details that nobody will see, because the count is reached or the output gone, are accounted as sampled out.
     fn give_up_unread(&mut self, accounts: &mut Accounts) {
-        while self.events.next().is_some() {
+        while self.ring.next().is_some() {
             accounts.detailed -= 1;
             accounts.sampled_out += 1;
         }

@@ -2,7 +2,6 @@
 
 mod counts;
 mod error;
-mod events;
 mod log;
 mod memory_lock;
 mod object;
@@ -16,9 +15,9 @@ use std::os::fd::OwnedFd;
 use aya::maps::MapData;
 pub use counts::Counts;
 pub use error::ProbeError;
-pub use events::Events;
 pub use log::Log;
 use netdrop_common::{Filter, Layout, RATE_ALL, SNAPLEN_MAX, Settings};
+pub use ring::Ring;
 use tracing::debug;
 
 use crate::kernel::identity::{Cast, Identity};
@@ -181,13 +180,13 @@ impl Probe {
         self.attach
     }
 
-    /// The ring buffer.
+    /// The ring buffer, to be read. It isn't woken for: who reads it looks from time to time.
     ///
     /// # Errors
-    /// When tokio can't watch it, or it was taken before.
-    pub fn take_events(&mut self) -> io::Result<Events> {
+    /// When it can't be mapped, or was taken before.
+    pub fn take_ring(&mut self) -> io::Result<Ring> {
         let ring = self.ring.take().ok_or_else(|| io::Error::other("the ring buffer has been taken"))?;
-        Events::new(ring, self.ring_bytes)
+        Ring::map(ring, self.ring_bytes)
     }
 
     /// The id of the program, by which other tools know it.

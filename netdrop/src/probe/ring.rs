@@ -5,8 +5,9 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
+use aya::maps::MapData;
 use memmap2::{Mmap, MmapOptions, MmapRaw};
 
 /// Set in a record's length while it's being written.
@@ -21,6 +22,8 @@ const BATCH: u32 = 64;
 /// The one reader of a ring buffer.
 #[derive(Debug)]
 pub struct Ring {
+    /// Keeps the map alive.
+    _map: MapData,
     /// The consumer's position, which the kernel reads.
     consumer: MmapRaw,
     /// The producer's position, and behind its page the data, twice in a row so that no record is ever cut.
@@ -40,28 +43,43 @@ impl Ring {
     ///
     /// # Errors
     /// When it can't be mapped.
-    pub fn map(ring: impl AsFd, bytes: u32) -> io::Result<Self> {
-        let fd = ring.as_fd().as_raw_fd();
+    pub(super) fn map(map: MapData, bytes: u32) -> io::Result<Self> {
+        let fd = map.fd().as_fd().as_raw_fd();
         let bytes = usize::try_from(bytes).map_err(io::Error::other)?;
         let page = page_size();
         let consumer = MmapOptions::new().len(page).map_raw(fd)?;
         // SAFETY: the kernel keeps the memory as long as the mapping; what CPUs write there is read atomically,
         // and a record only after its length says that it's whole and before its place is given back.
         let producer = unsafe { MmapOptions::new().offset(page as u64).len(page + 2 * bytes).map(fd)? };
-        let mut ring =
-            Self { consumer, producer, page, mask: bytes - 1, position: 0, produced: 0, untold: 0 };
+        let mut ring = Self {
+            _map: map,
+            consumer,
+            producer,
+            page,
+            mask: bytes - 1,
+            position: 0,
+            produced: 0,
+            untold: 0,
+        };
         ring.position = ring.consumer_position().load(Ordering::Acquire);
         ring.produced = ring.position;
         Ok(ring)
     }
 
     /// The next record; `None` when there is none that is whole.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an item borrows from the ring, which an Iterator's can't"
+    )]
     pub fn next(&mut self) -> Option<&[u8]> {
         if self.untold >= BATCH {
             self.tell();
         }
         let (start, length) = loop {
-            let header = self.next_header()?;
+            let Some(header) = self.header() else {
+                self.tell();
+                return None;
+            };
             let length = usize::try_from(header & !(BUSY | DISCARD)).ok()?;
             let start = self.page + (self.position & self.mask) + HEADER_BYTES;
             self.position = self.position.wrapping_add((length + HEADER_BYTES).next_multiple_of(8));
@@ -71,20 +89,6 @@ impl Ring {
             }
         };
         self.producer.get(start..start + length)
-    }
-
-    /// The header at the position. Before it says that there is none, it tells the position and looks again: the kernel
-    /// wakes the reader only for a record that is committed where it knows the reader to be.
-    fn next_header(&mut self) -> Option<u32> {
-        if let Some(header) = self.header() {
-            return Some(header);
-        }
-        if self.untold == 0 {
-            return None;
-        }
-        self.tell();
-        fence(Ordering::SeqCst);
-        self.header()
     }
 
     fn header(&mut self) -> Option<u32> {
@@ -100,8 +104,10 @@ impl Ring {
 
     /// Gives the places of what was read back to the kernel.
     fn tell(&mut self) {
-        self.untold = 0;
-        self.consumer_position().store(self.position, Ordering::SeqCst);
+        if std::mem::take(&mut self.untold) == 0 {
+            return;
+        }
+        self.consumer_position().store(self.position, Ordering::Release);
     }
 
     fn consumer_position(&self) -> &AtomicUsize {
