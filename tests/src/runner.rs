@@ -196,7 +196,9 @@ impl<'a> Judge<'a> {
         let expect = self.expect;
         expect.functions.contains(&row.plain_function())
             && row.reason.as_deref().is_none_or(|reason| expect.reasons.contains(&reason))
-            && (self.sight == Sight::Sites || row.device_name().unwrap_or("") == expect.device)
+            && (self.sight == Sight::Sites
+                || self.has_lost_its_namespace(row)
+                || row.device_name().unwrap_or("") == expect.device)
             && (self.sight != Sight::Full
                 || expect.protocol.is_empty()
                 || row.protocol.as_deref() == Some(expect.protocol))
