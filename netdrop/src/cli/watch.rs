@@ -11,7 +11,7 @@ use super::filter::Filters;
 use super::output::{FormatName, OutputFlags, print};
 use super::{Exit, privileges};
 use crate::aggregate::Aggregator;
-use crate::daemon::{Ended, Limits, Plan, Sink, SinkError, run};
+use crate::daemon::{Ended, Limits, Plan, Signals, Sink, SinkError, run};
 use crate::enrich::{Enricher, KernelResolver};
 use crate::filter::compile;
 use crate::kernel::features::Features;
@@ -125,6 +125,7 @@ impl Watch {
         // The output is opened before anything is attached: a wrong path shall fail at once.
         let sink = Sink::start(self.output.open()?).context("can't start the thread that writes")?;
         let options = self.options(&identity)?;
+        let signals = Signals::new()?;
         let probe = Probe::attach(&(&identity).into(), &options).map_err(Exit::from)?;
         announce(&probe, &identity);
         let logger = probe.log(options.log_level)?;
@@ -133,6 +134,7 @@ impl Watch {
             enricher: Enricher::new("/", identity.reasons),
             aggregator: Aggregator::new(self.output.by()),
             format: self.output.format(),
+            signals,
             sink,
             limits: Limits { duration: self.duration, count: self.count },
             interval: self.output.interval,

@@ -4,6 +4,6 @@ mod run;
 mod sink;
 mod terminal;
 
-pub use run::{Ended, Format, Limits, Plan, RunError, run};
+pub use run::{Ended, Format, Limits, Plan, RunError, Signals, run};
 pub use sink::{Sink, SinkError};
 pub use terminal::Terminal;

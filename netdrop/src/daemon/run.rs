@@ -29,6 +29,8 @@ pub struct Plan {
     pub enricher: Enricher,
     /// The rows.
     pub aggregator: Aggregator,
+    /// What ends it from outside: caught from before the attachment is announced, so that none is lost.
+    pub signals: Signals,
     /// The format.
     pub format: Format,
     /// Where it goes.
@@ -124,7 +126,6 @@ pub async fn run(mut plan: Plan) -> Result<Ended, RunError> {
 impl Run {
     /// Follows the drops until something ends it; an error of the output is such a thing.
     async fn follow(&mut self) -> Result<Result<(), SinkError>, RunError> {
-        let mut signals = Signals::new()?;
         let mut ticks = ticks(self.started, self.plan.interval);
         let mut look = self.started;
         // The first frame, before anything happens.
@@ -135,7 +136,7 @@ impl Run {
             }
         }
         loop {
-            match self.woken(&mut signals, &mut ticks, look).await {
+            match self.woken(&mut ticks, look).await {
                 Woken::Look => {
                     match self.drain() {
                         Ok(Drained::Empty) => look = Instant::now() + self.plan.look,
@@ -160,9 +161,9 @@ impl Run {
         }
     }
 
-    async fn woken(&mut self, signals: &mut Signals, ticks: &mut Interval, look: Instant) -> Woken {
+    async fn woken(&mut self, ticks: &mut Interval, look: Instant) -> Woken {
         let limit = self.plan.limits.duration.map(|duration| self.started + duration);
-        let sink = &mut self.plan.sink;
+        let Plan { sink, signals, .. } = &mut self.plan;
         // Without room for their lines, events stay in the ring: there the kernel counts those that find no place.
         let ready = async {
             sleep_until(look).await;
@@ -340,14 +341,20 @@ fn ticks(started: Instant, interval: Duration) -> Interval {
     ticks
 }
 
-struct Signals {
+/// The signals that a run listens to. One that comes after this is made is kept until the run looks.
+#[derive(Debug)]
+pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
     resized: Signal,
 }
 
 impl Signals {
-    fn new() -> Result<Self, RunError> {
+    /// Starts to catch them.
+    ///
+    /// # Errors
+    /// When the kernel refuses a handler.
+    pub fn new() -> Result<Self, RunError> {
         let on = |kind| signal(kind).map_err(|error| RunError::Wait { what: "signals", error });
         Ok(Self {
             interrupt: on(SignalKind::interrupt())?,
