@@ -73,28 +73,34 @@ pub struct Accounts {
     pub filtered: u64,
     /// Not counted in any counter, because the shared table was full.
     pub table_full: u64,
+    /// Not seen, because the program was interrupted by itself more often than there are [`CpuState`]s for it.
+    pub missed: u64,
     /// Fills the cache line.
-    pub reserved: [u64; 2],
+    pub reserved: u64,
 }
 
-/// What one CPU writes.
+/// What one CPU writes; one for each level of interruption, where the program may be interrupted by itself.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct CpuState {
     /// Its accounts.
     pub accounts: Accounts,
+    /// In a CPU's first: how many runs of the program are under way on it.
+    pub running: u64,
+    /// Fills the cache line.
+    pub reserved: [u64; 7],
     /// Its own counters: direct-mapped, taken once and kept.
     pub slots: [Counter; SLOTS],
 }
 
-/// Key of the shared table, for counters that found their slots taken. Each entry belongs to one CPU.
+/// Key of the shared table, for counters that found their slots taken. Each entry belongs to one [`CpuState`].
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct OverflowKey {
     /// What is counted.
     pub key: CounterKey,
-    /// Who counts.
-    pub cpu: u32,
+    /// Who counts: the number of its [`CpuState`].
+    pub state: u32,
     /// Zero.
     pub reserved: u32,
 }

@@ -113,10 +113,6 @@ pub struct PortRule {
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct Filter {
-    /// 1 when there is any rule: without, the program asks for nothing else of the filter.
-    pub active: u32,
-    /// Zero.
-    pub reserved: u32,
     /// The groups that must match.
     pub required: u32,
     /// 1 when the map of reasons is to be asked.
@@ -160,10 +156,14 @@ pub struct Rule<T> {
 }
 
 impl Filter {
+    /// Whether there is any rule: without, the program asks for nothing else of the filter.
+    pub const fn is_active(&self) -> bool {
+        let Self { reasons, functions, devices, namespaces, protocols, addresses, ports, .. } = *self;
+        reasons + functions + devices + namespaces + protocols + addresses + ports != 0
+    }
+
     /// Lets everything pass.
     pub const NONE: Self = Self {
-        active: 0,
-        reserved: 0,
         required: 0,
         reasons: 0,
         functions: 0,

@@ -1,7 +1,7 @@
 //! Where the kernel keeps what the program reads.
 
 /// The offset of a member that this kernel doesn't have.
-pub const ABSENT: u32 = u32::MAX;
+pub const ABSENT: u32 = i32::MAX.cast_unsigned();
 
 /// Byte offsets of kernel struct members, from the running kernel's BTF, patched in before load;
 /// [`ABSENT`] only where the comment says so.

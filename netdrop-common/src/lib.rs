@@ -7,6 +7,8 @@ mod counter;
 mod event;
 mod filter;
 mod layout;
+pub mod placeholder;
+mod ring;
 mod settings;
 
 pub use counter::{
@@ -18,7 +20,8 @@ pub use filter::{
     REASON_EXCLUDED, REASON_INCLUDED, Rule, SIDE_DESTINATION, SIDE_EITHER, SIDE_SOURCE, group,
 };
 pub use layout::{ABSENT, Layout};
-pub use settings::{RATE_ALL, RDONLY_CAST, Settings};
+pub use ring::RingHeader;
+pub use settings::{RATE_ALL, Settings};
 
 /// Marks a type as plain bytes: `repr(C)`, no padding, any bit pattern valid.
 ///
@@ -39,20 +42,30 @@ plain! {
     Counter = 64,
     CounterKey = 24,
     OverflowKey = 32,
-    CpuState = 64 + SLOTS * 64,
+    CpuState = 64 + 64 + SLOTS * 64,
     Event = 80,
     Layout = 26 * 4,
-    Settings = 40,
-    Filter = 40 + MAX_RULES * (24 + 32 + 12 + 12 + 40 + 12),
+    Settings = 13 * 4,
+    RingHeader = 128,
+    Filter = 32 + MAX_RULES * (24 + 32 + 12 + 12 + 40 + 12),
 }
 
 // SAFETY: words without padding.
 unsafe impl<const N: usize> Plain for [u64; N] {}
+// SAFETY: likewise.
+unsafe impl<const N: usize> Plain for [u32; N] {}
 
 /// The bytes of a plain value, as they are patched into the program.
 pub fn bytes_of<T: Plain>(value: &T) -> &[u8] {
     // SAFETY: Plain types have no padding, so every byte is initialized; the lifetime is the value's.
     unsafe { core::slice::from_raw_parts(core::ptr::from_ref(value).cast(), size_of::<T>()) }
+}
+
+/// A plain struct of 32-bit words as these words, which are numbered from 0.
+pub fn words_of<T: Plain>(value: &T) -> &[u32] {
+    const { assert!(align_of::<T>() == align_of::<u32>() && size_of::<T>().is_multiple_of(size_of::<u32>())) };
+    // SAFETY: Plain types have no padding, and the length and alignment are words'; the lifetime is the value's.
+    unsafe { core::slice::from_raw_parts(core::ptr::from_ref(value).cast(), size_of::<T>() / size_of::<u32>()) }
 }
 
 /// Reads a plain value from the front of `bytes`; `None` when there are too few.

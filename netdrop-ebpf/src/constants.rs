@@ -1,44 +1,68 @@
-//! Constants that user space patches in before load. The verifier reads them from the frozen map: it knows their values.
+//! Numbers that user space writes into the program's instructions before load (netdrop-common's `placeholder`).
+//! The verifier knows them: branches on what is off, or what the kernel lacks, it prunes.
 
-use netdrop_common::{ABSENT, Filter, Layout, RATE_ALL, Settings};
+use netdrop_common::{ABSENT, Filter, RATE_ALL};
 
-#[unsafe(no_mangle)]
-pub static LAYOUT: Layout = Layout::UNKNOWN;
-
-#[unsafe(no_mangle)]
-pub static SETTINGS: Settings = Settings {
-    arguments: 2,
-    guarded: 0,
-    rate: 0,
-    snaplen: 0,
-    iphdr_type_id: 0,
-    ipv6hdr_type_id: 0,
-    interval_ns: 0,
-    burst_ns: 0,
-};
-
+/// Rules are walked by index, so they stay in memory; it is read-only, and the verifier knows what it holds.
 #[unsafe(no_mangle)]
 pub static FILTER: Filter = Filter::NONE;
 
-/// Reads a patched constant, in a way that the compiler can't fold.
-#[inline(always)]
-pub fn read<T: Copy>(constant: &'static T) -> T {
-    // SAFETY: a reference is valid, aligned and initialized.
-    unsafe { core::ptr::from_ref(constant).read_volatile() }
-}
-
-/// Reads a member of a patched constant.
-macro_rules! constant {
-    ($global:ident . $($member:tt)+) => {
-        $crate::constants::read(&$crate::constants::$global.$($member)+)
+/// Reads a member of [`FILTER`], in a way that the compiler can't fold.
+macro_rules! rules {
+    ($($member:tt)+) => {
+        // SAFETY: a reference is valid, aligned and initialized.
+        unsafe { (&raw const $crate::constants::FILTER.$($member)+).read_volatile() }
     };
 }
-pub(crate) use constant;
+pub(crate) use rules;
+
+/// The number that user space wrote for this member of a struct of placeholders; it is below 2³¹.
+#[inline(always)]
+pub fn patched<const STRUCT: i32, const MEMBER: usize>() -> u32 {
+    let value: u64;
+    // SAFETY: it moves a number into a register; the loader exchanges the number.
+    unsafe {
+        core::arch::asm!(
+            "{value} = {number}",
+            value = lateout(reg) value,
+            number = const STRUCT as usize + MEMBER,
+            options(pure, nomem, nostack),
+        );
+        // Saves cutting it to 32 bits.
+        core::hint::assert_unchecked(value <= i32::MAX as u64);
+    }
+    value as u32
+}
+
+/// The number of a member in a struct of 32-bit words.
+macro_rules! member {
+    ($struct:ident . $member:ident) => {
+        core::mem::offset_of!(netdrop_common::$struct, $member) / size_of::<u32>()
+    };
+}
+pub(crate) use member;
+
+/// A setting.
+macro_rules! setting {
+    ($member:ident) => {
+        $crate::constants::patched::<
+            { netdrop_common::placeholder::SETTINGS },
+            { $crate::constants::member!(Settings.$member) },
+        >()
+    };
+}
+pub(crate) use setting;
 
 /// The offset of a kernel member.
+#[inline(always)]
+pub fn offset_of<const MEMBER: usize>() -> u32 {
+    patched::<{ netdrop_common::placeholder::LAYOUT }, MEMBER>()
+}
+
+/// The offset of a kernel member, by its name.
 macro_rules! offset {
     ($member:ident) => {
-        $crate::constants::constant!(LAYOUT.$member)
+        $crate::constants::offset_of::<{ $crate::constants::member!(Layout.$member) }>()
     };
 }
 pub(crate) use offset;
@@ -49,32 +73,14 @@ pub fn is_absent(offset: u32) -> bool {
     offset == ABSENT
 }
 
-/// How many arguments the tracepoint has.
-#[inline(always)]
-pub fn arguments() -> u32 {
-    constant!(SETTINGS.arguments)
-}
-
-/// Whether the kernel keeps the program from running inside itself.
-#[inline(always)]
-pub fn guarded() -> bool {
-    constant!(SETTINGS.guarded) != 0
-}
-
 /// Whether no details are wanted.
 #[inline(always)]
 pub fn counts_only() -> bool {
-    constant!(SETTINGS.rate) == 0
+    setting!(rate) == 0
 }
 
 /// Whether every drop's details are wanted.
 #[inline(always)]
 pub fn every_detail() -> bool {
-    constant!(SETTINGS.rate) == RATE_ALL
-}
-
-/// Bytes of the packet in an event.
-#[inline(always)]
-pub fn snaplen() -> u32 {
-    constant!(SETTINGS.snaplen)
+    setting!(rate) == RATE_ALL
 }

@@ -1,5 +1,5 @@
-//! Exact counting. Each CPU has slots of its own in front of a table that all share; whatever the place,
-//! a counter is written by one CPU alone.
+//! Exact counting. Each CPU has slots of its own in front of a table that all share; whatever the place, a counter is
+//! written by one CPU alone, and where the program may be interrupted by itself, on one level of interruption.
 
 use aya_ebpf::{
     bindings::{BPF_F_MMAPABLE, BPF_NOEXIST},
@@ -9,28 +9,60 @@ use aya_ebpf::{
 };
 use netdrop_common::{Accounts, Counter, CounterKey, CpuState, OverflowKey, SLOTS};
 
-use crate::constants::guarded;
+use crate::constants::setting;
 
-/// One element a CPU; user space sets the number and reads it through a mapping.
+/// One element a CPU and level; user space sets the number and reads it through a mapping.
 #[map]
 static CPUS: Array<CpuState> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// Counters that found their slots taken; all counters on kernels that may run the program inside itself.
+/// Counters that found their slots taken.
 #[map]
 static COUNTERS: HashMap<OverflowKey, Counter> = HashMap::with_max_entries(16384, 0);
 
-/// This CPU and its state.
+/// This CPU and what the program writes while it runs there.
 pub struct Cpu {
     pub number: u32,
+    /// Number of the state, and of the ring.
+    pub index: u32,
     state: *mut CpuState,
+    /// The CPU's first state, and how many runs were under way on it before this one.
+    outermost: *mut CpuState,
+    level: u64,
 }
 
 impl Cpu {
-    /// The CPU that runs the program, until it ends.
+    /// The CPU that runs the program, until [`Cpu::leave`].
+    ///
+    /// Before 6.1 an interrupt's drop may come in the middle of another run. It gets a state of its own, so that all
+    /// else needs no care; it ends before the other goes on.
     #[inline(always)]
-    pub fn this() -> Option<Self> {
+    pub fn enter() -> Option<Self> {
         let number = unsafe { bpf_get_smp_processor_id() };
-        Some(Self { number, state: CPUS.get_ptr_mut(number)? })
+        let levels = setting!(levels);
+        if levels == 1 {
+            let state = CPUS.get_ptr_mut(number)?;
+            return Some(Self { number, index: number, state, outermost: state, level: 0 });
+        }
+        let outermost = CPUS.get_ptr_mut(number * levels)?;
+        unsafe {
+            let level = (&raw const (*outermost).running).read_volatile();
+            if level >= u64::from(levels) {
+                add_atomically(&raw mut (*outermost).accounts.missed, 1);
+                return None;
+            }
+            let index = number * levels + level as u32;
+            let state = CPUS.get_ptr_mut(index)?;
+            (&raw mut (*outermost).running).write_volatile(level + 1);
+            Some(Self { number, index, state, outermost, level })
+        }
+    }
+
+    /// Ends the run.
+    #[inline(always)]
+    pub fn leave(&self) {
+        if setting!(levels) != 1 {
+            unsafe { (&raw mut (*self.outermost).running).write_volatile(self.level) }
+        }
     }
 
     /// Adds one to an account.
@@ -52,14 +84,12 @@ impl Cpu {
 
     #[inline(always)]
     fn counter(&self, key: &CounterKey) -> Option<*mut Counter> {
-        if guarded() {
-            let first = hash(key);
-            if let Some(counter) = self.slot(first, key) {
-                return Some(counter);
-            }
-            if let Some(counter) = self.slot(first ^ 1, key) {
-                return Some(counter);
-            }
+        let first = hash(key);
+        if let Some(counter) = self.slot(first, key) {
+            return Some(counter);
+        }
+        if let Some(counter) = self.slot(first ^ 1, key) {
+            return Some(counter);
         }
         self.in_table(key)
     }
@@ -89,7 +119,7 @@ impl Cpu {
 
     #[inline(always)]
     fn in_table(&self, key: &CounterKey) -> Option<*mut Counter> {
-        let key = OverflowKey { key: *key, cpu: self.number, reserved: 0 };
+        let key = OverflowKey { key: *key, state: self.index, reserved: 0 };
         let map = (&raw const COUNTERS).cast_mut().cast();
         let key_pointer = (&raw const key).cast_mut().cast();
         unsafe {
@@ -98,7 +128,6 @@ impl Cpu {
                 return Some(found.cast());
             }
             let fresh = Counter { key: key.key, ..Counter::EMPTY };
-            // A nested run may have been first: then the lookup finds its entry.
             bpf_map_update_elem(map, key_pointer, (&raw const fresh).cast_mut().cast(), BPF_NOEXIST.into());
             let found = bpf_map_lookup_elem(map, key_pointer);
             if found.is_null() { None } else { Some(found.cast()) }
@@ -106,16 +135,17 @@ impl Cpu {
     }
 }
 
-/// Adds to a number that only this CPU writes; atomically where the program may be interrupted by itself.
+/// Adds to a number that nobody else writes.
 #[inline(always)]
 pub unsafe fn add(number: *mut u64, amount: u64) {
+    unsafe { number.write(number.read() + amount) }
+}
+
+/// Adds to a number that runs inside this one may write too: `BPF_ATOMIC` without a fetch, all that kernels before 5.12 have.
+#[inline(always)]
+unsafe fn add_atomically(number: *mut u64, amount: u64) {
     unsafe {
-        if guarded() {
-            number.write(number.read() + amount);
-        } else {
-            // BPF_ATOMIC without a fetch: all that kernels before 5.12 have.
-            core::arch::asm!("lock *(u64 *)({number} + 0) += {amount}", number = in(reg) number, amount = in(reg) amount);
-        }
+        core::arch::asm!("lock *(u64 *)({number} + 0) += {amount}", number = in(reg) number, amount = in(reg) amount);
     }
 }
 

@@ -9,7 +9,7 @@ use aya_log_ebpf::debug;
 use netdrop_common::REASON_NONE;
 
 use crate::{
-    constants::arguments,
+    constants::setting,
     count::Cpu,
     event, filter,
     key::{Drop, Subject},
@@ -39,14 +39,22 @@ unsafe fn drop_of(context: &impl EbpfContext) -> Drop {
     Drop {
         skb: pointer(0),
         location: argument(1),
-        reason: if arguments() >= 3 { argument(2) as u32 } else { REASON_NONE },
-        rx_sk: if arguments() >= 4 { pointer(3) } else { core::ptr::null() },
+        reason: if setting!(arguments) >= 3 { argument(2) as u32 } else { REASON_NONE },
+        rx_sk: if setting!(arguments) >= 4 { pointer(3) } else { core::ptr::null() },
     }
 }
 
 #[inline(always)]
 unsafe fn dropped<M: Memory>(context: &impl EbpfContext) {
-    let Some(cpu) = Cpu::this() else { return };
+    if let Some(cpu) = Cpu::enter() {
+        unsafe { follow::<M>(context, &cpu) };
+        cpu.leave();
+    }
+}
+
+/// The way of a drop.
+#[inline(always)]
+unsafe fn follow<M: Memory>(context: &impl EbpfContext, cpu: &Cpu) {
     cpu.account(|accounts| unsafe { &raw mut (*accounts).seen });
     let subject = unsafe { Subject::read::<M>(drop_of(context)) };
     if !unsafe { filter::passes::<M>(&subject) } {
@@ -63,7 +71,7 @@ unsafe fn dropped<M: Memory>(context: &impl EbpfContext) {
         cpu.account(|accounts| unsafe { &raw mut (*accounts).sampled_out });
         return;
     };
-    if unsafe { event::send::<M>(&subject, &due, cpu.number) }.is_some() {
+    if unsafe { event::send::<M>(&subject, &due, cpu) }.is_some() {
         cpu.account(|accounts| unsafe { &raw mut (*accounts).detailed });
     } else {
         unsafe { sample::put_back(counter, &due) };

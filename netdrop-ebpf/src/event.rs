@@ -1,37 +1,23 @@
 //! The details of a drop into the ring buffer.
 
-use aya_ebpf::{
-    bindings::BPF_RB_NO_WAKEUP,
-    helpers::generated::{bpf_probe_read_kernel, bpf_ringbuf_reserve, bpf_ringbuf_submit},
-    macros::map,
-    maps::RingBuf,
-};
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use netdrop_common::{Event, HEADER_AT_LINK, HEADER_AT_NETWORK, HEADER_NONE, OFFSET_NONE, SNAPLEN_MAX};
 
 use crate::{
-    constants::{is_absent, offset, snaplen},
+    constants::{is_absent, offset, setting},
+    count::Cpu,
     key::Subject,
-    memory::{Memory, probe},
+    memory::{Memory, Typed, cast, load, probe},
+    ring,
     sample::Due,
 };
 
-/// User space sets the size.
-#[map]
-static EVENTS: RingBuf = RingBuf::with_byte_size(4096, 0);
-
-/// The space in the ring for the details, or `None` when it is full.
+/// Sends the details; `None` when the ring is full.
 #[inline(always)]
-pub unsafe fn send<M: Memory>(subject: &Subject, due: &Due, cpu: u32) -> Option<()> {
-    let size = size_of::<Event>() as u64 + u64::from(snaplen());
-    unsafe {
-        let event = bpf_ringbuf_reserve((&raw const EVENTS).cast_mut().cast(), size, 0).cast::<Event>();
-        if event.is_null() {
-            return None;
-        }
-        fill::<M>(event, subject, due, cpu);
-        // The reader looks by itself: waking it would cost this CPU microseconds, and more in a virtual machine.
-        bpf_ringbuf_submit(event.cast(), BPF_RB_NO_WAKEUP.into());
-    }
+pub unsafe fn send<M: Memory>(subject: &Subject, due: &Due, cpu: &Cpu) -> Option<()> {
+    let reserved = ring::reserve(cpu)?;
+    unsafe { fill::<M>(reserved.record.cast(), subject, due, cpu.number) };
+    reserved.submit();
     Some(())
 }
 
@@ -49,7 +35,7 @@ unsafe fn fill<M: Memory>(event: *mut Event, subject: &Subject, due: &Due, cpu: 
             weight: due.weight,
             cpu,
             length: subject.length,
-            data_length: M::load(skb, offset!(skb_data_len)),
+            data_length: load!(M, skb, skb_data_len),
             header_length: header_length as u16,
             network_offset: start.network_offset,
             vlan_tci,
@@ -77,15 +63,15 @@ impl Start {
         const UNSET: u16 = u16::MAX;
         let skb = subject.drop.skb;
         let network = subject.network.offset;
-        let link: u16 = unsafe { M::load(skb, offset!(skb_mac_header)) };
+        let link: u16 = unsafe { load!(M, skb, skb_mac_header) };
         let (has_link, link) = (link != UNSET, u32::from(link));
         if network == 0 {
-            let data: u64 = unsafe { M::load(skb, offset!(skb_data)) };
+            let data: u64 = unsafe { load!(M, skb, skb_data) };
             let data = (data - subject.network.head as u64) as u32;
             let offset = if has_link && link < data { link } else { data };
             return Self { offset, at: HEADER_AT_LINK, network_offset: OFFSET_NONE };
         }
-        if has_link && link < network && network - link < snaplen() {
+        if has_link && link < network && network - link < setting!(snaplen) {
             return Self { offset: link, at: HEADER_AT_LINK, network_offset: (network - link) as u16 };
         }
         Self { offset: network, at: HEADER_AT_NETWORK, network_offset: 0 }
@@ -99,7 +85,7 @@ unsafe fn copy(destination: *mut u8, subject: &Subject, start: u32) -> u32 {
     if start >= tail {
         return 0;
     }
-    let limit = snaplen();
+    let limit = setting!(snaplen);
     let mut length = tail - start;
     if length > limit {
         length = limit;
@@ -121,7 +107,7 @@ unsafe fn vlan<M: Memory>(skb: *const u8) -> (u16, u16) {
         if !has_vlan_tag::<M>(skb) {
             return (0, 0);
         }
-        (M::load(skb, offset!(skb_vlan_tci)), u16::from_be(M::load(skb, offset!(skb_vlan_proto))))
+        (load!(M, skb, skb_vlan_tci), u16::from_be(load!(M, skb, skb_vlan_proto)))
     }
 }
 
@@ -130,10 +116,11 @@ unsafe fn vlan<M: Memory>(skb: *const u8) -> (u16, u16) {
 unsafe fn has_vlan_tag<M: Memory>(skb: *const u8) -> bool {
     unsafe {
         if is_absent(offset!(skb_vlan_all)) {
-            let byte: u8 = M::load(skb, offset!(skb_vlan_present));
+            let byte: u8 = load!(M, skb, skb_vlan_present);
             return u32::from(byte) & offset!(skb_vlan_present_mask) != 0;
         }
-        M::load::<u32>(skb, offset!(skb_vlan_all)) != 0
+        let tag: u32 = load!(M, skb, skb_vlan_all);
+        tag != 0
     }
 }
 
@@ -141,8 +128,13 @@ unsafe fn has_vlan_tag<M: Memory>(skb: *const u8) -> bool {
 #[inline(always)]
 unsafe fn gso<M: Memory>(skb: *const u8, head: *const u8) -> (u16, u16) {
     unsafe {
-        let end: u32 = M::load(skb, offset!(skb_end));
+        let end: u32 = load!(M, skb, skb_end);
         let shared_info = head.wrapping_add(end as usize);
+        let type_id = setting!(shinfo_type_id);
+        if type_id != 0 {
+            let shared_info = cast(shared_info, type_id);
+            return (load!(Typed, shared_info, shinfo_gso_size), load!(Typed, shared_info, shinfo_gso_segs));
+        }
         let size: u16 = probe(shared_info.wrapping_add(offset!(shinfo_gso_size) as usize));
         if size == 0 {
             return (0, 0);

@@ -7,9 +7,9 @@ use netdrop_common::{
 };
 
 use crate::{
-    constants::{FILTER, constant, offset},
+    constants::{FILTER, rules, setting},
     key::Subject,
-    memory::Memory,
+    memory::{Memory, load},
     packet::{self, Addresses, Ports},
 };
 
@@ -20,7 +20,7 @@ static REASONS: HashMap<u32, u32> = HashMap::with_max_entries(4096, BPF_F_NO_PRE
 /// Goes through the rules of one kind. The last expression of `$matches` says whether the rule matches.
 macro_rules! each_rule {
     ($matched:ident, $count:ident, $rules:ident: $type:ty, |$rule:ident| $matches:expr) => {
-        let count = constant!(FILTER.$count);
+        let count = rules!($count);
         if count != 0 {
             for index in 0..MAX_RULES {
                 if index as u32 >= count {
@@ -47,11 +47,11 @@ unsafe fn read_rule<T: Copy>(rules: *const [Rule<T>; MAX_RULES], index: usize) -
 /// Whether the drop passes: no negated rule matches, and every group that has rules has one that does.
 #[inline(always)]
 pub unsafe fn passes<M: Memory>(subject: &Subject) -> bool {
-    if constant!(FILTER.active) == 0 {
+    if setting!(filtered) == 0 {
         return true;
     }
     let mut matched = 0;
-    if constant!(FILTER.reasons) != 0 {
+    if rules!(reasons) != 0 {
         // SAFETY: the map is only written before the program is attached.
         match unsafe { REASONS.get(subject.key.reason) }.copied() {
             Some(REASON_EXCLUDED) => return false,
@@ -65,12 +65,12 @@ pub unsafe fn passes<M: Memory>(subject: &Subject) -> bool {
     });
     each_rule!(matched, namespaces, netns: NetnsRule, |rule| rule.matches.inode == key.netns);
     each_rule!(matched, protocols, protocol: ProtocolRule, |rule| is_protocol(subject, rule.matches));
-    if constant!(FILTER.devices) != 0 {
+    if rules!(devices) != 0 {
         let name = unsafe { device_name::<M>(subject) };
         each_rule!(matched, devices, device: DeviceRule, |rule| is_device(subject, name, rule.matches));
     }
-    if constant!(FILTER.addresses) != 0 || constant!(FILTER.ports) != 0 {
-        let with_ports = constant!(FILTER.ports) != 0;
+    if rules!(addresses) != 0 || rules!(ports) != 0 {
+        let with_ports = rules!(ports) != 0;
         if let Some(packet) = unsafe { packet::addresses(key.ethertype, &subject.network, with_ports) } {
             each_rule!(matched, addresses, address: AddressRule, |rule| is_address(&packet, &rule));
             if let Some(ports) = &packet.ports {
@@ -78,7 +78,7 @@ pub unsafe fn passes<M: Memory>(subject: &Subject) -> bool {
             }
         }
     }
-    let required = constant!(FILTER.required);
+    let required = rules!(required);
     matched & required == required
 }
 
@@ -96,8 +96,7 @@ unsafe fn device_name<M: Memory>(subject: &Subject) -> [u64; 2] {
     if subject.device.is_null() {
         return [0; 2];
     }
-    let name = offset!(dev_name);
-    unsafe { [M::load(subject.device, name), M::load(subject.device, name + 8)] }
+    unsafe { [load!(M, subject.device, dev_name), load!(M, subject.device.wrapping_add(8), dev_name)] }
 }
 
 #[inline(always)]

@@ -3,8 +3,8 @@
 use netdrop_common::{CounterKey, KEY_HAS_IP_PROTOCOL};
 
 use crate::{
-    constants::{is_absent, offset},
-    memory::{Memory, is_kernel_address, probe},
+    constants::{is_absent, member, offset, offset_of},
+    memory::{Memory, is_kernel_address, load, probe},
     packet::{self, Network},
 };
 
@@ -38,7 +38,7 @@ impl Subject {
             // verifier searches the kernel's whole BTF several times (`btf_nested_type_is_trusted`).
             let device = device::<M>(drop.skb);
             let (ifindex, netns) = place::<M>(&drop, device);
-            let ethertype = u16::from_be(M::load(drop.skb, offset!(skb_protocol)));
+            let ethertype = u16::from_be(load!(M, drop.skb, skb_protocol));
             let network = Network::find::<M>(drop.skb);
             let ip_protocol = packet::ip_protocol(ethertype, &network);
             let key = CounterKey {
@@ -59,11 +59,11 @@ impl Subject {
 /// `skb->len` where there is no network header yet.
 #[inline(always)]
 unsafe fn length<M: Memory>(skb: *const u8, network: &Network) -> u32 {
-    let length: u32 = unsafe { M::load(skb, offset!(skb_len)) };
+    let length: u32 = unsafe { load!(M, skb, skb_len) };
     if network.offset == 0 {
         return length;
     }
-    let data: u64 = unsafe { M::load(skb, offset!(skb_data)) };
+    let data: u64 = unsafe { load!(M, skb, skb_data) };
     let pulled = (data - network.head as u64) as u32;
     length.wrapping_add(pulled).wrapping_sub(network.offset)
 }
@@ -71,7 +71,7 @@ unsafe fn length<M: Memory>(skb: *const u8, network: &Network) -> u32 {
 /// `skb->dev`. On a socket's queue its place holds `dev_scratch` (net/ipv4/udp.c, `udp_set_dev_scratch`).
 #[inline(always)]
 unsafe fn device<M: Memory>(skb: *const u8) -> *const u8 {
-    let device: *const u8 = unsafe { M::load(skb, offset!(skb_dev)) };
+    let device: *const u8 = unsafe { load!(M, skb, skb_dev) };
     if is_kernel_address(device) { device } else { core::ptr::null() }
 }
 
@@ -80,28 +80,38 @@ unsafe fn device<M: Memory>(skb: *const u8) -> *const u8 {
 unsafe fn place<M: Memory>(drop: &Drop, device: *const u8) -> (u32, u32) {
     unsafe {
         if !device.is_null() {
-            return (M::load(device, offset!(dev_ifindex)), namespace::<M>(device, offset!(dev_net)));
+            return (load!(M, device, dev_ifindex), namespace_of_device::<M>(device));
         }
-        let ifindex = M::load(drop.skb, offset!(skb_iif));
-        let sk: *const u8 = M::load(drop.skb, offset!(skb_sk));
+        let ifindex = load!(M, drop.skb, skb_iif);
+        let sk: *const u8 = load!(M, drop.skb, skb_sk);
         if !sk.is_null() {
-            return (ifindex, namespace::<M>(sk, offset!(sk_net)));
+            return (ifindex, namespace_of_socket::<M>(sk));
         }
         if !drop.rx_sk.is_null() {
-            return (ifindex, namespace::<M>(drop.rx_sk, offset!(sk_net)));
+            return (ifindex, namespace_of_socket::<M>(drop.rx_sk));
         }
         (ifindex, namespace_of_route::<M>(drop.skb))
     }
 }
 
-/// `ns.inum` of the namespace that `base` points to at `offset`; 0 on a kernel without namespaces.
 #[inline(always)]
-unsafe fn namespace<M: Memory>(base: *const u8, offset: u32) -> u32 {
-    if is_absent(offset) {
+unsafe fn namespace_of_device<M: Memory>(device: *const u8) -> u32 {
+    unsafe { namespace::<M, { member!(Layout.dev_net) }>(device) }
+}
+
+#[inline(always)]
+unsafe fn namespace_of_socket<M: Memory>(sk: *const u8) -> u32 {
+    unsafe { namespace::<M, { member!(Layout.sk_net) }>(sk) }
+}
+
+/// `ns.inum` of the namespace that the member of `base` points to; 0 on a kernel without namespaces.
+#[inline(always)]
+unsafe fn namespace<M: Memory, const NET: usize>(base: *const u8) -> u32 {
+    if is_absent(offset_of::<NET>()) {
         return 0;
     }
-    let net: *const u8 = unsafe { M::load(base, offset) };
-    if net.is_null() { 0 } else { unsafe { M::load(net, offset!(net_inum)) } }
+    let net: *const u8 = unsafe { M::load::<_, NET>(base) };
+    if net.is_null() { 0 } else { unsafe { load!(M, net, net_inum) } }
 }
 
 /// The namespace of the route's device: `skb_dst(skb)->dev`, by probing, as `_skb_refdst` has no type.
@@ -112,7 +122,7 @@ unsafe fn namespace_of_route<M: Memory>(skb: *const u8) -> u32 {
         return 0;
     }
     unsafe {
-        let refdst: u64 = M::load(skb, offset!(skb_refdst));
+        let refdst: u64 = load!(M, skb, skb_refdst);
         let dst = (refdst & SKB_DST_PTRMASK) as *const u8;
         if !is_kernel_address(dst) {
             return 0;

@@ -14,6 +14,7 @@ mod filter;
 mod key;
 mod memory;
 mod packet;
+mod ring;
 mod sample;
 
 #[panic_handler]

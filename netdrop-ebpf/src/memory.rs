@@ -3,25 +3,57 @@
 use core::mem::MaybeUninit;
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
-use netdrop_common::RDONLY_CAST;
+use netdrop_common::placeholder::{LOAD, RDONLY_CAST};
+
+use crate::constants::offset_of;
 
 /// One way to read members of kernel structs.
 pub trait Memory {
-    /// Reads a `T` at `base + offset`: zero where the memory can't be read.
+    /// Reads the member of netdrop-common's `Layout` that has this number: zero where the memory can't be read.
     ///
     /// # Safety
-    /// For [`Typed`], `base` must be a pointer whose type the verifier knows.
-    unsafe fn load<T: Copy>(base: *const u8, offset: u32) -> T;
+    /// For [`Typed`], `base` must be a pointer whose type the verifier knows. All zeros must be a valid `T`.
+    unsafe fn load<T: Copy, const MEMBER: usize>(base: *const u8) -> T;
 }
+
+/// Reads a member of a kernel struct: `load!(M, skb.skb_len)` is `sk_buff.len` of `skb`.
+macro_rules! load {
+    ($memory:ident, $base:expr, $member:ident) => {
+        <$memory as $crate::memory::Memory>::load::<_, { $crate::constants::member!(Layout.$member) }>($base)
+    };
+}
+pub(crate) use load;
 
 /// Plain loads, which the verifier checks against the kernel's own types and guards against faults (`tp_btf`).
 pub struct Typed;
 
 impl Memory for Typed {
     #[inline(always)]
-    unsafe fn load<T: Copy>(base: *const u8, offset: u32) -> T {
-        // SAFETY: the verifier checks the access; a fault in it reads as zero.
-        unsafe { base.add(offset as usize).cast::<T>().read_volatile() }
+    unsafe fn load<T: Copy, const MEMBER: usize>(base: *const u8) -> T {
+        // The loader exchanges the offset. Kernel memory is none of the compiler's, so the load may be moved or left out.
+        macro_rules! load {
+            ($type:ty, $instruction:literal) => {{
+                let value: u64;
+                unsafe {
+                    core::arch::asm!(
+                        $instruction,
+                        value = lateout(reg) value,
+                        base = in(reg) base,
+                        offset = const LOAD as usize + MEMBER,
+                        options(pure, nomem, nostack),
+                    );
+                    core::hint::assert_unchecked(value <= <$type>::MAX as u64);
+                }
+                // SAFETY: the types have the same size.
+                unsafe { core::mem::transmute_copy::<$type, T>(&(value as $type)) }
+            }};
+        }
+        match size_of::<T>() {
+            1 => load!(u8, "{value} = *(u8 *)({base} + {offset})"),
+            2 => load!(u16, "{value} = *(u16 *)({base} + {offset})"),
+            4 => load!(u32, "{value} = *(u32 *)({base} + {offset})"),
+            _ => load!(u64, "{value} = *(u64 *)({base} + {offset})"),
+        }
     }
 }
 
@@ -30,9 +62,9 @@ pub struct Probed;
 
 impl Memory for Probed {
     #[inline(always)]
-    unsafe fn load<T: Copy>(base: *const u8, offset: u32) -> T {
+    unsafe fn load<T: Copy, const MEMBER: usize>(base: *const u8) -> T {
         // SAFETY: the helper takes any address.
-        unsafe { probe(base.wrapping_add(offset as usize)) }
+        unsafe { probe(base.wrapping_add(offset_of::<MEMBER>() as usize)) }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Headers of the packet, read from the linear part of the skb.
 
 use crate::{
-    constants::{constant, offset},
-    memory::{Memory, cast, probe},
+    constants::setting,
+    memory::{Memory, cast, load, probe},
 };
 
 pub const ETH_P_IP: u16 = 0x0800;
@@ -36,9 +36,9 @@ impl Network {
     #[inline(always)]
     pub unsafe fn find<M: Memory>(skb: *const u8) -> Self {
         unsafe {
-            let head: u64 = M::load(skb, offset!(skb_head));
-            let offset: u16 = M::load(skb, offset!(skb_network_header));
-            Self { head: head as *const u8, offset: offset.into(), tail: M::load(skb, offset!(skb_tail)) }
+            let head: u64 = load!(M, skb, skb_head);
+            let offset: u16 = load!(M, skb, skb_network_header);
+            Self { head: head as *const u8, offset: offset.into(), tail: load!(M, skb, skb_tail) }
         }
     }
 
@@ -72,9 +72,9 @@ impl Network {
 pub unsafe fn ip_protocol(ethertype: u16, network: &Network) -> Option<u8> {
     unsafe {
         match ethertype {
-            ETH_P_IP => network.byte(9, constant!(SETTINGS.iphdr_type_id)),
+            ETH_P_IP => network.byte(9, setting!(iphdr_type_id)),
             ETH_P_IPV6 => {
-                let next = network.byte(6, constant!(SETTINGS.ipv6hdr_type_id))?;
+                let next = network.byte(6, setting!(ipv6hdr_type_id))?;
                 if is_extension(next) { Some(after_extensions(network, next).0) } else { Some(next) }
             }
             _ => None,

@@ -4,7 +4,7 @@ use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_ns};
 use netdrop_common::Counter;
 
 use crate::{
-    constants::{constant, counts_only, every_detail},
+    constants::{counts_only, every_detail, setting},
     count::add,
 };
 
@@ -35,12 +35,12 @@ pub unsafe fn due(counter: *mut Counter) -> Option<Due> {
         }
         let now = bpf_ktime_get_ns();
         let due = if (*counter).due_ns > now { (*counter).due_ns } else { now };
-        if due - now > constant!(SETTINGS.burst_ns) {
+        if due - now > u64::from(setting!(burst_ns)) {
             (*counter).refused_jiffy = jiffy;
             add(&raw mut (*counter).skipped, 1);
             return None;
         }
-        (*counter).due_ns = due + constant!(SETTINGS.interval_ns);
+        (*counter).due_ns = due + u64::from(setting!(interval_ns));
         Some(taken(counter, now))
     }
 }

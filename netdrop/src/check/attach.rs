@@ -14,14 +14,14 @@ pub fn findings(features: &Features, identity: Option<&Identity>) -> Vec<Finding
     match Probe::attach(&identity.into(), &options) {
         Ok(_) => vec![
             Finding::good(
-                "ring buffer",
-                format!("{} KiB", options.ring_bytes >> 10),
+                "ring buffers",
+                format!("{} KiB a CPU", options.ring.each >> 10),
                 "details of drops can be streamed",
             ),
             Finding::good("attach", "tp_btf", "typed loads, checked by the verifier: the cheapest way"),
         ],
         Err(error @ ProbeError::Ring { .. }) => {
-            vec![Finding::broken("ring buffer", "refused", error.to_string())]
+            vec![Finding::broken("ring buffers", "refused", error.to_string())]
         }
         Err(error) => vec![raw(identity, &options, &error)],
     }

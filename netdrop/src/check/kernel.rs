@@ -74,12 +74,12 @@ fn reasons(identity: &Identity) -> Finding {
 
 fn guard(identity: &Identity) -> Finding {
     if identity.guarded {
-        return Finding::good("recursion guard", "yes", "counters need no atomic operations");
+        return Finding::good("recursion guard", "yes", "no drop interrupts the counting of another");
     }
     Finding::limited(
         "recursion guard",
         "no (it came with 6.1)",
-        "counting is as exact, but slower: the program may be interrupted by itself",
+        "counting is as exact: an interrupt's drops are counted apart, for a second ring buffer a CPU",
     )
 }
 

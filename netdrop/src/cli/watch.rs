@@ -18,7 +18,7 @@ use crate::kernel::features::Features;
 use crate::kernel::identity::Identity;
 use crate::output::Output as _;
 use crate::output::json::SCHEMA;
-use crate::probe::{Attach, Options, Probe, Rate};
+use crate::probe::{Attach, Options, Probe, Rate, RingSize};
 use crate::units::{parse_duration, parse_size};
 
 /// Details per second, counter and CPU that a format shows unless `--rate` says otherwise.
@@ -28,9 +28,9 @@ const TABLE_RATE: u32 = 10;
 /// Time between two looks into the ring buffer, for a fair sample and for every drop: lines are so late at most.
 const LOOK: Duration = Duration::from_millis(20);
 const LOOK_ALL: Duration = Duration::from_millis(4);
-/// Size of the ring buffer, likewise: more than comes between two looks.
-const RING_BYTES: u32 = 1 << 20;
-const RING_BYTES_ALL: u32 = 2 << 20;
+/// Size of the ring buffers, likewise: more than comes between two looks, and on machines with many CPUs an end to it.
+const RING: RingSize = RingSize { each: 1 << 20, together: 16 << 20 };
+const RING_ALL: RingSize = RingSize { each: 2 << 20, together: 64 << 20 };
 
 /// What people ask for most.
 const EXAMPLES: &str = "\
@@ -63,7 +63,7 @@ pub struct Watch {
     /// Bytes of the packet that are copied, 64 to 256
     #[arg(long, default_value_t = 96, value_parser = snaplen, value_name = "BYTES", help_heading = "Details")]
     snaplen: u32,
-    /// Size of the ring buffer, a power of two as in 8M [default: 1M, with --all 2M]
+    /// Size of each CPU's ring buffer, as in 8M [default: 1M, with --all 2M; less on many CPUs]
     #[arg(long, value_parser = ring_size, value_name = "SIZE", help_heading = "Details")]
     ring_size: Option<u32>,
     /// How to attach
@@ -152,7 +152,11 @@ impl Watch {
             identity_reasons.search_all(Path::new("/"));
         }
         let compiled = compile(&wanted, &identity_reasons, &mut KernelResolver::new("/"))?;
-        let default_ring = if self.all { RING_BYTES_ALL } else { RING_BYTES };
+        let ring = match self.ring_size {
+            Some(each) => RingSize { each, together: u32::MAX },
+            None if self.all => RING_ALL,
+            None => RING,
+        };
         Ok(Options {
             attach: match self.attach {
                 AttachName::Auto => Attach::Auto,
@@ -163,7 +167,7 @@ impl Watch {
             snaplen: self.snaplen,
             filter: compiled.filter,
             reasons: compiled.reasons,
-            ring_bytes: self.ring_size.unwrap_or(default_ring),
+            ring,
             log_level: self.ebpf_log,
         })
     }
@@ -225,10 +229,11 @@ fn snaplen(text: &str) -> Result<u32, String> {
 }
 
 fn ring_size(text: &str) -> Result<u32, String> {
-    const PAGE: u32 = 4096;
+    const LEAST: u32 = 4 << 10;
+    const MOST: u32 = 512 << 20;
     let bytes = parse_size(text).map_err(|error| error.to_string())?;
     match u32::try_from(bytes) {
-        Ok(bytes) if bytes >= PAGE && bytes.is_power_of_two() => Ok(bytes),
-        _ => Err("write a power of two, 4K to 2G, as in 1M or 8M".into()),
+        Ok(bytes @ LEAST..=MOST) => Ok(bytes),
+        _ => Err("write a size from 4K to 512M, as in 1M or 8M".into()),
     }
 }

@@ -14,7 +14,7 @@ use crate::decode::{counts, decode};
 use crate::enrich::Enricher;
 use crate::model::{Accounts, Summary, Timestamp};
 use crate::output::{Output, Table};
-use crate::probe::{Probe, ProbeError, Ring};
+use crate::probe::{Probe, ProbeError, Rings};
 
 /// Bytes of output that are handed over at once, about.
 const CHUNK: usize = 64 << 10;
@@ -105,7 +105,7 @@ enum Drained {
 
 struct Run {
     plan: Plan,
-    ring: Ring,
+    rings: Rings,
     started: Instant,
     shown: u64,
     chunk: Vec<u8>,
@@ -117,8 +117,8 @@ struct Run {
 /// # Errors
 /// When the kernel can't be read any more; whatever happens to the output is told in [`Ended`].
 pub async fn run(mut plan: Plan) -> Result<Ended, RunError> {
-    let ring = plan.probe.take_ring().map_err(|error| RunError::Wait { what: "drops", error })?;
-    let mut run = Run { plan, ring, started: Instant::now(), shown: 0, chunk: Vec::new(), undecodable: 0 };
+    let rings = plan.probe.take_rings().map_err(|error| RunError::Wait { what: "drops", error })?;
+    let mut run = Run { plan, rings, started: Instant::now(), shown: 0, chunk: Vec::new(), undecodable: 0 };
     let output = run.follow().await?;
     run.end(output).await
 }
@@ -211,7 +211,7 @@ impl Run {
         if self.plan.limits.count.is_some_and(|count| self.shown >= count) {
             return false;
         }
-        let Some(bytes) = self.ring.next() else { return false };
+        let Some(bytes) = self.rings.next() else { return false };
         let Plan { enricher, aggregator, format, .. } = &mut self.plan;
         match decode(bytes) {
             Ok(raw) => enricher.enrich(&raw, |drop| {
@@ -319,7 +319,7 @@ impl Run {
 
     /// Details that nobody will see, because the count is reached or the output gone, are accounted as sampled out.
     fn give_up_unread(&mut self, accounts: &mut Accounts) {
-        while self.ring.next().is_some() {
+        while self.rings.next().is_some() {
             accounts.detailed -= 1;
             accounts.sampled_out += 1;
         }

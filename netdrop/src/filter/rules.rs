@@ -82,10 +82,7 @@ impl Rules {
         push(&mut self.0.port, &mut self.0.ports, &mut self.0.required, rule, "--port, --sport and --dport")
     }
 
-    pub fn finish(mut self) -> Box<Filter> {
-        let Filter { reasons, functions, devices, namespaces, protocols, addresses, ports, .. } = *self.0;
-        let rules = reasons + functions + devices + namespaces + protocols + addresses + ports;
-        self.0.active = u32::from(rules != 0);
+    pub fn finish(self) -> Box<Filter> {
         self.0
     }
 }

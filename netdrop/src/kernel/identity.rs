@@ -39,6 +39,8 @@ pub struct Cast {
     pub iphdr: u32,
     /// `struct ipv6hdr`.
     pub ipv6hdr: u32,
+    /// `struct skb_shared_info`.
+    pub shinfo: u32,
 }
 
 impl Cast {
@@ -47,6 +49,7 @@ impl Cast {
             function: btf.function("bpf_rdonly_cast")?,
             iphdr: btf.structure("iphdr")?,
             ipv6hdr: btf.structure("ipv6hdr")?,
+            shinfo: btf.structure("skb_shared_info")?,
         })
     }
 }

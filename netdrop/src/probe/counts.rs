@@ -1,5 +1,6 @@
 //! What the kernel counted.
 
+use std::io;
 use std::os::fd::AsRawFd;
 
 use aya::maps::MapData;
@@ -22,7 +23,8 @@ impl Counts {
         cpus: MapData,
         table: aya::maps::HashMap<MapData, Words<4>, Words<8>>,
     ) -> Result<Self, ProbeError> {
-        let count = aya::util::nr_cpus().map_err(|(what, error)| ProbeError::Read { what, error })?;
+        let info = cpus.info().map_err(|error| ProbeError::Read { what: "the counters", error: io::Error::other(error) })?;
+        let count = info.max_entries() as usize;
         let fd = std::os::fd::AsFd::as_fd(cpus.fd()).as_raw_fd();
         // SAFETY: the kernel keeps the map's memory as long as the mapping; others' writes are why all reads
         // of it are volatile.
@@ -43,14 +45,14 @@ impl Counts {
     pub fn counters(&self) -> Result<Vec<Counter>, ProbeError> {
         let mut counters = Vec::new();
         for state in self.states() {
-            let slots = state + size_of::<Accounts>();
+            let slots = state + std::mem::offset_of!(CpuState, slots);
             let counter = |slot| plain::<Counter, 8>(self.words(slots + slot * size_of::<Counter>()));
             counters.extend((0..SLOTS).map(counter).filter(|counter| counter.key.site != 0));
         }
         for entry in &self.table {
             let (_, words) = entry.map_err(|error| ProbeError::Read {
                 what: "the table of counters",
-                error: std::io::Error::other(error),
+                error: io::Error::other(error),
             })?;
             counters.push(plain(words));
         }
@@ -85,6 +87,7 @@ fn sum(a: Accounts, b: Accounts) -> Accounts {
         ring_full: a.ring_full + b.ring_full,
         filtered: a.filtered + b.filtered,
         table_full: a.table_full + b.table_full,
-        reserved: [0; 2],
+        missed: a.missed + b.missed,
+        reserved: 0,
     }
 }

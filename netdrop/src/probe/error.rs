@@ -16,10 +16,12 @@ pub enum ProbeError {
         /// Why.
         error: io::Error,
     },
-    /// The ring buffer was refused.
-    #[error("the kernel refused a BPF ring buffer of {bytes} bytes: {error}{}", ring_hint(error))]
+    /// The ring buffers were refused.
+    #[error("the kernel refused {rings} ring buffers of {bytes} bytes each: {error}{}", ring_hint(error))]
     Ring {
-        /// Its size.
+        /// How many.
+        rings: u32,
+        /// The size of each.
         bytes: u32,
         /// Why.
         error: io::Error,
@@ -63,7 +65,7 @@ fn hint(error: &io::Error) -> &'static str {
 
 fn ring_hint(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
-        Some(libc::EINVAL) => "; ring buffers exist from kernel 5.8 on, in power-of-two sizes",
+        Some(libc::E2BIG | libc::EINVAL) => "; ask for smaller ones with --ring-size",
         _ => hint(error),
     }
 }

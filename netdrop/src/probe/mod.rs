@@ -5,6 +5,7 @@ mod error;
 mod log;
 mod memory_lock;
 mod object;
+mod patch;
 mod program;
 mod ring;
 mod sys;
@@ -16,8 +17,9 @@ use aya::maps::MapData;
 pub use counts::Counts;
 pub use error::ProbeError;
 pub use log::Log;
-use netdrop_common::{Filter, Layout, RATE_ALL, SNAPLEN_MAX, Settings};
-pub use ring::Ring;
+use netdrop_common::{Event, Filter, Layout, RATE_ALL, SNAPLEN_MAX, Settings};
+pub use ring::{RingSize, Rings};
+use ring::Geometry;
 use tracing::debug;
 
 use crate::kernel::identity::{Cast, Identity};
@@ -58,6 +60,14 @@ pub struct Kernel {
     pub cast: Option<Cast>,
 }
 
+impl Kernel {
+    /// How deep the program may be interrupted by itself on one CPU, as far as each run gets a state of its own: in a
+    /// process and in an interrupt that drops packets. What comes deeper still is counted as missed.
+    fn levels(&self) -> u32 {
+        if self.guarded { 1 } else { 2 }
+    }
+}
+
 impl From<&Identity> for Kernel {
     fn from(identity: &Identity) -> Self {
         Self {
@@ -83,8 +93,8 @@ pub struct Options {
     pub filter: Box<Filter>,
     /// Reasons that the filter names: [`netdrop_common::REASON_INCLUDED`] or `REASON_EXCLUDED` for each.
     pub reasons: Vec<(u32, u32)>,
-    /// Size of the ring buffer in bytes, a power of two and of pages.
-    pub ring_bytes: u32,
+    /// Size of the ring buffers.
+    pub ring: RingSize,
     /// aya-log's level in the program, 0 (off) to 5 (trace).
     pub log_level: u8,
 }
@@ -97,31 +107,46 @@ impl Default for Options {
             snaplen: 96,
             filter: Box::new(Filter::NONE),
             reasons: Vec::new(),
-            ring_bytes: 1 << 20,
+            ring: RingSize { each: 1 << 20, together: 16 << 20 },
             log_level: 0,
         }
     }
 }
 
 impl Options {
-    fn settings(&self, kernel: &Kernel) -> Settings {
-        const SECOND_NS: u64 = 1_000_000_000;
+    fn settings(&self, kernel: &Kernel, geometry: &Geometry) -> Settings {
+        const SECOND_NS: u32 = 1_000_000_000;
         let (rate, interval_ns) = match self.rate {
             Rate::All => (RATE_ALL, 0),
             Rate::PerSecond(0) => (0, 0),
-            Rate::PerSecond(rate) => (rate, SECOND_NS / u64::from(rate)),
+            Rate::PerSecond(rate) => (rate.min(RATE_ALL - 1), SECOND_NS / rate),
         };
         Settings {
             arguments: kernel.arguments,
-            guarded: kernel.guarded.into(),
-            iphdr_type_id: kernel.cast.map_or(0, |cast| cast.iphdr),
-            ipv6hdr_type_id: kernel.cast.map_or(0, |cast| cast.ipv6hdr),
+            levels: kernel.levels(),
             rate,
-            snaplen: self.snaplen.next_multiple_of(8).min(SNAPLEN_MAX),
             interval_ns,
             // A second's worth at once, the one just taken included.
             burst_ns: SECOND_NS - interval_ns.min(SECOND_NS),
+            snaplen: self.snaplen(),
+            record_bytes: geometry.record_bytes,
+            ring_mask: geometry.records - 1,
+            stores_ordered: cfg!(any(target_arch = "x86", target_arch = "x86_64")).into(),
+            filtered: self.filter.is_active().into(),
+            iphdr_type_id: kernel.cast.map_or(0, |cast| cast.iphdr),
+            ipv6hdr_type_id: kernel.cast.map_or(0, |cast| cast.ipv6hdr),
+            shinfo_type_id: kernel.cast.map_or(0, |cast| cast.shinfo),
         }
+    }
+
+    fn snaplen(&self) -> u32 {
+        self.snaplen.next_multiple_of(8).min(SNAPLEN_MAX)
+    }
+
+    fn record_bytes(&self) -> u32 {
+        const EVENT: u32 = 80;
+        const { assert!(size_of::<Event>() == EVENT as usize) };
+        EVENT + self.snaplen()
     }
 }
 
@@ -132,8 +157,7 @@ pub struct Probe {
     attach: Attach,
     link: Option<OwnedFd>,
     program: OwnedFd,
-    ring: Option<MapData>,
-    ring_bytes: u32,
+    rings: Option<(MapData, Geometry)>,
 }
 
 impl Probe {
@@ -170,8 +194,7 @@ impl Probe {
             attach,
             link: Some(link),
             program: loaded.program,
-            ring: Some(loaded.ring),
-            ring_bytes: options.ring_bytes,
+            rings: Some((loaded.rings, loaded.geometry)),
         })
     }
 
@@ -180,13 +203,14 @@ impl Probe {
         self.attach
     }
 
-    /// The ring buffer, to be read. It isn't woken for: who reads it looks from time to time.
+    /// The ring buffers, to be read. Nobody is woken for them: who reads them looks from time to time.
     ///
     /// # Errors
-    /// When it can't be mapped, or was taken before.
-    pub fn take_ring(&mut self) -> io::Result<Ring> {
-        let ring = self.ring.take().ok_or_else(|| io::Error::other("the ring buffer has been taken"))?;
-        Ring::map(ring, self.ring_bytes)
+    /// When they can't be mapped, or were taken before.
+    pub fn take_rings(&mut self) -> io::Result<Rings> {
+        let taken = || io::Error::other("the ring buffers have been taken");
+        let (map, geometry) = self.rings.take().ok_or_else(taken)?;
+        Rings::map(map, geometry)
     }
 
     /// The id of the program, by which other tools know it.
@@ -208,12 +232,13 @@ impl Probe {
         log::follow(self.program_id()?).map(Some)
     }
 
-    /// Drops that happened inside the program and that the kernel kept from it (`recursion_misses`, 5.12 on).
+    /// Drops that happened inside the program and that it didn't see: kept from it by the kernel (`recursion_misses`,
+    /// 5.12 on) or, where the kernel has no guard, beyond the levels that it has states for.
     ///
     /// # Errors
     /// When the kernel doesn't answer.
     pub fn recursion_misses(&self) -> Result<u64, ProbeError> {
-        Ok(program::info(&self.program)?.recursion_misses)
+        Ok(program::info(&self.program)?.recursion_misses + self.counts.accounts().missed)
     }
 
     /// Takes the program off the tracepoint and waits until no CPU runs it any more: counts are final then.

@@ -8,8 +8,10 @@ use std::{
 
 use aya::maps::{Map, MapData, MapError};
 use aya_obj::{EbpfSectionKind, Object};
-use netdrop_common::{Counter, OverflowKey, RDONLY_CAST, bytes_of};
+use netdrop_common::{Counter, OverflowKey, bytes_of};
 
+use super::patch::{Numbers, patch};
+use super::ring::Geometry;
 use super::{Attach, Kernel, Options, ProbeError, program, sys};
 
 /// Built by `cargo xtask ebpf` from netdrop-ebpf; `netdrop.bpf.toml` beside it says from what.
@@ -24,22 +26,32 @@ pub struct Loaded {
     pub program: OwnedFd,
     pub cpus: MapData,
     pub counters: aya::maps::HashMap<MapData, Words<4>, Words<8>>,
-    pub ring: MapData,
+    pub rings: MapData,
+    pub geometry: Geometry,
 }
 
 /// A plain struct as 64-bit words: what aya can move without knowing it.
 pub type Words<const N: usize> = [u64; N];
 const _: () = assert!(size_of::<OverflowKey>() == 32 && size_of::<Counter>() == 64);
 
-/// Loads the program for `attach` with the constants patched in.
+/// Loads the program for `attach` with the kernel's numbers patched in.
 pub fn load(attach: Attach, kernel: &Kernel, options: &Options) -> Result<Loaded, ProbeError> {
     let mut object = Object::parse(OBJECT).map_err(damaged)?;
-    patch(&mut object, kernel, options)?;
-    let mut maps = create_maps(&mut object, options)?;
+    let states = cpu_count()? * kernel.levels();
+    let geometry = Geometry::new(options.ring, options.record_bytes(), states);
+    let numbers = Numbers {
+        layout: &kernel.layout,
+        settings: &options.settings(kernel, &geometry),
+        cast: kernel.cast.map(|cast| cast.function),
+    };
+    patch(&mut object, &numbers);
+    let statics = HashMap::from([
+        ("FILTER", (bytes_of(&*options.filter), true)),
+        ("AYA_LOG_LEVEL", (std::slice::from_ref(&options.log_level), false)),
+    ]);
+    object.patch_map_data(statics).map_err(damaged)?;
+    let mut maps = create_maps(&mut object, states, &geometry)?;
     relocate(&mut object, &maps)?;
-    if let Some(cast) = kernel.cast {
-        call_kernel(&mut object, cast.function);
-    }
     let program = object
         .programs
         .get(program::name(attach))
@@ -52,35 +64,27 @@ pub fn load(attach: Attach, kernel: &Kernel, options: &Options) -> Result<Loaded
         program,
         cpus: take("CPUS")?,
         counters: Map::HashMap(take("COUNTERS")?).try_into().map_err(unexpected)?,
-        ring: take("EVENTS")?,
+        rings: take("RINGS")?,
+        geometry,
     })
-}
-
-fn patch(object: &mut Object, kernel: &Kernel, options: &Options) -> Result<(), ProbeError> {
-    let settings = options.settings(kernel);
-    let constants: HashMap<&str, (&[u8], bool)> = HashMap::from([
-        ("LAYOUT", (bytes_of(&kernel.layout), true)),
-        ("SETTINGS", (bytes_of(&settings), true)),
-        ("FILTER", (bytes_of(&*options.filter), true)),
-        ("AYA_LOG_LEVEL", (std::slice::from_ref(&options.log_level), false)),
-    ]);
-    object.patch_map_data(constants).map_err(damaged)
 }
 
 type Maps = HashMap<String, (aya_obj::Map, MapData)>;
 
-fn create_maps(object: &mut Object, options: &Options) -> Result<Maps, ProbeError> {
-    let cpus = cpu_count()?;
+fn create_maps(object: &mut Object, states: u32, geometry: &Geometry) -> Result<Maps, ProbeError> {
     let mut maps = Maps::new();
     for (name, mut definition) in object.maps.drain() {
         match name.as_str() {
-            "CPUS" => definition.set_max_entries(cpus),
-            "COUNTERS" => definition.set_max_entries(COUNTERS_MIN.max(cpus * COUNTERS_PER_CPU)),
-            "EVENTS" => definition.set_max_entries(options.ring_bytes),
+            "CPUS" => definition.set_max_entries(states),
+            "COUNTERS" => definition.set_max_entries(COUNTERS_MIN.max(states * COUNTERS_PER_CPU)),
+            "RINGS" => {
+                definition.set_max_entries(states);
+                definition.set_value_size(geometry.ring_bytes());
+            }
             _ => {}
         }
         let map = MapData::create(definition.clone(), &name, None)
-            .map_err(|error| refused(&name, options, error))?;
+            .map_err(|error| refused(&name, geometry, error))?;
         if definition.section_kind() == EbpfSectionKind::Rodata {
             freeze(&definition, &map).map_err(|error| ProbeError::Map { name: name.clone(), error })?;
         }
@@ -103,19 +107,6 @@ fn relocate(object: &mut Object, maps: &Maps) -> Result<(), ProbeError> {
     object.relocate_calls(&text_sections).map_err(damaged)
 }
 
-/// Makes the calls of [`RDONLY_CAST`] calls of the kernel's function. Without one they stay what they are: a helper that
-/// doesn't exist, in branches that the verifier prunes.
-fn call_kernel(object: &mut Object, function: u32) {
-    const CALL: u8 = 0x85;
-    const PSEUDO_KFUNC_CALL: u8 = 2;
-    for instruction in object.functions.values_mut().flat_map(|function| &mut function.instructions) {
-        if instruction.code == CALL && instruction.src_reg() == 0 && instruction.imm == RDONLY_CAST {
-            instruction.set_src_reg(PSEUDO_KFUNC_CALL);
-            instruction.imm = function.cast_signed();
-        }
-    }
-}
-
 fn fill_reasons(maps: &Maps, options: &Options) -> Result<(), ProbeError> {
     let (_, map) = maps.get("REASONS").ok_or_else(|| missing("REASONS"))?;
     for (reason, verdict) in &options.reasons {
@@ -131,13 +122,13 @@ fn cpu_count() -> Result<u32, ProbeError> {
     Ok(u32::try_from(cpus).unwrap_or(u32::MAX))
 }
 
-fn refused(name: &str, options: &Options, error: MapError) -> ProbeError {
+fn refused(name: &str, geometry: &Geometry, error: MapError) -> ProbeError {
     let error = match error {
         MapError::CreateError { io_error, .. } => io_error,
         other => io::Error::other(other),
     };
-    if name == "EVENTS" {
-        ProbeError::Ring { bytes: options.ring_bytes, error }
+    if name == "RINGS" {
+        ProbeError::Ring { rings: geometry.rings, bytes: geometry.ring_bytes(), error }
     } else {
         ProbeError::Map { name: name.into(), error }
     }

@@ -1,0 +1,60 @@
+//! This CPU's ring buffer: one writer, which is the program, and one reader. No helper is called for a record.
+
+use aya_ebpf::{bindings::BPF_F_MMAPABLE, macros::map, maps::Array};
+use netdrop_common::RingHeader;
+
+use crate::{constants::setting, count::Cpu};
+
+/// One ring a CPU and level; user space sets their number and size, and reads them through a mapping.
+#[map]
+static RINGS: Array<RingHeader> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Room for one record, until it is submitted.
+pub struct Reserved {
+    ring: *mut RingHeader,
+    head: u64,
+    /// The record's first byte.
+    pub record: *mut u8,
+}
+
+/// Reserves the next record; `None` when the ring is full.
+#[inline(always)]
+pub fn reserve(cpu: &Cpu) -> Option<Reserved> {
+    let ring = RINGS.get_ptr_mut(cpu.index)?;
+    let mask = u64::from(setting!(ring_mask));
+    unsafe {
+        let head = (*ring).head;
+        if head - (*ring).tail_seen > mask {
+            (*ring).tail_seen = (&raw const (*ring).tail).read_volatile();
+            if head - (*ring).tail_seen > mask {
+                return None;
+            }
+        }
+        let at = (head & mask) * u64::from(setting!(record_bytes));
+        Some(Reserved { ring, head, record: ring.add(1).cast::<u8>().add(at as usize) })
+    }
+}
+
+impl Reserved {
+    /// Gives the record to the reader. Nobody is woken: that would cost this CPU microseconds, and more in a virtual machine.
+    #[inline(always)]
+    pub fn submit(self) {
+        let head = unsafe { &raw mut (*self.ring).head };
+        if setting!(stores_ordered) != 0 {
+            // The compiler keeps the order: to it, the empty assembly may read the record.
+            unsafe {
+                core::arch::asm!("", options(nostack));
+                head.write_volatile(self.head + 1);
+            }
+        } else {
+            // The record shall be seen before the position: an exchange is a full barrier (5.12 on).
+            unsafe {
+                core::arch::asm!(
+                    "{value} = xchg_64({head} + 0, {value})",
+                    head = in(reg) head,
+                    value = inout(reg) self.head + 1 => _,
+                );
+            }
+        }
+    }
+}
