@@ -19,6 +19,9 @@ static CPUS: Array<CpuState> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 static COUNTERS: HashMap<OverflowKey, Counter> = HashMap::with_max_entries(16384, 0);
 
+/// Slots that a key may stand in, side by side.
+const WAYS: usize = 4;
+
 /// This CPU and what the program writes while it runs there.
 pub struct Cpu {
     pub number: u32,
@@ -85,11 +88,10 @@ impl Cpu {
     #[inline(always)]
     fn counter(&self, key: &CounterKey) -> Option<*mut Counter> {
         let first = hash(key);
-        if let Some(counter) = self.slot(first, key) {
-            return Some(counter);
-        }
-        if let Some(counter) = self.slot(first ^ 1, key) {
-            return Some(counter);
+        for way in 0..WAYS {
+            if let Some(counter) = self.slot(first ^ way, key) {
+                return Some(counter);
+            }
         }
         self.in_table(key)
     }
@@ -162,10 +164,13 @@ fn words_of(key: &CounterKey) -> [u64; 3] {
 }
 
 /// Multiplicative hashing (Knuth, TAOCP 6.4): the upper bits of the product are the good ones.
+///
+/// The namespace isn't in it: it is the last thing that is known of a drop, and so the slot is already on its way from memory
+/// while the namespace's number is still read.
 #[inline(always)]
 fn hash(key: &CounterKey) -> usize {
     const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-    let [site, place, kind] = words_of(key);
-    let mixed = (site ^ place.rotate_left(21) ^ kind.rotate_left(42)).wrapping_mul(GOLDEN);
+    let kind = u64::from(key.reason) << 16 ^ u64::from(key.ethertype) << 40 ^ u64::from(key.ip_protocol) << 56;
+    let mixed = (key.site ^ u64::from(key.ifindex).rotate_left(20) ^ kind).wrapping_mul(GOLDEN);
     (mixed >> (64 - SLOTS.trailing_zeros())) as usize
 }

@@ -19,8 +19,9 @@ const TARGET: &str = "bpfel-unknown-none";
 const OBJECT: &str = "netdrop/src/probe/netdrop.bpf.o";
 const MANIFEST: &str = "netdrop/src/probe/netdrop.bpf.toml";
 
-/// `--btf` and full debug info together give the program its BTF and line info.
-const FLAGS: [&str; 2] = ["-Clink-arg=--btf", "-Cdebuginfo=2"];
+/// `--btf` and full debug info together give the program its BTF and line info; the third version of the instruction set has
+/// 32-bit arithmetic and jumps (kernels from 5.1 on).
+const FLAGS: [&str; 3] = ["-Clink-arg=--btf", "-Cdebuginfo=2", "-Ctarget-cpu=v3"];
 
 /// Builds the object and writes it with its manifest.
 pub fn build() -> Result<()> {
