@@ -13,7 +13,7 @@ pub const HEADER_AT_NETWORK: u8 = 2;
 /// [`Event::network_offset`] when the network header isn't in the bytes or isn't known.
 pub const OFFSET_NONE: u16 = u16::MAX;
 
-/// The fixed part of an event; `header_length` bytes of the packet follow it.
+/// The fixed part of an event, one cache line long; `header_length` bytes of the packet follow it.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Event {
@@ -21,14 +21,14 @@ pub struct Event {
     pub time_ns: u64,
     /// Its counter.
     pub key: CounterKey,
-    /// How many drops of its counter (on its CPU) it stands for: itself and those skipped before it.
-    pub weight: u64,
-    /// CPU number.
-    pub cpu: u32,
+    /// How many drops of its counter (on its CPU) it stands for: itself and those skipped before it, as far as they fit.
+    pub weight: u32,
     /// Bytes from the network header on; `skb->len` where there is none.
     pub length: u32,
     /// `skb->data_len`: bytes outside of the linear part.
     pub data_length: u32,
+    /// CPU number.
+    pub cpu: u16,
     /// Bytes of the packet that follow.
     pub header_length: u16,
     /// Where in these bytes the network header starts, or [`OFFSET_NONE`].
@@ -37,12 +37,12 @@ pub struct Event {
     pub vlan_tci: u16,
     /// `skb->vlan_proto` in host byte order; 0 when there is no tag in the metadata.
     pub vlan_protocol: u16,
-    /// `skb_shinfo(skb)->gso_size`.
+    /// `skb_shared_info.gso_size`.
     pub gso_size: u16,
-    /// `skb_shinfo(skb)->gso_segs`.
+    /// `skb_shared_info.gso_segs`.
     pub gso_segments: u16,
     /// [`HEADER_AT_LINK`], [`HEADER_AT_NETWORK`] or [`HEADER_NONE`].
     pub header_at: u8,
     /// Zero.
-    pub reserved: [u8; 15],
+    pub reserved: [u8; 5],
 }

@@ -43,7 +43,7 @@ plain! {
     CounterKey = 24,
     OverflowKey = 32,
     CpuState = 64 + 64 + SLOTS * 64,
-    Event = 80,
+    Event = 64,
     Layout = 26 * 4,
     Settings = 13 * 4,
     RingHeader = 128,

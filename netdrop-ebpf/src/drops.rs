@@ -55,6 +55,7 @@ unsafe fn dropped<M: Memory>(context: &impl EbpfContext) {
 /// The way of a drop.
 #[inline(always)]
 unsafe fn follow<M: Memory>(context: &impl EbpfContext, cpu: &Cpu) {
+    let entered = sample::entry();
     cpu.account(|accounts| unsafe { &raw mut (*accounts).seen });
     let subject = unsafe { Subject::read::<M>(drop_of(context)) };
     if !unsafe { filter::passes::<M>(&subject) } {
@@ -67,7 +68,7 @@ unsafe fn follow<M: Memory>(context: &impl EbpfContext, cpu: &Cpu) {
         cpu.account(|accounts| unsafe { &raw mut (*accounts).sampled_out });
         return;
     };
-    let Some(due) = (unsafe { sample::due(counter) }) else {
+    let Some(due) = (unsafe { sample::due(counter, entered) }) else {
         cpu.account(|accounts| unsafe { &raw mut (*accounts).sampled_out });
         return;
     };

@@ -33,9 +33,9 @@ unsafe fn fill<M: Memory>(event: *mut Event, subject: &Subject, due: &Due, cpu: 
             time_ns: due.time_ns,
             key: subject.key,
             weight: due.weight,
-            cpu,
             length: subject.length,
             data_length: load!(M, skb, skb_data_len),
+            cpu: cpu as u16,
             header_length: header_length as u16,
             network_offset: start.network_offset,
             vlan_tci,
@@ -43,7 +43,7 @@ unsafe fn fill<M: Memory>(event: *mut Event, subject: &Subject, due: &Due, cpu: 
             gso_size,
             gso_segments,
             header_at: if header_length == 0 { HEADER_NONE } else { start.at },
-            reserved: [0; 15],
+            reserved: [0; 5],
         });
     }
 }

@@ -13,19 +13,25 @@ pub struct Due {
     /// `CLOCK_MONOTONIC`.
     pub time_ns: u64,
     /// Drops that it stands for.
-    pub weight: u64,
+    pub weight: u32,
+}
+
+/// The time of the drop, where each one's is wanted; at the beginning, where the clock has the least to wait for.
+#[inline(always)]
+pub fn entry() -> u64 {
+    if every_detail() { unsafe { bpf_ktime_get_ns() } } else { 0 }
 }
 
 /// Whether this drop's details are due, by the generic cell rate algorithm (ITU-T I.371): a bucket that keeps
 /// just the time at which the next detail would be due without a burst.
 #[inline(always)]
-pub unsafe fn due(counter: *mut Counter) -> Option<Due> {
+pub unsafe fn due(counter: *mut Counter, entered: u64) -> Option<Due> {
     if counts_only() {
         return None;
     }
     unsafe {
         if every_detail() {
-            return Some(taken(counter, bpf_ktime_get_ns()));
+            return Some(taken(counter, entered));
         }
         // The clock is looked at once a jiffy at most while details are being refused.
         let jiffy = bpf_jiffies64();
@@ -48,8 +54,9 @@ pub unsafe fn due(counter: *mut Counter) -> Option<Due> {
 #[inline(always)]
 unsafe fn taken(counter: *mut Counter, now: u64) -> Due {
     unsafe {
-        let weight = (*counter).skipped + 1;
-        (*counter).skipped = 0;
+        let drops = (*counter).skipped + 1;
+        let weight = if drops > u64::from(u32::MAX) { u32::MAX } else { drops as u32 };
+        (*counter).skipped = drops - u64::from(weight);
         Due { time_ns: now, weight }
     }
 }
@@ -57,5 +64,5 @@ unsafe fn taken(counter: *mut Counter, now: u64) -> Due {
 /// Puts back what couldn't be delivered: the next detail stands for it as well.
 #[inline(always)]
 pub unsafe fn put_back(counter: *mut Counter, due: &Due) {
-    unsafe { add(&raw mut (*counter).skipped, due.weight) }
+    unsafe { add(&raw mut (*counter).skipped, due.weight.into()) }
 }

@@ -57,8 +57,8 @@ pub fn decode(bytes: &[u8]) -> Result<RawDrop<'_>, DecodeError> {
     Ok(RawDrop {
         time_ns: event.time_ns,
         key: event.key,
-        weight: event.weight,
-        cpu: event.cpu,
+        weight: event.weight.into(),
+        cpu: event.cpu.into(),
         packet: packet(&event, header),
         header,
     })

@@ -144,7 +144,7 @@ impl Options {
     }
 
     fn record_bytes(&self) -> u32 {
-        const EVENT: u32 = 80;
+        const EVENT: u32 = 64;
         const { assert!(size_of::<Event>() == EVENT as usize) };
         EVENT + self.snaplen()
     }
