@@ -12,7 +12,7 @@ use super::sink::{Sink, SinkError};
 use super::symbols::SymbolReader;
 use super::terminal::Terminal;
 use crate::aggregate::{Aggregator, Now};
-use crate::decode::{counts, decode};
+use crate::decode::{accounts, counts, decode};
 use crate::enrich::Enricher;
 use crate::model::{Accounts, Summary, Timestamp};
 use crate::output::{Output, Table};
@@ -288,20 +288,9 @@ impl Run {
     }
 
     fn now(&self) -> Result<Now, RunError> {
-        Ok(Now { time: Timestamp::now(), elapsed: self.started.elapsed(), accounts: self.accounts()? })
-    }
-
-    fn accounts(&self) -> Result<Accounts, RunError> {
-        let kernel = self.plan.probe.counts.accounts();
-        Ok(Accounts {
-            seen: kernel.seen,
-            detailed: kernel.detailed,
-            sampled_out: kernel.sampled_out,
-            ring_full: kernel.ring_full,
-            filtered: kernel.filtered,
-            table_full: kernel.table_full,
-            recursion_misses: self.plan.probe.recursion_misses()?,
-        })
+        let Plan { probe, .. } = &self.plan;
+        let accounts = accounts(&probe.counts.accounts(), probe.recursion_misses()?);
+        Ok(Now { time: Timestamp::now(), elapsed: self.started.elapsed(), accounts })
     }
 
     /// Adds the summary of the interval to the chunk.
