@@ -7,6 +7,7 @@ mod counter;
 mod event;
 mod filter;
 mod layout;
+pub mod protocol;
 mod settings;
 
 pub use counter::{
