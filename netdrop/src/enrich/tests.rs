@@ -21,12 +21,12 @@ fn hidden() -> Result<Symbols, SymbolsError> {
     Err(io::Error::other("hidden").into())
 }
 
-/// The function of a drop at this address, where there is one; `None` when the drop must wait for it.
-fn function(enricher: &mut Enricher, site: u64) -> Option<Option<String>> {
+/// The function of a drop at this address, empty where there is none; `None` when the drop must wait for it.
+fn function(enricher: &mut Enricher, site: u64) -> Option<String> {
     let key = CounterKey { site, reason: REASON_NONE, ..CounterKey::default() };
     let event = Event { key, ..Event::default() };
     let raw = decode(bytes_of(&event)).unwrap();
-    enricher.enrich(&raw, |drop| drop.site.function.clone())
+    enricher.enrich(&raw, |drop| drop.site.function.clone().unwrap_or_default())
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn a_drop_waits_for_the_first_symbols() {
     let mut enricher = enricher();
     assert_eq!(function(&mut enricher, KNOWN), None);
     enricher.learn(symbols());
-    assert_eq!(function(&mut enricher, KNOWN), Some(Some("icmp_rcv".into())));
+    assert_eq!(function(&mut enricher, KNOWN), Some("icmp_rcv".into()));
 }
 
 /// It waits for one reading, not for ever.
@@ -42,7 +42,7 @@ fn a_drop_waits_for_the_first_symbols() {
 fn an_address_that_no_symbol_covers_stays_unnamed_for_a_while() {
     let mut enricher = enricher();
     enricher.learn(symbols());
-    assert_eq!(function(&mut enricher, UNKNOWN), Some(None));
+    assert_eq!(function(&mut enricher, UNKNOWN), Some(String::new()));
     enricher.symbols_read = Instant::now().checked_sub(SYMBOLS_AGAIN);
     enricher.turn();
     assert!(enricher.wants_symbols(UNKNOWN) && !enricher.wants_symbols(KNOWN));
@@ -53,7 +53,7 @@ fn an_address_that_no_symbol_covers_stays_unnamed_for_a_while() {
 fn without_symbols_drops_are_unnamed_until_a_reading_succeeds() {
     let mut enricher = enricher();
     enricher.learn(hidden());
-    assert_eq!(function(&mut enricher, KNOWN), Some(None));
+    assert_eq!(function(&mut enricher, KNOWN), Some(String::new()));
     enricher.learn(symbols());
-    assert_eq!(function(&mut enricher, KNOWN), Some(Some("icmp_rcv".into())));
+    assert_eq!(function(&mut enricher, KNOWN), Some("icmp_rcv".into()));
 }
