@@ -2,10 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use netdrop::kernel::symbols::{Symbols, contains};
+use netdrop::kernel::symbols::Symbols;
 
 fuzz_target!(|bytes: &[u8]| {
-    let _ = contains(bytes, "icmp_rcv");
     let Ok(symbols) = Symbols::read(bytes) else { return };
     let probe = bytes.first_chunk().map_or(0, |chunk| u64::from_le_bytes(*chunk));
     for address in [0, probe, 0xffff_ffff_8100_0000, u64::MAX] {

@@ -8,6 +8,7 @@ mod event;
 mod filter;
 mod layout;
 pub mod placeholder;
+pub mod protocol;
 mod ring;
 mod settings;
 

@@ -1,5 +1,7 @@
 //! Headers of the packet, read from the linear part of the skb.
 
+use netdrop_common::protocol;
+
 use crate::{
     constants::setting,
     memory::{Memory, cast, load, probe},
@@ -7,16 +9,6 @@ use crate::{
 
 pub const ETH_P_IP: u16 = 0x0800;
 pub const ETH_P_IPV6: u16 = 0x86dd;
-
-const IPPROTO_HOPOPTS: u8 = 0;
-const IPPROTO_TCP: u8 = 6;
-const IPPROTO_UDP: u8 = 17;
-const IPPROTO_DCCP: u8 = 33;
-const IPPROTO_ROUTING: u8 = 43;
-const IPPROTO_FRAGMENT: u8 = 44;
-const IPPROTO_DSTOPTS: u8 = 60;
-const IPPROTO_SCTP: u8 = 132;
-const IPPROTO_UDPLITE: u8 = 136;
 
 /// IPv6 extension headers that are followed; more are left alone.
 const EXTENSIONS_MAX: u32 = 4;
@@ -85,7 +77,10 @@ pub unsafe fn ip_protocol(ethertype: u16, network: &Network) -> Option<u8> {
 /// Whether IPv6 goes on with another header of its own behind this one (RFC 8200, section 4).
 #[inline(always)]
 fn is_extension(next: u8) -> bool {
-    matches!(next, IPPROTO_HOPOPTS | IPPROTO_ROUTING | IPPROTO_FRAGMENT | IPPROTO_DSTOPTS)
+    matches!(
+        next,
+        protocol::HOP_BY_HOP | protocol::ROUTING | protocol::FRAGMENT | protocol::DESTINATION_OPTIONS
+    )
 }
 
 /// The upper-layer protocol behind the extension headers, its offset from the network header, and whether it
@@ -99,7 +94,7 @@ unsafe fn after_extensions(network: &Network, first: u8) -> (u8, u32, bool) {
             break;
         }
         let Some([following, length, high, low]) = (unsafe { network.read::<[u8; 4]>(at) }) else { break };
-        if next == IPPROTO_FRAGMENT {
+        if next == protocol::FRAGMENT {
             first_fragment &= u16::from_be_bytes([high, low]) & FRAGMENT_OFFSET == 0;
             at += 8;
         } else {
@@ -172,7 +167,7 @@ unsafe fn ipv6_ports(network: &Network) -> Option<Ports> {
 
 #[inline(always)]
 fn has_ports(protocol: u8) -> bool {
-    matches!(protocol, IPPROTO_TCP | IPPROTO_UDP | IPPROTO_SCTP | IPPROTO_DCCP | IPPROTO_UDPLITE)
+    matches!(protocol, protocol::TCP | protocol::UDP | protocol::SCTP | protocol::DCCP | protocol::UDP_LITE)
 }
 
 #[inline(always)]

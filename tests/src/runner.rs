@@ -10,7 +10,7 @@ use crate::lab::{Lab, Namespace, Skip, interrupted, remove_leftovers, until, wat
 use crate::netdrop::Netdrop;
 use crate::observer::Observer;
 use crate::report::{Report, Row, Watcher};
-use crate::scenario::{At, Case, Expect, Scenario, kernel_knows};
+use crate::scenario::{At, Case, Expect, KernelTypes, Scenario};
 use crate::trace::Trace;
 
 /// What all cases share.
@@ -101,6 +101,8 @@ fn watch(bench: &Bench) -> Result<(Box<dyn Watcher>, Sight)> {
 /// Compares a report with what was expected.
 struct Judge<'a> {
     expect: &'a Expect,
+    /// What this kernel gives; none where it gives no reasons.
+    reason: Option<&'static str>,
     /// The namespace; none where the packet has none, and only the function can tell.
     inode: Option<u64>,
     devices: Vec<(u32, String)>,
@@ -115,11 +117,13 @@ impl<'a> Judge<'a> {
             At::Sender => Some(lab.from()),
             At::Nowhere => None,
         };
+        let kernel = KernelTypes::read()?;
         Ok(Self {
             expect,
+            reason: expect.reason(|reason| kernel.has_reason(reason)),
             inode: namespace.map(Namespace::inode),
             devices: namespace.map_or(Ok(Vec::new()), Namespace::devices)?,
-            kernel_names_receiver: kernel_knows("rx_sk")?,
+            kernel_names_receiver: kernel.has("rx_sk"),
             sight,
         })
     }
@@ -195,13 +199,18 @@ impl<'a> Judge<'a> {
     fn is_wanted(&self, row: &Row) -> bool {
         let expect = self.expect;
         expect.functions.contains(&row.plain_function())
-            && row.reason.as_deref().is_none_or(|reason| expect.reasons.contains(&reason))
+            && self.is_its_reason(row.reason.as_deref())
             && (self.sight == Sight::Sites
                 || self.has_lost_its_namespace(row)
                 || row.device_name().unwrap_or("") == expect.device)
             && (self.sight != Sight::Full
                 || expect.protocol.is_empty()
                 || row.protocol.as_deref() == Some(expect.protocol))
+    }
+
+    /// Other watchers than netdrop don't know the names of all reasons.
+    fn is_its_reason(&self, reason: Option<&str>) -> bool {
+        reason == self.reason || (reason.is_none() && self.sight != Sight::Full)
     }
 
     fn with_device_name(&self, mut row: Row) -> Row {
@@ -218,7 +227,7 @@ impl<'a> Judge<'a> {
         format!(
             "\n          want {:>7} {} {} dev={} netns={} proto={}",
             self.expect.count,
-            self.expect.reasons.join("|"),
+            self.reason.unwrap_or("-"),
             self.expect.functions.join("|"),
             self.expect.device,
             self.inode.map_or("-".into(), |inode| inode.to_string()),
@@ -235,6 +244,7 @@ mod tests {
     const EXPECT: Expect = Expect {
         count: 5,
         reasons: &["NO_SOCKET"],
+        since: "",
         functions: &["udp_rcv"],
         at: At::Receiver,
         device: "r0",
@@ -261,8 +271,13 @@ mod tests {
     }
 
     fn judge(rows: Vec<Row>, drops: Vec<Value>) -> Result<()> {
+        judge_on(Some("NO_SOCKET"), rows, drops)
+    }
+
+    fn judge_on(reason: Option<&'static str>, rows: Vec<Row>, drops: Vec<Value>) -> Result<()> {
         let judge = Judge {
             expect: &EXPECT,
+            reason,
             inode: Some(7),
             devices: Vec::new(),
             kernel_names_receiver: true,
@@ -274,7 +289,8 @@ mod tests {
     #[test]
     fn exactly_the_expected_passes() {
         judge(vec![row(5)], vec![drop_line(1, 9), drop_line(4, 9)]).expect("as expected");
-        judge(vec![Row { reason: None, ..row(5) }], vec![drop_line(5, 9)]).expect("a kernel without reasons");
+        judge_on(None, vec![Row { reason: None, ..row(5) }], vec![drop_line(5, 9)])
+            .expect("a kernel without reasons");
         let elsewhere = Row { netns: Some(Netns { inode: 8 }), ..row(1) };
         judge(vec![row(5), elsewhere], vec![drop_line(5, 9)]).expect("another namespace is no matter");
     }
@@ -286,6 +302,7 @@ mod tests {
             ("nothing", vec![], vec![]),
             ("one too few", vec![row(4)], good()),
             ("one too many", vec![row(6)], good()),
+            ("no reason", vec![Row { reason: None, ..row(5) }], good()),
             ("another reason", vec![Row { reason: Some("UDP_CSUM".into()), ..row(5) }], good()),
             ("another function", vec![Row { function: Some("ip_rcv".into()), ..row(5) }], good()),
             ("no device", vec![Row { device: None, ..row(5) }], good()),
@@ -297,6 +314,23 @@ mod tests {
             ("details that weigh too much", vec![row(5)], vec![drop_line(6, 9)]),
         ] {
             assert!(judge(rows, drops).is_err(), "{what} passed");
+        }
+    }
+
+    #[test]
+    fn a_kernel_gives_the_newest_reason_that_it_knows() {
+        let expect = Expect { reasons: &["NEW", "OLD", "NOT_SPECIFIED"], ..EXPECT };
+        let later = Expect { since: "LATER", reasons: &["NEW", "OLD", "NOT_SPECIFIED"], ..EXPECT };
+        for (known, reason, reason_if_later) in [
+            (["NEW", "OLD", "NOT_SPECIFIED", "LATER"].as_slice(), Some("NEW"), Some("NEW")),
+            (&["NEW", "OLD", "NOT_SPECIFIED"], Some("NEW"), Some("OLD")),
+            (&["OLD", "NOT_SPECIFIED"], Some("OLD"), Some("OLD")),
+            (&["NEW", "NOT_SPECIFIED"], Some("NEW"), Some("NOT_SPECIFIED")),
+            (&["NOT_SPECIFIED"], Some("NOT_SPECIFIED"), Some("NOT_SPECIFIED")),
+            (&[], None, None),
+        ] {
+            assert_eq!(expect.reason(|reason| known.contains(&reason)), reason, "{known:?}");
+            assert_eq!(later.reason(|reason| known.contains(&reason)), reason_if_later, "{known:?}, later");
         }
     }
 }

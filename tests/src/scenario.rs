@@ -48,8 +48,11 @@ pub enum At {
 pub struct Expect {
     /// Packets, exactly.
     pub count: u64,
-    /// Reasons that kernels give for it, the newest kernel's first; kernels before 5.17 give none.
+    /// Reasons that kernels give for it, the newest kernel's first: the first that a kernel knows is the one it must give.
+    /// Kernels before 5.17 know none.
     pub reasons: &'static [&'static str],
+    /// Where kernels knew the first of them before they gave it here: a reason that came together with its use here.
+    pub since: &'static str,
     /// Functions that call `kfree_skb` for it, by kernel and inlining.
     pub functions: &'static [&'static str],
     /// The namespace.
@@ -60,6 +63,14 @@ pub struct Expect {
     pub protocol: &'static str,
     /// JSON pointer and value that each `drop` line must hold; a value in `/packet`.
     pub packet: &'static [(&'static str, &'static str)],
+}
+
+impl Expect {
+    /// What a kernel that knows these reasons must give; nothing where it gives no reasons at all.
+    pub fn reason(&self, knows: impl Fn(&str) -> bool) -> Option<&'static str> {
+        let is_given = self.since.is_empty() || knows(self.since);
+        self.reasons.iter().copied().skip(usize::from(!is_given)).find(|reason| knows(reason))
+    }
 }
 
 /// A scenario of the table.
@@ -98,9 +109,23 @@ impl Case {
     }
 }
 
-/// Whether the kernel's type information holds the name. It is asked, not its version: distributions backport.
-pub fn kernel_knows(name: &str) -> Result<bool> {
-    let types = std::fs::read("/sys/kernel/btf/vmlinux").context("can't read the kernel's BTF")?;
-    let name = format!("\0{name}\0");
-    Ok(types.windows(name.len()).any(|window| window == name.as_bytes()))
+/// The running kernel's type information. It is asked, not the kernel's version: distributions backport.
+pub struct KernelTypes(Vec<u8>);
+
+impl KernelTypes {
+    /// Reads it.
+    pub fn read() -> Result<Self> {
+        Ok(Self(std::fs::read("/sys/kernel/btf/vmlinux").context("can't read the kernel's BTF")?))
+    }
+
+    /// Whether it holds the name of a type, a member or a parameter.
+    pub fn has(&self, name: &str) -> bool {
+        let name = format!("\0{name}\0");
+        self.0.windows(name.len()).any(|window| window == name.as_bytes())
+    }
+
+    /// Whether the core has this drop reason.
+    pub fn has_reason(&self, reason: &str) -> bool {
+        self.has(&format!("SKB_DROP_REASON_{reason}"))
+    }
 }

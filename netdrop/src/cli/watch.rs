@@ -16,6 +16,7 @@ use crate::enrich::{Enricher, KernelResolver};
 use crate::filter::compile;
 use crate::kernel::features::Features;
 use crate::kernel::identity::Identity;
+use crate::kernel::reasons::Reasons;
 use crate::output::Output as _;
 use crate::output::json::SCHEMA;
 use crate::probe::{Attach, Options, Probe, Rate, RingSize};
@@ -121,10 +122,10 @@ impl Watch {
         Ok(())
     }
 
-    async fn watch(self, identity: Identity) -> anyhow::Result<Ended> {
+    async fn watch(self, mut identity: Identity) -> anyhow::Result<Ended> {
         // The output is opened before anything is attached: a wrong path shall fail at once.
         let sink = Sink::start(self.output.open()?).context("can't start the thread that writes")?;
-        let options = self.options(&identity)?;
+        let options = self.options(&mut identity.reasons)?;
         let signals = Signals::new()?;
         let probe = Probe::attach(&(&identity).into(), &options).map_err(Exit::from)?;
         announce(&probe, &identity);
@@ -145,13 +146,13 @@ impl Watch {
         Ok(ended?)
     }
 
-    fn options(&self, identity: &Identity) -> Result<Options, Exit> {
-        let mut identity_reasons = identity.reasons.clone();
+    /// `reasons` learns those of modules when the filter may name them.
+    fn options(&self, reasons: &mut Reasons) -> Result<Options, Exit> {
         let wanted = self.filters.wanted();
         if !wanted.reason.is_empty() || !wanted.class.is_empty() {
-            identity_reasons.search_all(Path::new("/"));
+            reasons.search_all(Path::new("/"));
         }
-        let compiled = compile(&wanted, &identity_reasons, &mut KernelResolver::new("/"))?;
+        let compiled = compile(&wanted, reasons, &mut KernelResolver::new("/"))?;
         let ring = match self.ring_size {
             Some(each) => RingSize { each, together: u32::MAX },
             None if self.all => RING_ALL,

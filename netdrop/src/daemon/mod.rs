@@ -1,7 +1,10 @@
 //! The tasks: what is awaited, and what is done then. The only folder besides cli that knows time, signals and threads.
 
+mod backlog;
+mod events;
 mod run;
 mod sink;
+mod symbols;
 mod terminal;
 
 pub use run::{Ended, Format, Limits, Plan, RunError, Signals, run};

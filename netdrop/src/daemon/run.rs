@@ -7,14 +7,16 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 use tracing::warn;
 
+use super::events::Events;
 use super::sink::{Sink, SinkError};
+use super::symbols::SymbolReader;
 use super::terminal::Terminal;
 use crate::aggregate::{Aggregator, Now};
-use crate::decode::{counts, decode};
+use crate::decode::{accounts, counts, decode};
 use crate::enrich::Enricher;
 use crate::model::{Accounts, Summary, Timestamp};
 use crate::output::{Output, Table};
-use crate::probe::{Probe, ProbeError, Rings};
+use crate::probe::{Probe, ProbeError};
 
 /// Bytes of output that are handed over at once, about.
 const CHUNK: usize = 64 << 10;
@@ -105,7 +107,10 @@ enum Drained {
 
 struct Run {
     plan: Plan,
-    rings: Rings,
+    events: Events,
+    symbols: SymbolReader,
+    /// A summary waits for the symbols.
+    owes_summary: bool,
     started: Instant,
     shown: u64,
     chunk: Vec<u8>,
@@ -118,7 +123,19 @@ struct Run {
 /// When the kernel can't be read any more; whatever happens to the output is told in [`Ended`].
 pub async fn run(mut plan: Plan) -> Result<Ended, RunError> {
     let rings = plan.probe.take_rings().map_err(|error| RunError::Wait { what: "drops", error })?;
-    let mut run = Run { plan, rings, started: Instant::now(), shown: 0, chunk: Vec::new(), undecodable: 0 };
+    let mut symbols = SymbolReader::new(plan.enricher.root());
+    symbols.start();
+    let mut run = Run {
+        // The first frame of a table, before anything happens.
+        owes_summary: matches!(plan.format, Format::Live(..)),
+        plan,
+        events: Events::new(rings),
+        symbols,
+        started: Instant::now(),
+        shown: 0,
+        chunk: Vec::new(),
+        undecodable: 0,
+    };
     let output = run.follow().await?;
     run.end(output).await
 }
@@ -128,16 +145,16 @@ impl Run {
     async fn follow(&mut self) -> Result<Result<(), SinkError>, RunError> {
         let mut ticks = ticks(self.started, self.plan.interval);
         let mut look = self.started;
-        // The first frame, before anything happens.
-        if matches!(self.plan.format, Format::Live(..)) {
-            self.summary()?;
-            if let Err(error) = self.plan.sink.send(&mut self.chunk) {
-                return Ok(Err(error));
-            }
-        }
         loop {
             match self.woken(&mut ticks, look).await {
+                Woken::Look if self.waits_for_symbols() => {
+                    self.events.keep();
+                    look = Instant::now() + self.plan.look;
+                }
                 Woken::Look => {
+                    if std::mem::take(&mut self.owes_summary) {
+                        ticks.reset_immediately();
+                    }
                     match self.drain() {
                         Ok(Drained::Empty) => look = Instant::now() + self.plan.look,
                         Ok(Drained::Full) => {}
@@ -149,6 +166,7 @@ impl Run {
                 }
                 Woken::Output(error) => return Ok(Err(error)),
                 Woken::Tick if !self.plan.sink.has_room() => {}
+                Woken::Tick if self.wants_symbols()? => self.owes_summary = true,
                 Woken::Tick => {
                     self.summary()?;
                     if let Err(error) = self.plan.sink.send(&mut self.chunk) {
@@ -164,9 +182,13 @@ impl Run {
     async fn woken(&mut self, ticks: &mut Interval, look: Instant) -> Woken {
         let limit = self.plan.limits.duration.map(|duration| self.started + duration);
         let Plan { sink, signals, .. } = &mut self.plan;
+        let reading = self.symbols.is_reading();
         // Without room for their lines, events stay in the ring: there the kernel counts those that find no place.
         let ready = async {
             sleep_until(look).await;
+            if reading {
+                return Woken::Look;
+            }
             match sink.room().await {
                 Ok(()) => Woken::Look,
                 Err(error) => Woken::Output(error),
@@ -192,6 +214,7 @@ impl Run {
     /// Turns events into lines and hands them over, until the ring is empty or there is no more room.
     fn drain(&mut self) -> Result<Drained, SinkError> {
         loop {
+            self.events.keep_up();
             let mut more = true;
             while more && self.chunk.len() < CHUNK {
                 more = self.next_event();
@@ -206,18 +229,26 @@ impl Run {
         }
     }
 
-    /// Takes one event; false when there is none, or none is wanted any more.
+    /// Takes one event; false when there is none, none is wanted any more, or it must wait for its name.
     fn next_event(&mut self) -> bool {
         if self.plan.limits.count.is_some_and(|count| self.shown >= count) {
             return false;
         }
-        let Some(bytes) = self.rings.next() else { return false };
+        let Some(bytes) = self.events.next() else { return false };
         let Plan { enricher, aggregator, format, .. } = &mut self.plan;
         match decode(bytes) {
-            Ok(raw) => enricher.enrich(&raw, |drop| {
-                aggregator.record(drop);
-                format.output().drop(drop, &mut self.chunk);
-            }),
+            Ok(raw) => {
+                let shown = enricher.enrich(&raw, |drop| {
+                    aggregator.record(drop);
+                    format.output().drop(drop, &mut self.chunk);
+                });
+                if shown.is_none() {
+                    let bytes = bytes.to_vec();
+                    self.events.put_back(&bytes);
+                    self.symbols.start();
+                    return false;
+                }
+            }
             Err(error) => {
                 if self.undecodable == 0 {
                     warn!("{error}");
@@ -229,21 +260,37 @@ impl Run {
         true
     }
 
-    fn now(&self) -> Result<Now, RunError> {
-        Ok(Now { time: Timestamp::now(), elapsed: self.started.elapsed(), accounts: self.accounts()? })
+    /// Whether symbols are being read; those that have been are taken over.
+    fn waits_for_symbols(&mut self) -> bool {
+        if let Some(read) = self.symbols.poll() {
+            self.plan.enricher.learn(read);
+        }
+        self.symbols.is_reading()
     }
 
-    fn accounts(&self) -> Result<Accounts, RunError> {
-        let kernel = self.plan.probe.counts.accounts();
-        Ok(Accounts {
-            seen: kernel.seen,
-            detailed: kernel.detailed,
-            sampled_out: kernel.sampled_out,
-            ring_full: kernel.ring_full,
-            filtered: kernel.filtered,
-            table_full: kernel.table_full,
-            recursion_misses: self.plan.probe.recursion_misses()?,
-        })
+    /// Whether a summary must wait for names of what was counted.
+    fn wants_symbols(&mut self) -> Result<bool, RunError> {
+        let counters = self.plan.probe.counts.counters()?;
+        if counters.iter().any(|counter| self.plan.enricher.wants_symbols(counter.key.site)) {
+            self.symbols.start();
+        }
+        Ok(self.symbols.is_reading())
+    }
+
+    /// False when there is nothing to wait for.
+    fn wait_for_symbols(&mut self) -> bool {
+        let read = self.symbols.wait();
+        let waited = read.is_some();
+        if let Some(read) = read {
+            self.plan.enricher.learn(read);
+        }
+        waited
+    }
+
+    fn now(&self) -> Result<Now, RunError> {
+        let Plan { probe, .. } = &self.plan;
+        let accounts = accounts(&probe.counts.accounts(), probe.recursion_misses()?);
+        Ok(Now { time: Timestamp::now(), elapsed: self.started.elapsed(), accounts })
     }
 
     /// Adds the summary of the interval to the chunk.
@@ -271,6 +318,9 @@ impl Run {
     /// Detaches, writes what is left and the final summary.
     async fn end(mut self, output: Result<(), SinkError>) -> Result<Ended, RunError> {
         self.plan.probe.detach();
+        if self.wants_symbols()? {
+            self.wait_for_symbols();
+        }
         let mut output = match output {
             Ok(()) => self.write_rest().await,
             failed => failed,
@@ -301,10 +351,11 @@ impl Run {
     async fn write_rest(&mut self) -> Result<(), SinkError> {
         loop {
             while self.chunk.len() < CHUNK && self.next_event() {}
-            if self.chunk.is_empty() {
+            if !self.chunk.is_empty() {
+                self.deliver().await?;
+            } else if !self.wait_for_symbols() {
                 return Ok(());
             }
-            self.deliver().await?;
         }
     }
 
@@ -319,7 +370,7 @@ impl Run {
 
     /// Details that nobody will see, because the count is reached or the output gone, are accounted as sampled out.
     fn give_up_unread(&mut self, accounts: &mut Accounts) {
-        while self.rings.next().is_some() {
+        while self.events.next().is_some() {
             accounts.detailed -= 1;
             accounts.sampled_out += 1;
         }

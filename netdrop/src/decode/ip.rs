@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use netdrop_common::protocol::{DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, ROUTING};
+
 use crate::model::{Endpoint, Family, Packet};
 
 use super::{bytes_at, transport, u16_at};
@@ -62,14 +64,10 @@ fn ipv6(header: &[u8], packet: &mut Packet) -> Option<()> {
 
 /// Follows the extension headers to the upper layer (RFC 8200, section 4).
 fn upper_layer(first: u8, header: &[u8], packet: &mut Packet) -> Option<()> {
-    const HOP_BY_HOP: u8 = 0;
-    const ROUTING: u8 = 43;
-    const FRAGMENT: u8 = 44;
-    const DESTINATION: u8 = 60;
     const FRAGMENT_OFFSET: u16 = 0xfff8;
     let (mut next, mut at) = (first, IPV6_HEADER_BYTES);
     for _ in 0..EXTENSIONS_MAX {
-        if !matches!(next, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION) {
+        if !matches!(next, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION_OPTIONS) {
             break;
         }
         let [following, length] = bytes_at(header, at)?;

@@ -10,7 +10,7 @@ use netdrop_common::{
     CounterKey, Event, HEADER_AT_LINK, KEY_HAS_IP_PROTOCOL, OFFSET_NONE, REASON_NONE, read_plain,
 };
 
-use crate::model::{CountKey, Counts, Gso, Packet, Protocol, Vlan};
+use crate::model::{Accounts, CountKey, Counts, Gso, Packet, Protocol, Vlan};
 
 /// A drop as the eBPF program saw it: numbers for names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +78,19 @@ pub fn count_key(key: &CounterKey) -> CountKey {
 /// A counter's key and value, in the model's terms.
 pub fn counts(counter: &netdrop_common::Counter) -> (CountKey, Counts) {
     (count_key(&counter.key), Counts { packets: counter.packets, bytes: counter.bytes })
+}
+
+/// Where each drop went, in the model's terms. The kernel counts recursion misses elsewhere: in the program's statistics.
+pub fn accounts(kernel: &netdrop_common::Accounts, recursion_misses: u64) -> Accounts {
+    Accounts {
+        seen: kernel.seen,
+        detailed: kernel.detailed,
+        sampled_out: kernel.sampled_out,
+        ring_full: kernel.ring_full,
+        filtered: kernel.filtered,
+        table_full: kernel.table_full,
+        recursion_misses,
+    }
 }
 
 fn protocol(key: &CounterKey) -> Protocol {

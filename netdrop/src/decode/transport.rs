@@ -1,16 +1,10 @@
 //! Upper-layer headers: TCP (RFC 9293), UDP (RFC 768), SCTP (RFC 9260), DCCP (RFC 4340), ICMP (RFC 792), `ICMPv6` (RFC 4443).
 
+use netdrop_common::protocol::{DCCP, ICMP, ICMPV6, SCTP, TCP, UDP, UDP_LITE};
+
 use crate::model::{Packet, TcpFlags};
 
 use super::{bytes_at, u16_at};
-
-const ICMP: u8 = 1;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-const DCCP: u8 = 33;
-const ICMPV6: u8 = 58;
-const SCTP: u8 = 132;
-const UDPLITE: u8 = 136;
 
 /// Reads as much of the header as there is into `packet`.
 pub fn decode(protocol: u8, header: &[u8], packet: &mut Packet) {
@@ -20,7 +14,7 @@ pub fn decode(protocol: u8, header: &[u8], packet: &mut Packet) {
             packet.tcp_sequence = bytes_at(header, 4).map(u32::from_be_bytes);
             packet.tcp_flags = header.get(13).copied().map(TcpFlags);
         }
-        UDP | UDPLITE | DCCP | SCTP => ports(header, packet),
+        UDP | UDP_LITE | DCCP | SCTP => ports(header, packet),
         ICMP | ICMPV6 => packet.icmp = bytes_at(header, 0).map(|[kind, code]| (kind, code)),
         _ => {}
     }

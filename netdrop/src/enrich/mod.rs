@@ -2,11 +2,11 @@
 
 mod clock;
 mod resolver;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::BufReader;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use crate::decode::RawDrop;
 use crate::kernel::devices::Devices;
 use crate::kernel::netns::Namespaces;
 use crate::kernel::reasons::Reasons;
-use crate::kernel::symbols::Symbols;
+use crate::kernel::symbols::{Resolved, Symbols, SymbolsError};
 use crate::knowledge::class_of;
 use crate::model::{Device, Drop, Netns, Reason, Site};
 
@@ -71,14 +71,42 @@ impl Enricher {
         }
     }
 
-    /// Gives a drop its names and hands it on.
-    pub fn enrich<T>(&mut self, raw: &RawDrop<'_>, take: impl FnOnce(&Drop<'_>) -> T) -> T {
+    /// The folder below which this kernel's file systems are mounted.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whether kallsyms should be read (anew) before this address is named: see [`Enricher::learn`].
+    pub fn wants_symbols(&self, address: u64) -> bool {
+        let due = self.symbols_read.is_none_or(|at| at.elapsed() >= SYMBOLS_AGAIN);
+        due && !self.sites.contains_key(&address) && self.symbol(address).is_none()
+    }
+
+    /// Takes over what a reading of kallsyms gave. It isn't read here, because that takes a tenth of a second; without
+    /// it functions stay unnamed.
+    pub fn learn(&mut self, read: Result<Symbols, SymbolsError>) {
+        let first = self.symbols_read.replace(Instant::now()).is_none();
+        match read {
+            Ok(symbols) => {
+                self.symbols = Some(symbols);
+                self.places.clear();
+            }
+            Err(error) if first => warn!("{error}"),
+            Err(_) => {}
+        }
+    }
+
+    /// Gives a drop its names and hands it on; `None` when its site [wants symbols](Enricher::wants_symbols) first.
+    pub fn enrich<T>(&mut self, raw: &RawDrop<'_>, take: impl FnOnce(&Drop<'_>) -> T) -> Option<T> {
         if !self.places.contains_key(&raw.key) {
+            if self.wants_symbols(raw.key.site) {
+                return None;
+            }
             let place = self.place(&raw.key);
             self.places.insert(raw.key, place);
         }
         let place = &self.places[&raw.key];
-        take(&Drop {
+        Some(take(&Drop {
             time: self.clock.wall_time(raw.time_ns),
             weight: raw.weight,
             site: &place.site,
@@ -88,7 +116,7 @@ impl Enricher {
             netns: place.netns.as_deref(),
             packet: &raw.packet,
             header: raw.header,
-        })
+        }))
     }
 
     /// Starts the next interval: names that may have changed are looked up anew, and the clock is set.
@@ -106,41 +134,17 @@ impl Enricher {
         }
     }
 
-    fn resolve(&mut self, address: u64) -> Site {
-        let known = self.symbols.as_ref().is_some_and(|symbols| symbols.resolve(address).is_some());
-        let waited = self.symbols_read.is_none_or(|at| at.elapsed() >= SYMBOLS_AGAIN);
-        if !known && waited {
-            self.read_symbols();
-        }
-        let resolved = self.symbols.as_ref().and_then(|symbols| symbols.resolve(address));
-        resolved.map_or(Site { address, ..Site::default() }, |symbol| Site {
+    fn symbol(&self, address: u64) -> Option<Resolved<'_>> {
+        self.symbols.as_ref()?.resolve(address)
+    }
+
+    fn resolve(&self, address: u64) -> Site {
+        self.symbol(address).map_or(Site { address, ..Site::default() }, |symbol| Site {
             address,
             function: Some(symbol.name.to_owned()),
             offset: symbol.offset,
             module: symbol.module.map(str::to_owned),
         })
-    }
-
-    fn read_symbols(&mut self) {
-        let first = self.symbols_read.replace(Instant::now()).is_none();
-        let path = self.root.join("proc/kallsyms");
-        match File::open(&path).map_err(Into::into).and_then(|file| Symbols::read(BufReader::new(file))) {
-            Ok(symbols) => {
-                self.symbols = Some(symbols);
-                give_memory_back();
-            }
-            Err(error) if first => warn!("{error}"),
-            Err(_) => {}
-        }
-    }
-}
-
-/// Sorting kallsyms takes twice the memory that the table keeps: a daemon shall not hold on to it.
-fn give_memory_back() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: it takes a number and touches only what is free.
-    unsafe {
-        libc::malloc_trim(0);
     }
 }
 

@@ -14,23 +14,12 @@ use std::time::{Duration, Instant};
 use nix::net::if_::if_nameindex;
 use nix::sched::{CloneFlags, setns};
 
-use super::near::closest;
 use super::netns::Namespaces;
 
 /// A namespace is asked again at most so often, however many unknown indices turn up.
 const MISS_INTERVAL: Duration = Duration::from_secs(1);
 /// Names older than this are asked for again: interfaces get renamed, and indices reused.
 const MAX_AGE: Duration = Duration::from_secs(30);
-
-/// No device of that name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no network device `{name}`{}", suggestion.as_ref().map_or(String::new(), |near| format!("; did you mean `{near}`?")))]
-pub struct UnknownDevice {
-    /// What was asked for.
-    pub name: String,
-    /// The closest name there is.
-    pub suggestion: Option<String>,
-}
 
 /// The interfaces of a namespace by index; the path enters it, none is the caller's own.
 pub type List = fn(Option<&Path>) -> io::Result<Vec<(u32, String)>>;
@@ -77,23 +66,6 @@ impl Devices {
             self.refresh(netns, namespaces, now);
         }
         self.namespaces.get(&netns)?.names.get(&index).map(Arc::clone)
-    }
-
-    /// The index of an interface that a user names.
-    pub fn index_of(
-        &mut self,
-        netns: u32,
-        name: &str,
-        namespaces: &Namespaces,
-        now: Instant,
-    ) -> Result<u32, UnknownDevice> {
-        self.refresh(netns, namespaces, now);
-        let names = self.namespaces.get(&netns).map(|listed| &listed.names);
-        let mut names = names.into_iter().flatten();
-        names.clone().find(|(_, one)| ***one == *name).map(|(index, _)| *index).ok_or_else(|| {
-            let suggestion = closest(name, names.by_ref().map(|(_, one)| &**one)).map(str::to_owned);
-            UnknownDevice { name: name.to_owned(), suggestion }
-        })
     }
 
     /// Asks the namespace. Names that it no longer gives stay when it can't be asked at all.

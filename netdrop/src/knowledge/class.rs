@@ -54,11 +54,6 @@ impl Class {
             Self::Unknown => "unknown",
         }
     }
-
-    /// Whether a drop of this class is the loss of a packet that somebody may have wanted.
-    pub const fn is_loss(self) -> bool {
-        !matches!(self, Self::Lifecycle)
-    }
 }
 
 impl fmt::Display for Class {

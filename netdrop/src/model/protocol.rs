@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use netdrop_common::protocol;
+
 use super::{Family, Protocol, TcpFlags};
 
 /// `EtherType` of IPv4 (IEEE 802 numbers).
@@ -42,23 +44,23 @@ impl Protocol {
 /// IANA's assigned internet protocol numbers, those that are met.
 fn ip_name(number: u8) -> Option<&'static str> {
     Some(match number {
-        1 => "icmp",
+        protocol::ICMP => "icmp",
         2 => "igmp",
         4 => "ipip",
-        6 => "tcp",
-        17 => "udp",
-        33 => "dccp",
+        protocol::TCP => "tcp",
+        protocol::UDP => "udp",
+        protocol::DCCP => "dccp",
         41 => "sit",
         47 => "gre",
         50 => "esp",
         51 => "ah",
-        58 => "icmpv6",
+        protocol::ICMPV6 => "icmpv6",
         89 => "ospf",
         94 => "ipcomp",
         103 => "pim",
         112 => "vrrp",
-        132 => "sctp",
-        136 => "udplite",
+        protocol::SCTP => "sctp",
+        protocol::UDP_LITE => "udplite",
         _ => return None,
     })
 }

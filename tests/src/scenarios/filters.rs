@@ -13,7 +13,7 @@ use crate::lab::{Lab, Namespace, SENDER, Skip, until};
 use crate::netdrop::Netdrop;
 use crate::report::Row;
 use crate::runner::Bench;
-use crate::scenario::{System, kernel_knows};
+use crate::scenario::{KernelTypes, System};
 use crate::traffic::{Icmp, Ipv4, PacketSocket, Tcp, Udp, corrupt};
 
 /// One kind of the traffic that each filter meets, and how it is reported.
@@ -179,5 +179,5 @@ fn on_loopback(namespace: &Namespace, count: u64) -> Result<()> {
 
 /// Whether drops come with reasons.
 pub fn kernel_has_reasons() -> Result<bool> {
-    kernel_knows("SKB_DROP_REASON_NO_SOCKET")
+    Ok(KernelTypes::read()?.has_reason("NO_SOCKET"))
 }

@@ -48,7 +48,7 @@ pub fn table() -> Vec<Scenario> {
                 send_to(lab, "[fd09::99]:9", 0, count)
             },
             expect: Expect {
-                reasons: &["NEIGH_FAILED", "NOT_SPECIFIED"],
+                reasons: &["NOT_SPECIFIED"],
                 functions: &["ndisc_error_report", "neigh_invalidate"],
                 ..FROM_SENDER
             },

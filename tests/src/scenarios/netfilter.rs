@@ -70,7 +70,7 @@ pub fn table() -> Vec<Scenario> {
                 lab.receiver.feature("nftables netdev", "nft -f -", rules)?;
                 inject(lab, ETHER_V4.wrap(&UDP.packet(&V4, b"hello")), count)
             },
-            expect: Expect { reasons: &["NETFILTER_INGRESS", "NETFILTER_DROP"], ..NFT },
+            expect: NFT,
         },
         Scenario {
             name: "iptables-input",

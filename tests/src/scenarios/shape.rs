@@ -12,6 +12,7 @@ use crate::traffic::{Ethernet, Ipv4, Ipv6, PacketSocket, Udp};
 pub const EXPECT: Expect = Expect {
     count: 5,
     reasons: &[],
+    since: "",
     functions: &[],
     at: At::Receiver,
     device: RECEIVER.device,

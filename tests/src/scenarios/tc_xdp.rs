@@ -59,7 +59,7 @@ pub fn table() -> Vec<Scenario> {
             name: "qdisc-fifo-full",
             prepare: qdisc_full,
             expect: Expect {
-                reasons: &["QDISC_OVERLIMIT", "QDISC_DROP", "NOT_SPECIFIED"],
+                reasons: &["QDISC_DROP", "NOT_SPECIFIED"],
                 functions: &[
                     "__dev_queue_xmit",
                     "__dev_xmit_skb",
@@ -76,7 +76,7 @@ pub fn table() -> Vec<Scenario> {
             name: "xdp-generic-drop",
             prepare: |count| xdp(XdpMode::Generic, count),
             expect: Expect {
-                reasons: &["XDP", "NOT_SPECIFIED"],
+                reasons: &["NOT_SPECIFIED"],
                 functions: &[
                     "do_xdp_generic",
                     "netif_receive_generic_xdp",
@@ -92,7 +92,7 @@ pub fn table() -> Vec<Scenario> {
             name: "xdp-native-drop-on-veth",
             prepare: |count| xdp(XdpMode::Native, count),
             expect: Expect {
-                reasons: &["XDP", "NOT_SPECIFIED"],
+                reasons: &["NOT_SPECIFIED"],
                 functions: &["veth_xdp_rcv_skb", "veth_poll"],
                 ..EXPECT
             },

@@ -76,7 +76,11 @@ pub fn table() -> Vec<Scenario> {
                     socket.repeat(&ETHER_V4.wrap(&packet), count)
                 })
             },
-            expect: Expect { reasons: &["TCP_FLAGS", "NOT_SPECIFIED"], ..AT_SOCKET },
+            expect: Expect {
+                reasons: &["TCP_FLAGS", "NOT_SPECIFIED"],
+                since: "TCP_ABORT_ON_DATA",
+                ..AT_SOCKET
+            },
         },
         Scenario {
             name: "tcp-data-seen-before",

@@ -58,8 +58,9 @@ struct Pipeline {
 
 impl Pipeline {
     fn new(reasons: Reasons) -> Result<Self> {
+        let symbols = Symbols::read(BufReader::new(File::open("/proc/kallsyms")?))?;
         let key = CounterKey {
-            site: site()?,
+            site: site(&symbols)?,
             netns: u32::try_from(std::fs::metadata("/proc/self/ns/net")?.ino())?,
             ifindex: 1,
             reason: reasons.number("NO_SOCKET")?,
@@ -76,9 +77,11 @@ impl Pipeline {
             header_at: HEADER_AT_LINK,
             ..Event::default()
         };
+        let mut enricher = Enricher::new("/", reasons);
+        enricher.learn(Ok(symbols));
         Ok(Self {
             event,
-            enricher: Enricher::new("/", reasons),
+            enricher,
             aggregator: Aggregator::new(By::default()),
             json: Json::new(),
             bytes: [bytes_of(&event), &HEADER].concat(),
@@ -93,10 +96,11 @@ impl Pipeline {
         fixed.copy_from_slice(bytes_of(&self.event));
         header[SOURCE_PORT + 1] = header[SOURCE_PORT + 1].wrapping_add(1);
         let raw = decode(black_box(&self.bytes)).expect("a whole event");
-        self.enricher.enrich(&raw, |drop| {
+        let shown = self.enricher.enrich(&raw, |drop| {
             self.aggregator.record(drop);
             self.json.drop(drop, &mut self.lines);
         });
+        shown.expect("its symbols are known");
     }
 
     /// The line says all that it should, so that what is measured is the whole way. Names are known afterwards.
@@ -128,9 +132,8 @@ impl Pipeline {
 }
 
 /// An address inside of a function that drops packets without a receiver.
-fn site() -> Result<u64> {
+fn site(symbols: &Symbols) -> Result<u64> {
     const FUNCTIONS: [&str; 3] = ["__udp4_lib_rcv", "udp_rcv", "icmp_rcv"];
-    let symbols = Symbols::read(BufReader::new(File::open("/proc/kallsyms")?))?;
     let mut ranges = FUNCTIONS.iter().filter_map(|name| symbols.ranges(name).ok()?.first().cloned());
     Ok(ranges.next().context("kallsyms has none of the functions that drop UDP")?.start + 0x10)
 }

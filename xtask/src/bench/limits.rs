@@ -1,6 +1,6 @@
 //! What netdrop promises, and whether it held.
 
-use super::report::table;
+use super::table::table;
 
 /// A promise about one figure.
 pub struct Limit {

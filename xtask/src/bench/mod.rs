@@ -14,6 +14,7 @@ mod report;
 mod running;
 mod sample;
 mod session;
+mod table;
 mod tool;
 
 use std::fs;

@@ -1,8 +1,9 @@
-//! The tables that the bench prints and writes: Markdown, aligned, so that it reads well as text too.
+//! What the bench prints and writes.
 
 use super::limits::{self, Limit};
 use super::sample::Sample;
 use super::session::Round;
+use super::table::table;
 
 const MEGABYTE: f64 = 1e6;
 
@@ -128,24 +129,6 @@ bpftrace: `Lost`; perf: drops that are not among its samples).\n",
     }
 }
 
-/// A Markdown table whose columns are aligned.
-pub fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
-    let width = |text: &str| text.chars().count();
-    let widths: [usize; N] = std::array::from_fn(|column| {
-        rows.iter().map(|row| width(&row[column])).fold(width(header[column]), usize::max)
-    });
-    let line = |cells: [&str; N]| {
-        let padded = cells.iter().zip(widths).map(|(cell, width)| format!(" {cell:<width$} |"));
-        format!("|{}\n", padded.collect::<String>())
-    };
-    let rule = widths.map(|width| format!("{}|", "-".repeat(width + 2))).concat();
-    let mut text = line(header) + "|" + &rule + "\n";
-    for row in rows {
-        text += &line(std::array::from_fn(|column| row[column].as_str()));
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -168,19 +151,5 @@ mod tests {
         assert_eq!(row("a", measured), "a; 21.0 (20.0–22.0); 90 (90–90) %; 50 (50–50); 12.0; 8.0; 2");
         assert_eq!(row("b", Ok(vec![round(None, 0)])), "b; –; 90 (90–90) %; 50 (50–50); 12.0; 8.0; 0");
         assert_eq!(row("c", Err("not installed".to_owned())), "c; not installed; –; –; –; –; –");
-    }
-
-    #[test]
-    fn columns_are_aligned_by_characters() {
-        let rows = [["ä".to_owned(), "1".to_owned()], ["bcd".to_owned(), "–".to_owned()]];
-        assert_eq!(
-            table(["n", "value"], &rows),
-            "\
-| n   | value |
-|-----|-------|
-| ä   | 1     |
-| bcd | –     |
-"
-        );
     }
 }

@@ -63,15 +63,6 @@ fn a_refused_listing_leaves_devices_unnamed() {
     assert_eq!(devices.name(8, 2, &namespaces, Instant::now()), None);
 }
 
-#[test]
-fn an_unknown_device_gets_a_suggestion() {
-    let (_root, namespaces) = namespaces();
-    let mut devices = Devices::with(two_namespaces);
-    assert_eq!(devices.index_of(7, "eth0", &namespaces, Instant::now()), Ok(2));
-    let error = devices.index_of(7, "eht0", &namespaces, Instant::now()).unwrap_err();
-    assert_eq!(error.to_string(), "there is no network device `eht0`; did you mean `eth0`?");
-}
-
 /// Needs no privileges: every Linux has a loopback device.
 #[test]
 fn the_own_namespace_has_a_loopback_device() {

@@ -107,11 +107,11 @@ impl Symbols {
         let (mut names, mut entries, mut modules) = (String::new(), Vec::new(), Vec::<Box<str>>::new());
         let mut functions = 0_usize;
         parse::lines(source, |line: Line| {
-            let Some(rank) = line.rank() else { return Ok(true) };
+            let Some(rank) = line.rank() else { return Ok(()) };
             functions += 1;
             // Hidden addresses are all zero; a symbol at zero is of no use in any case.
             if line.address == 0 {
-                return Ok(true);
+                return Ok(());
             }
             let module = line.module.map(|name| index_of(&mut modules, name));
             let start = u32::try_from(names.len()).map_err(|_| SymbolsError::TooLarge)?;
@@ -119,7 +119,7 @@ impl Symbols {
             names.push('\n');
             let length = u16::try_from(line.name.len()).unwrap_or(u16::MAX);
             entries.push(Entry { address: line.address, name: start, length, rank, module });
-            Ok(true)
+            Ok(())
         })?;
         match (functions, entries.is_empty()) {
             (0, _) => Err(SymbolsError::Empty),
@@ -247,14 +247,4 @@ fn index_of(modules: &mut Vec<Box<str>>, name: &str) -> usize {
         modules.push(name.into());
         modules.len() - 1
     })
-}
-
-/// Whether the kernel has a symbol of that name, of any type; reads no further than it must and keeps nothing.
-pub fn contains(source: impl BufRead, name: &str) -> Result<bool, SymbolsError> {
-    let mut found = false;
-    parse::lines(source, |line| {
-        found = line.name == name;
-        Ok(!found)
-    })?;
-    Ok(found)
 }

@@ -38,10 +38,10 @@ impl<'l> Line<'l> {
     }
 }
 
-/// Calls `take` with each line until it returns false.
+/// Calls `take` with each line.
 pub(super) fn lines(
     mut source: impl BufRead,
-    mut take: impl FnMut(Line) -> Result<bool, SymbolsError>,
+    mut take: impl FnMut(Line) -> Result<(), SymbolsError>,
 ) -> Result<(), SymbolsError> {
     let mut bytes = Vec::new();
     for number in 1.. {
@@ -50,9 +50,7 @@ pub(super) fn lines(
             break;
         }
         let line = str::from_utf8(&bytes).ok().and_then(|line| Line::parse(line.trim_ascii_end()));
-        if !take(line.ok_or(SymbolsError::Malformed(number))?)? {
-            break;
-        }
+        take(line.ok_or(SymbolsError::Malformed(number))?)?;
     }
     Ok(())
 }

@@ -1,0 +1,59 @@
+use std::io;
+
+use netdrop_common::{Event, bytes_of};
+
+use super::*;
+use crate::decode::decode;
+
+const KALLSYMS: &str = "ffffffff81000000 T icmp_rcv\nffffffff81000100 T _etext\n";
+const KNOWN: u64 = 0xffff_ffff_8100_0004;
+const UNKNOWN: u64 = 0xffff_ffff_9000_0000;
+
+fn enricher() -> Enricher {
+    Enricher::new("/nowhere", Reasons::built_in(""))
+}
+
+fn symbols() -> Result<Symbols, SymbolsError> {
+    Symbols::read(KALLSYMS.as_bytes())
+}
+
+fn hidden() -> Result<Symbols, SymbolsError> {
+    Err(io::Error::other("hidden").into())
+}
+
+/// The function of a drop at this address, empty where there is none; `None` when the drop must wait for it.
+fn function(enricher: &mut Enricher, site: u64) -> Option<String> {
+    let key = CounterKey { site, reason: REASON_NONE, ..CounterKey::default() };
+    let event = Event { key, ..Event::default() };
+    let raw = decode(bytes_of(&event)).unwrap();
+    enricher.enrich(&raw, |drop| drop.site.function.clone().unwrap_or_default())
+}
+
+#[test]
+fn a_drop_waits_for_the_first_symbols() {
+    let mut enricher = enricher();
+    assert_eq!(function(&mut enricher, KNOWN), None);
+    enricher.learn(symbols());
+    assert_eq!(function(&mut enricher, KNOWN), Some("icmp_rcv".into()));
+}
+
+/// It waits for one reading, not for ever.
+#[test]
+fn an_address_that_no_symbol_covers_stays_unnamed_for_a_while() {
+    let mut enricher = enricher();
+    enricher.learn(symbols());
+    assert_eq!(function(&mut enricher, UNKNOWN), Some(String::new()));
+    enricher.symbols_read = Instant::now().checked_sub(SYMBOLS_AGAIN);
+    enricher.turn();
+    assert!(enricher.wants_symbols(UNKNOWN) && !enricher.wants_symbols(KNOWN));
+    assert_eq!(function(&mut enricher, UNKNOWN), None);
+}
+
+#[test]
+fn without_symbols_drops_are_unnamed_until_a_reading_succeeds() {
+    let mut enricher = enricher();
+    enricher.learn(hidden());
+    assert_eq!(function(&mut enricher, KNOWN), Some(String::new()));
+    enricher.learn(symbols());
+    assert_eq!(function(&mut enricher, KNOWN), Some("icmp_rcv".into()));
+}
