@@ -66,7 +66,9 @@ pub fn bytes_of<T: Plain>(value: &T) -> &[u8] {
 pub fn words_of<T: Plain>(value: &T) -> &[u32] {
     const { assert!(align_of::<T>() == align_of::<u32>() && size_of::<T>().is_multiple_of(size_of::<u32>())) };
     // SAFETY: Plain types have no padding, and the length and alignment are words'; the lifetime is the value's.
-    unsafe { core::slice::from_raw_parts(core::ptr::from_ref(value).cast(), size_of::<T>() / size_of::<u32>()) }
+    unsafe {
+        core::slice::from_raw_parts(core::ptr::from_ref(value).cast(), size_of::<T>() / size_of::<u32>())
+    }
 }
 
 /// Reads a plain value from the front of `bytes`; `None` when there are too few.

@@ -170,7 +170,7 @@ fn words_of(key: &CounterKey) -> [u64; 3] {
 #[inline(always)]
 fn hash(key: &CounterKey) -> usize {
     const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-    let kind = u64::from(key.reason) << 16 ^ u64::from(key.ethertype) << 40 ^ u64::from(key.ip_protocol) << 56;
-    let mixed = (key.site ^ u64::from(key.ifindex).rotate_left(20) ^ kind).wrapping_mul(GOLDEN);
+    let [site, _, kind] = words_of(key);
+    let mixed = (site ^ kind ^ u64::from(key.ifindex) << 16).wrapping_mul(GOLDEN);
     (mixed >> (64 - SLOTS.trailing_zeros())) as usize
 }

@@ -1,7 +1,8 @@
 //! netdrop's eBPF side: counts every drop, streams the details of a fair sample.
 //!
 //! `drops` has the programs; the way of a drop is `key → filter → count → sample → event`.
-//! The verifier sees settings, offsets and filters as constants: what is off, or what the kernel lacks, it prunes.
+//! User space writes settings and offsets into the instructions, and the verifier knows the filters: what is off, or what the
+//! kernel lacks, it prunes.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]

@@ -83,7 +83,7 @@ fn errors_name_the_thing_the_cause_and_the_next_step() {
         "watch --format table --output drops.txt",
         "watch --rotate 1M",
         "watch --output drops.txt --rotate 1X",
-        "watch --ring-size 5000",
+        "watch --ring-size 1000",
         "watch --ring-size 4G",
         "watch --snaplen 1000",
         "check --format yaml",

@@ -147,7 +147,7 @@ fn without_a_header_the_counter_still_tells_the_protocol() {
 
 #[test]
 fn events_that_are_none() {
-    assert_eq!(decode(&[0; 79]), Err(DecodeError::TooShort(79)));
+    assert_eq!(decode(&[0; 63]), Err(DecodeError::TooShort(63)));
     let event = Event { header_length: 9, ..Event::default() };
     let bytes = [bytes_of(&event), &[0; 8]].concat();
     assert_eq!(decode(&bytes), Err(DecodeError::HeaderTooShort { said: 9, found: 8 }));

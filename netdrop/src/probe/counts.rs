@@ -23,7 +23,9 @@ impl Counts {
         cpus: MapData,
         table: aya::maps::HashMap<MapData, Words<4>, Words<8>>,
     ) -> Result<Self, ProbeError> {
-        let info = cpus.info().map_err(|error| ProbeError::Read { what: "the counters", error: io::Error::other(error) })?;
+        let info = cpus
+            .info()
+            .map_err(|error| ProbeError::Read { what: "the counters", error: io::Error::other(error) })?;
         let count = info.max_entries() as usize;
         let fd = std::os::fd::AsFd::as_fd(cpus.fd()).as_raw_fd();
         // SAFETY: the kernel keeps the map's memory as long as the mapping; others' writes are why all reads

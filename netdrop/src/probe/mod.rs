@@ -18,8 +18,8 @@ pub use counts::Counts;
 pub use error::ProbeError;
 pub use log::Log;
 use netdrop_common::{Event, Filter, Layout, RATE_ALL, SNAPLEN_MAX, Settings};
-pub use ring::{RingSize, Rings};
 use ring::Geometry;
+pub use ring::{RingSize, Rings};
 use tracing::debug;
 
 use crate::kernel::identity::{Cast, Identity};

@@ -43,7 +43,8 @@ impl Numbers<'_> {
         } else if instruction.code & NOT_SIZE == LOAD_MEMORY & NOT_SIZE {
             if let Some(offset) = word(words_of(self.layout), instruction.off.into(), LOAD.into()) {
                 // Loads of members that the kernel lacks are behind branches that are never taken.
-                instruction.off = if offset == ABSENT { 0 } else { i16::try_from(offset).unwrap_or(i16::MAX) };
+                instruction.off =
+                    if offset == ABSENT { 0 } else { i16::try_from(offset).unwrap_or(i16::MAX) };
             }
         } else if let (CALL, 0, RDONLY_CAST, Some(function)) =
             (instruction.code, instruction.src_reg(), instruction.imm, self.cast)

@@ -120,7 +120,8 @@ impl Rings {
     fn choose(&mut self) -> bool {
         let times = || (0..self.lanes.len()).filter_map(|lane| Some((self.time(lane)?, lane)));
         let Some((_, first)) = times().min() else { return false };
-        self.until = times().filter(|(_, lane)| *lane != first).map(|(time, _)| time).min().unwrap_or(u64::MAX);
+        self.until =
+            times().filter(|(_, lane)| *lane != first).map(|(time, _)| time).min().unwrap_or(u64::MAX);
         self.current = first;
         true
     }
@@ -199,13 +200,18 @@ mod tests {
             let geometry = Geometry { rings, record_bytes: RECORD, records };
             let bytes = geometry.ring_bytes() as usize * rings as usize;
             let mapping = memmap2::MmapMut::map_anon(bytes).unwrap();
-            Self { rings: Rings::over(mapping.into(), geometry, None), written: vec![0; rings as usize], refused: 0 }
+            Self {
+                rings: Rings::over(mapping.into(), geometry, None),
+                written: vec![0; rings as usize],
+                refused: 0,
+            }
         }
 
         /// What netdrop-ebpf's `ring` does.
         fn write(&mut self, ring: usize, time: u64) -> bool {
             let head = self.written[ring];
-            if head - self.rings.tail(ring).load(Ordering::Acquire) >= u64::from(self.rings.geometry.records) {
+            if head - self.rings.tail(ring).load(Ordering::Acquire) >= u64::from(self.rings.geometry.records)
+            {
                 self.refused += 1;
                 return false;
             }
