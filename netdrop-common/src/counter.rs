@@ -75,8 +75,8 @@ pub struct Accounts {
     pub table_full: u64,
     /// Not seen, because the program was interrupted by itself more often than there are [`CpuState`]s for it.
     pub missed: u64,
-    /// Fills the cache line.
-    pub reserved: u64,
+    /// Details whose call chain the table of stacks had no room for.
+    pub stackless: u64,
 }
 
 /// What one CPU writes; one for each level of interruption, where the program may be interrupted by itself.

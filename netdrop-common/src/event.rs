@@ -13,6 +13,11 @@ pub const HEADER_AT_NETWORK: u8 = 2;
 /// [`Event::network_offset`] when the network header isn't in the bytes or isn't known.
 pub const OFFSET_NONE: u16 = u16::MAX;
 
+/// [`Event::stack`]: not asked for, or the table had no room for it.
+pub const STACK_NONE: u32 = u32::MAX;
+/// The most frames of a call chain (`kernel.perf_event_max_stack`).
+pub const STACK_DEPTH: usize = 127;
+
 /// The fixed part of an event, one cache line long; `header_length` bytes of the packet follow it.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,6 +48,8 @@ pub struct Event {
     pub gso_segments: u16,
     /// [`HEADER_AT_LINK`], [`HEADER_AT_NETWORK`] or [`HEADER_NONE`].
     pub header_at: u8,
-    /// Zero.
-    pub reserved: [u8; 5],
+    /// [`crate::SOCKET_NONE`], or whose [`crate::Extra`] tells of.
+    pub socket: u8,
+    /// Number of the call chain in the table of stacks; [`STACK_NONE`] without.
+    pub stack: u32,
 }

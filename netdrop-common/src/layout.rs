@@ -4,7 +4,7 @@
 pub const ABSENT: u32 = i32::MAX.cast_unsigned();
 
 /// Byte offsets of kernel struct members, from the running kernel's BTF, patched in before load;
-/// [`ABSENT`] only where the comment says so.
+/// [`ABSENT`] only where the comment says so, and for what is wanted of sockets, which any kernel may lack.
 ///
 /// `sk_buff` is described in `include/linux/skbuff.h`, `net_device` in `include/linux/netdevice.h`,
 /// `sock` in `include/net/sock.h`, `dst_entry` in `include/net/dst.h`, `net` in `include/net/net_namespace.h`.
@@ -63,6 +63,64 @@ pub struct Layout {
     pub skb_vlan_present: u32,
     /// The bit in that byte.
     pub skb_vlan_present_mask: u32,
+    /// `sock.__sk_common.skc_family`, u16: `AF_*`.
+    pub sk_family: u32,
+    /// `sock.__sk_common.skc_state`, u8.
+    pub sk_state: u32,
+    /// `sock.__sk_common.skc_num`, u16: local port, host byte order.
+    pub sk_num: u32,
+    /// `sock.__sk_common.skc_dport`, be16: remote port.
+    pub sk_dport: u32,
+    /// `sock.__sk_common.skc_rcv_saddr`, be32: local IPv4 address.
+    pub sk_rcv_saddr: u32,
+    /// `sock.__sk_common.skc_daddr`, be32: remote IPv4 address.
+    pub sk_daddr: u32,
+    /// `sock.__sk_common.skc_v6_rcv_saddr`, in6_addr: local IPv6 address.
+    pub sk_v6_rcv_saddr: u32,
+    /// `sock.__sk_common.skc_v6_daddr`, in6_addr: remote IPv6 address.
+    pub sk_v6_daddr: u32,
+    /// `sock.__sk_common.skc_cookie.counter`, s64.
+    pub sk_cookie: u32,
+    /// `sock.sk_protocol`, u16: `IPPROTO_*`.
+    pub sk_protocol: u32,
+    /// `sock.sk_backlog.rmem_alloc.counter`, int: bytes.
+    pub sk_rmem_alloc: u32,
+    /// `sock.sk_backlog.len`, int: bytes.
+    pub sk_backlog_len: u32,
+    /// `sock.sk_rcvbuf`, int: bytes.
+    pub sk_rcvbuf: u32,
+    /// `sock.sk_sndbuf`, int: bytes.
+    pub sk_sndbuf: u32,
+    /// `sock.sk_wmem_queued`, int: bytes.
+    pub sk_wmem_queued: u32,
+    /// `sock.sk_wmem_alloc.refs.counter`, int: bytes, and one.
+    pub sk_wmem_alloc: u32,
+    /// `sock.sk_ack_backlog`, u32: connections.
+    pub sk_ack_backlog: u32,
+    /// `sock.sk_max_ack_backlog`, u32: connections.
+    pub sk_max_ack_backlog: u32,
+    /// `sock.sk_drops.counter`, int.
+    pub sk_drops: u32,
+    /// `sock.sk_drop_counters`, pointer to `numa_drop_counters`, which counts instead when set (6.18 on).
+    pub sk_drop_counters: u32,
+    /// `numa_drop_counters.drops0.counter`, int.
+    pub drops0: u32,
+    /// `numa_drop_counters.drops1.counter`, int.
+    pub drops1: u32,
+    /// `sock.sk_socket`, pointer to the `socket` of a `socket_alloc`.
+    pub sk_socket: u32,
+    /// `socket_alloc.vfs_inode.i_ino`, unsigned long.
+    pub socket_ino: u32,
+    /// `sock.sk_cgrp_data.cgroup`, pointer (5.16 on).
+    pub sk_cgroup: u32,
+    /// `sock.sk_cgrp_data.val`, u64: pointer or, with the lowest bit set, data of cgroup v1 (before 5.16).
+    pub sk_cgroup_val: u32,
+    /// `cgroup.kn`, pointer.
+    pub cgroup_kn: u32,
+    /// `kernfs_node.id`, u64.
+    pub kernfs_id: u32,
+    /// `request_sock.rsk_listener`, pointer.
+    pub rsk_listener: u32,
 }
 
 impl Layout {
@@ -94,5 +152,34 @@ impl Layout {
         skb_data_len: ABSENT,
         skb_vlan_present: ABSENT,
         skb_vlan_present_mask: ABSENT,
+        sk_family: ABSENT,
+        sk_state: ABSENT,
+        sk_num: ABSENT,
+        sk_dport: ABSENT,
+        sk_rcv_saddr: ABSENT,
+        sk_daddr: ABSENT,
+        sk_v6_rcv_saddr: ABSENT,
+        sk_v6_daddr: ABSENT,
+        sk_cookie: ABSENT,
+        sk_protocol: ABSENT,
+        sk_rmem_alloc: ABSENT,
+        sk_backlog_len: ABSENT,
+        sk_rcvbuf: ABSENT,
+        sk_sndbuf: ABSENT,
+        sk_wmem_queued: ABSENT,
+        sk_wmem_alloc: ABSENT,
+        sk_ack_backlog: ABSENT,
+        sk_max_ack_backlog: ABSENT,
+        sk_drops: ABSENT,
+        sk_drop_counters: ABSENT,
+        drops0: ABSENT,
+        drops1: ABSENT,
+        sk_socket: ABSENT,
+        socket_ino: ABSENT,
+        sk_cgroup: ABSENT,
+        sk_cgroup_val: ABSENT,
+        cgroup_kn: ABSENT,
+        kernfs_id: ABSENT,
+        rsk_listener: ABSENT,
     };
 }

@@ -11,11 +11,12 @@ pub mod placeholder;
 pub mod protocol;
 mod ring;
 mod settings;
+mod socket;
 
 pub use counter::{
     Accounts, Counter, CounterKey, CpuState, KEY_HAS_IP_PROTOCOL, OverflowKey, REASON_NONE, SLOTS,
 };
-pub use event::{Event, HEADER_AT_LINK, HEADER_AT_NETWORK, HEADER_NONE, OFFSET_NONE, SNAPLEN_MAX};
+pub use event::{Event, HEADER_AT_LINK, HEADER_AT_NETWORK, HEADER_NONE, OFFSET_NONE, SNAPLEN_MAX, STACK_DEPTH, STACK_NONE};
 pub use filter::{
     AddressRule, DeviceRule, Filter, FunctionRule, MAX_RULES, NetnsRule, PortRule, ProtocolRule,
     REASON_EXCLUDED, REASON_INCLUDED, Rule, SIDE_DESTINATION, SIDE_EITHER, SIDE_SOURCE, group,
@@ -23,6 +24,10 @@ pub use filter::{
 pub use layout::{ABSENT, Layout};
 pub use ring::RingHeader;
 pub use settings::{RATE_ALL, Settings};
+pub use socket::{
+    Extra, SOCKET_FULL, SOCKET_NONE, SOCKET_OF_PACKET, SOCKET_RECEIVING, SOCKET_REQUEST, SOCKET_TIME_WAIT, Socket,
+    Task,
+};
 
 /// Marks a type as plain bytes: `repr(C)`, no padding, any bit pattern valid.
 ///
@@ -45,8 +50,11 @@ plain! {
     OverflowKey = 32,
     CpuState = 64 + 64 + SLOTS * 64,
     Event = 64,
-    Layout = 26 * 4,
-    Settings = 13 * 4,
+    Layout = 55 * 4,
+    Settings = 16 * 4,
+    Socket = 24 + 36 + 8 + 4 + 32,
+    Task = 24,
+    Extra = 128,
     RingHeader = 128,
     Filter = 32 + MAX_RULES * (24 + 32 + 12 + 12 + 40 + 12),
 }

@@ -27,6 +27,12 @@ pub struct Settings {
     pub stores_ordered: u32,
     /// 1 when there is any rule: without, the program asks for nothing else of the filter.
     pub filtered: u32,
+    /// 1 when the packet's socket is wanted.
+    pub sockets: u32,
+    /// 1 when the task on the CPU is wanted.
+    pub tasks: u32,
+    /// 1 when call chains are wanted.
+    pub stacks: u32,
     /// BTF type id of `struct iphdr`, for `bpf_rdonly_cast`; 0 where the kernel doesn't offer it (before 6.2).
     pub iphdr_type_id: u32,
     /// BTF type id of `struct ipv6hdr`, likewise.

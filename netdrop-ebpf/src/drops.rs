@@ -72,7 +72,7 @@ unsafe fn follow<M: Memory>(context: &impl EbpfContext, cpu: &Cpu) {
         cpu.account(|accounts| unsafe { &raw mut (*accounts).sampled_out });
         return;
     };
-    if unsafe { event::send::<M>(&subject, &due, cpu) }.is_some() {
+    if unsafe { event::send::<M>(context, &subject, &due, cpu) }.is_some() {
         cpu.account(|accounts| unsafe { &raw mut (*accounts).detailed });
     } else {
         unsafe { sample::put_back(counter, &due) };

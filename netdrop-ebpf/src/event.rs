@@ -1,7 +1,12 @@
 //! The details of a drop into the ring buffer.
 
-use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
-use netdrop_common::{Event, HEADER_AT_LINK, HEADER_AT_NETWORK, HEADER_NONE, OFFSET_NONE, SNAPLEN_MAX};
+use aya_ebpf::{
+    EbpfContext,
+    helpers::generated::{bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_probe_read_kernel},
+};
+use netdrop_common::{
+    Event, Extra, HEADER_AT_LINK, HEADER_AT_NETWORK, HEADER_NONE, OFFSET_NONE, SNAPLEN_MAX, SOCKET_NONE, Task,
+};
 
 use crate::{
     constants::{is_absent, offset, setting},
@@ -10,24 +15,33 @@ use crate::{
     memory::{Memory, Typed, cast, load, probe},
     ring,
     sample::Due,
+    socket, stack,
 };
 
 /// Sends the details; `None` when the ring is full.
 #[inline(always)]
-pub unsafe fn send<M: Memory>(subject: &Subject, due: &Due, cpu: &Cpu) -> Option<()> {
+pub unsafe fn send<M: Memory>(context: &impl EbpfContext, subject: &Subject, due: &Due, cpu: &Cpu) -> Option<()> {
     let reserved = ring::reserve(cpu)?;
-    unsafe { fill::<M>(reserved.record.cast(), subject, due, cpu.number) };
+    unsafe { fill::<M>(context, reserved.record.cast(), subject, due, cpu) };
     reserved.submit();
     Some(())
 }
 
 #[inline(always)]
-unsafe fn fill<M: Memory>(event: *mut Event, subject: &Subject, due: &Due, cpu: u32) {
+unsafe fn fill<M: Memory>(
+    context: &impl EbpfContext,
+    event: *mut Event,
+    subject: &Subject,
+    due: &Due,
+    cpu: &Cpu,
+) {
     unsafe {
         let skb = subject.drop.skb;
         let (vlan_tci, vlan_protocol) = vlan::<M>(skb);
         let (gso_size, gso_segments) = gso::<M>(skb, subject.network.head);
         let start = Start::find::<M>(subject);
+        let stack = stack::number(context, cpu);
+        let socket = extra::<M>(event, subject);
         let header_length = copy(event.add(1).cast(), subject, start.offset);
         event.write(Event {
             time_ns: due.time_ns,
@@ -35,7 +49,7 @@ unsafe fn fill<M: Memory>(event: *mut Event, subject: &Subject, due: &Due, cpu: 
             weight: due.weight,
             length: subject.length,
             data_length: load!(M, skb, skb_data_len),
-            cpu: cpu as u16,
+            cpu: cpu.number as u16,
             header_length: header_length as u16,
             network_offset: start.network_offset,
             vlan_tci,
@@ -43,8 +57,40 @@ unsafe fn fill<M: Memory>(event: *mut Event, subject: &Subject, due: &Due, cpu: 
             gso_size,
             gso_segments,
             header_at: if header_length == 0 { HEADER_NONE } else { start.at },
-            reserved: [0; 5],
+            socket,
+            stack,
         });
+    }
+}
+
+/// What is asked for beyond the packet, at the record's end; gives whose socket it tells of.
+#[inline(always)]
+unsafe fn extra<M: Memory>(event: *mut Event, subject: &Subject) -> u8 {
+    unsafe {
+        let end = event.cast::<u8>().add(setting!(record_bytes) as usize);
+        let extra = end.sub(size_of::<Extra>()).cast::<Extra>();
+        if setting!(tasks) != 0 {
+            task(&raw mut (*extra).task);
+        }
+        if setting!(sockets) == 0 {
+            return SOCKET_NONE;
+        }
+        let (whose, sk) = socket::of::<M>(&subject.drop);
+        if whose != SOCKET_NONE {
+            socket::describe(&raw mut (*extra).socket, sk);
+        }
+        whose
+    }
+}
+
+#[inline(always)]
+unsafe fn task(task: *mut Task) {
+    unsafe {
+        let ids = bpf_get_current_pid_tgid();
+        (*task).pid = (ids >> 32) as u32;
+        (*task).tid = ids as u32;
+        let command = &raw mut (*task).command;
+        bpf_get_current_comm(command.cast(), 16);
     }
 }
 

@@ -17,6 +17,8 @@ mod memory;
 mod packet;
 mod ring;
 mod sample;
+mod socket;
+mod stack;
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {

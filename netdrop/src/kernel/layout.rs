@@ -32,14 +32,25 @@ struct Wanted {
     structure: &'static str,
     path: &'static str,
     size: u32,
-    required: bool,
+    need: Need,
+}
+
+/// What happens without it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// Nothing works.
+    Required,
+    /// The program does something else.
+    Optional,
+    /// A detail stays unknown, also when its width isn't what it was.
+    Detail,
 }
 
 /// Says for each field of the layout what to ask BTF for; what each is, stands in [`Layout`].
 macro_rules! wanted {
     ($($field:ident = $structure:literal . $path:literal, $size:literal, $need:ident;)*) => {
         const WANTED: &[Wanted] = &[
-            $(Wanted { structure: $structure, path: $path, size: $size, required: wanted!(@$need) },)*
+            $(Wanted { structure: $structure, path: $path, size: $size, need: wanted!(@$need) },)*
         ];
 
         fn from_offsets(mut offsets: impl Iterator<Item = u32>) -> Layout {
@@ -50,8 +61,9 @@ macro_rules! wanted {
             }
         }
     };
-    (@required) => { true };
-    (@optional) => { false };
+    (@required) => { Need::Required };
+    (@optional) => { Need::Optional };
+    (@detail) => { Need::Detail };
 }
 
 wanted! {
@@ -79,6 +91,35 @@ wanted! {
     net_inum = "net"."ns.inum", 4, required;
     sk_net = "sock"."__sk_common.skc_net.net", 8, optional;
     dst_dev = "dst_entry"."dev", 8, required;
+    sk_family = "sock"."__sk_common.skc_family", 2, detail;
+    sk_state = "sock"."__sk_common.skc_state", 1, detail;
+    sk_num = "sock"."__sk_common.skc_num", 2, detail;
+    sk_dport = "sock"."__sk_common.skc_dport", 2, detail;
+    sk_rcv_saddr = "sock"."__sk_common.skc_rcv_saddr", 4, detail;
+    sk_daddr = "sock"."__sk_common.skc_daddr", 4, detail;
+    sk_v6_rcv_saddr = "sock"."__sk_common.skc_v6_rcv_saddr", 16, detail;
+    sk_v6_daddr = "sock"."__sk_common.skc_v6_daddr", 16, detail;
+    sk_cookie = "sock"."__sk_common.skc_cookie.counter", 8, detail;
+    sk_protocol = "sock"."sk_protocol", 2, detail;
+    sk_rmem_alloc = "sock"."sk_backlog.rmem_alloc.counter", 4, detail;
+    sk_backlog_len = "sock"."sk_backlog.len", 4, detail;
+    sk_rcvbuf = "sock"."sk_rcvbuf", 4, detail;
+    sk_sndbuf = "sock"."sk_sndbuf", 4, detail;
+    sk_wmem_queued = "sock"."sk_wmem_queued", 4, detail;
+    sk_wmem_alloc = "sock"."sk_wmem_alloc.refs.counter", 4, detail;
+    sk_ack_backlog = "sock"."sk_ack_backlog", 4, detail;
+    sk_max_ack_backlog = "sock"."sk_max_ack_backlog", 4, detail;
+    sk_drops = "sock"."sk_drops.counter", 4, detail;
+    sk_drop_counters = "sock"."sk_drop_counters", 8, detail;
+    drops0 = "numa_drop_counters"."drops0.counter", 4, detail;
+    drops1 = "numa_drop_counters"."drops1.counter", 4, detail;
+    sk_socket = "sock"."sk_socket", 8, detail;
+    socket_ino = "socket_alloc"."vfs_inode.i_ino", 8, detail;
+    sk_cgroup = "sock"."sk_cgrp_data.cgroup", 8, detail;
+    sk_cgroup_val = "sock"."sk_cgrp_data.val", 8, detail;
+    cgroup_kn = "cgroup"."kn", 8, detail;
+    kernfs_id = "kernfs_node"."id", 8, detail;
+    rsk_listener = "request_sock"."rsk_listener", 8, detail;
 }
 
 /// The structs and member paths that a layout is made from: what a test's reduced BTF must keep.
@@ -93,8 +134,9 @@ pub fn layout(btf: &Btf) -> Result<Layout, LayoutError> {
     for (wanted, found) in WANTED.iter().zip(found) {
         offsets.push(match found {
             Ok(member) if member.size == wanted.size => member.offset,
+            _ if wanted.need == Need::Detail => ABSENT,
             Ok(member) => return Err(wanted.wrong_size(member.size)),
-            Err(BtfError::NoMember { .. }) if !wanted.required => ABSENT,
+            Err(BtfError::NoMember { .. }) if wanted.need == Need::Optional => ABSENT,
             Err(error) => return Err(error.into()),
         });
     }

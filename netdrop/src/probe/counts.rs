@@ -90,6 +90,6 @@ fn sum(a: Accounts, b: Accounts) -> Accounts {
         filtered: a.filtered + b.filtered,
         table_full: a.table_full + b.table_full,
         missed: a.missed + b.missed,
-        reserved: 0,
+        stackless: a.stackless + b.stackless,
     }
 }

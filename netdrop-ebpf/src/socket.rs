@@ -1,0 +1,147 @@
+//! The socket that a drop belongs to.
+//!
+//! All is read by probing: a drop with a socket is rare beside the others, and for typed loads of so many members on
+//! every way that leads to them the verifier would take its time at each start.
+
+use netdrop_common::{
+    SOCKET_FULL, SOCKET_NONE, SOCKET_OF_PACKET, SOCKET_RECEIVING, SOCKET_REQUEST, SOCKET_TIME_WAIT, Socket,
+};
+
+use crate::{
+    constants::{is_absent, offset},
+    key::Drop,
+    memory::{Memory, is_kernel_address, load, probe},
+};
+
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+/// `include/net/tcp_states.h`.
+const TCP_TIME_WAIT: u8 = 6;
+const TCP_NEW_SYN_RECV: u8 = 12;
+
+/// Reads a member that this kernel may lack: zeros then.
+macro_rules! detail {
+    ($base:expr, $member:ident) => {
+        if is_absent(offset!($member)) {
+            // SAFETY: all members are integers, or bytes.
+            unsafe { core::mem::zeroed() }
+        } else {
+            // SAFETY: the helper takes any address.
+            unsafe { probe(($base).wrapping_add(offset!($member) as usize)) }
+        }
+    };
+}
+
+/// Whose socket it is, and the socket: the one that refused the packet, else the packet's own.
+#[inline(always)]
+pub unsafe fn of<M: Memory>(drop: &Drop) -> (u8, *const u8) {
+    if !drop.rx_sk.is_null() {
+        return (SOCKET_RECEIVING, drop.rx_sk);
+    }
+    let sk: *const u8 = unsafe { load!(M, drop.skb, skb_sk) };
+    if is_kernel_address(sk) { (SOCKET_OF_PACKET, sk) } else { (SOCKET_NONE, core::ptr::null()) }
+}
+
+/// Describes the socket. Small ones (`inet_timewait_sock`, `request_sock`) begin like all with `sock_common`, and have nothing
+/// else in common: they are told by their state, before any other member is read.
+#[inline(always)]
+pub unsafe fn describe(socket: *mut Socket, sk: *const u8) {
+    unsafe {
+        let state: u8 = detail!(sk, sk_state);
+        socket.write(Socket::default());
+        (*socket).state = state;
+        addresses(socket, sk);
+        if state == TCP_TIME_WAIT {
+            (*socket).kind = SOCKET_TIME_WAIT;
+        } else if state == TCP_NEW_SYN_RECV {
+            (*socket).kind = SOCKET_REQUEST;
+            let listener: *const u8 = core::mem::transmute::<u64, _>(detail!(sk, rsk_listener));
+            if is_kernel_address(listener) {
+                whole(socket, listener);
+            }
+        } else {
+            (*socket).kind = SOCKET_FULL;
+            whole(socket, sk);
+        }
+    }
+}
+
+/// What is in `sock_common`.
+#[inline(always)]
+unsafe fn addresses(socket: *mut Socket, sk: *const u8) {
+    unsafe {
+        let family: u16 = detail!(sk, sk_family);
+        (*socket).family = family;
+        (*socket).local_port = detail!(sk, sk_num);
+        (*socket).remote_port = u16::from_be(detail!(sk, sk_dport));
+        if family == AF_INET6 {
+            (*socket).local = detail!(sk, sk_v6_rcv_saddr);
+            (*socket).remote = detail!(sk, sk_v6_daddr);
+        } else if family == AF_INET {
+            (&raw mut (*socket).local).cast::<u32>().write_unaligned(detail!(sk, sk_rcv_saddr));
+            (&raw mut (*socket).remote).cast::<u32>().write_unaligned(detail!(sk, sk_daddr));
+        }
+    }
+}
+
+/// What only a whole `struct sock` has.
+#[inline(always)]
+unsafe fn whole(socket: *mut Socket, sk: *const u8) {
+    unsafe {
+        (*socket).cookie = detail!(sk, sk_cookie);
+        (*socket).protocol = detail!(sk, sk_protocol);
+        (*socket).receive_queue = detail!(sk, sk_rmem_alloc);
+        (*socket).receive_limit = detail!(sk, sk_rcvbuf);
+        (*socket).send_queued = detail!(sk, sk_wmem_queued);
+        (*socket).send_allocated = detail!(sk, sk_wmem_alloc);
+        (*socket).send_limit = detail!(sk, sk_sndbuf);
+        (*socket).backlog = detail!(sk, sk_backlog_len);
+        (*socket).accept_queue = detail!(sk, sk_ack_backlog);
+        (*socket).accept_limit = detail!(sk, sk_max_ack_backlog);
+        (*socket).drops = drops(sk);
+        (*socket).inode = inode(sk);
+        (*socket).cgroup = cgroup(sk);
+    }
+}
+
+/// `sk_drops_read` (include/net/sock.h): UDP counts per NUMA node where it can (6.18 on).
+#[inline(always)]
+unsafe fn drops(sk: *const u8) -> u32 {
+    let counters: u64 = detail!(sk, sk_drop_counters);
+    let counters = counters as *const u8;
+    if is_kernel_address(counters) {
+        let (first, second): (u32, u32) = (detail!(counters, drops0), detail!(counters, drops1));
+        return first.wrapping_add(second);
+    }
+    detail!(sk, sk_drops)
+}
+
+/// `SOCK_INODE(sk->sk_socket)->i_ino`: the socket is the first member of a `socket_alloc`.
+#[inline(always)]
+unsafe fn inode(sk: *const u8) -> u64 {
+    let socket: u64 = detail!(sk, sk_socket);
+    let socket = socket as *const u8;
+    if is_kernel_address(socket) { detail!(socket, socket_ino) } else { 0 }
+}
+
+/// `cgroup_id(sock_cgroup_ptr(&sk->sk_cgrp_data))`.
+#[inline(always)]
+unsafe fn cgroup(sk: *const u8) -> u64 {
+    const IS_DATA: u64 = 1;
+    const NO_REFCNT: u64 = 2;
+    let mut cgroup: u64 = detail!(sk, sk_cgroup);
+    if is_absent(offset!(sk_cgroup)) {
+        cgroup = detail!(sk, sk_cgroup_val);
+        if cgroup & IS_DATA != 0 {
+            return 0;
+        }
+        cgroup &= !NO_REFCNT;
+    }
+    let cgroup = cgroup as *const u8;
+    if !is_kernel_address(cgroup) {
+        return 0;
+    }
+    let node: u64 = detail!(cgroup, cgroup_kn);
+    let node = node as *const u8;
+    if is_kernel_address(node) { detail!(node, kernfs_id) } else { 0 }
+}
