@@ -131,7 +131,6 @@ impl Options {
             snaplen: self.snaplen(),
             record_bytes: geometry.record_bytes,
             ring_mask: geometry.records - 1,
-            stores_ordered: cfg!(any(target_arch = "x86", target_arch = "x86_64")).into(),
             filtered: self.filter.is_active().into(),
             iphdr_type_id: kernel.cast.map_or(0, |cast| cast.iphdr),
             ipv6hdr_type_id: kernel.cast.map_or(0, |cast| cast.ipv6hdr),
