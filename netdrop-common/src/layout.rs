@@ -75,9 +75,9 @@ pub struct Layout {
     pub sk_rcv_saddr: u32,
     /// `sock.__sk_common.skc_daddr`, be32: remote IPv4 address.
     pub sk_daddr: u32,
-    /// `sock.__sk_common.skc_v6_rcv_saddr`, in6_addr: local IPv6 address.
+    /// `sock.__sk_common.skc_v6_rcv_saddr`, `in6_addr`: local IPv6 address.
     pub sk_v6_rcv_saddr: u32,
-    /// `sock.__sk_common.skc_v6_daddr`, in6_addr: remote IPv6 address.
+    /// `sock.__sk_common.skc_v6_daddr`, `in6_addr`: remote IPv6 address.
     pub sk_v6_daddr: u32,
     /// `sock.__sk_common.skc_cookie.counter`, s64.
     pub sk_cookie: u32,

@@ -23,8 +23,6 @@ pub struct Settings {
     pub record_bytes: u32,
     /// Records of a ring, less one; they are a power of two.
     pub ring_mask: u32,
-    /// 1 where other CPUs see stores in the order in which they were made (x86).
-    pub stores_ordered: u32,
     /// 1 when there is any rule: without, the program asks for nothing else of the filter.
     pub filtered: u32,
     /// 1 when the packet's socket is wanted.

@@ -2,6 +2,7 @@
 
 mod ethernet;
 mod ip;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -10,7 +11,7 @@ use netdrop_common::{
     CounterKey, Event, HEADER_AT_LINK, KEY_HAS_IP_PROTOCOL, OFFSET_NONE, REASON_NONE, read_plain,
 };
 
-use crate::model::{Accounts, CountKey, Counts, Gso, Packet, Protocol, Vlan};
+use crate::model::{CpuTask, Socket, Accounts, CountKey, Counts, Gso, Packet, Protocol, Vlan};
 
 /// A drop as the eBPF program saw it: numbers for names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,12 @@ pub struct RawDrop<'a> {
     pub packet: Packet,
     /// The packet's first bytes.
     pub header: &'a [u8],
+    /// The socket that it belongs to, when it was asked for and there is one.
+    pub socket: Option<Socket>,
+    /// The task that was on the CPU, when it was asked for.
+    pub task: Option<CpuTask>,
+    /// Number of its call chain; [`netdrop_common::STACK_NONE`] without.
+    pub stack: u32,
 }
 
 /// An event that isn't one of this program's.
@@ -54,6 +61,7 @@ pub fn decode(bytes: &[u8]) -> Result<RawDrop<'_>, DecodeError> {
     let rest = &bytes[size_of::<Event>()..];
     let said = usize::from(event.header_length);
     let header = rest.get(..said).ok_or(DecodeError::HeaderTooShort { said, found: rest.len() })?;
+    let (socket, task) = socket::decode(&event, rest);
     Ok(RawDrop {
         time_ns: event.time_ns,
         key: event.key,
@@ -61,6 +69,9 @@ pub fn decode(bytes: &[u8]) -> Result<RawDrop<'_>, DecodeError> {
         cpu: event.cpu.into(),
         packet: packet(&event, header),
         header,
+        socket,
+        task,
+        stack: event.stack,
     })
 }
 

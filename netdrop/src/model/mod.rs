@@ -5,6 +5,7 @@ mod packet;
 mod place;
 mod protocol;
 mod record;
+mod socket;
 mod summary;
 mod time;
 
@@ -12,5 +13,6 @@ pub use accounts::Accounts;
 pub use packet::{Endpoint, Family, Gso, Packet, Protocol, TcpFlags, Vlan};
 pub use place::{Device, Netns, Reason, Site};
 pub use record::Drop;
+pub use socket::{CpuTask, Queues, Socket, SocketKind, Whose};
 pub use summary::{CountKey, Counts, Row, Summary};
 pub use time::Timestamp;

@@ -8,6 +8,7 @@ mod object;
 mod patch;
 mod program;
 mod ring;
+mod stacks;
 mod sys;
 
 use std::io;
@@ -17,9 +18,10 @@ use aya::maps::MapData;
 pub use counts::Counts;
 pub use error::ProbeError;
 pub use log::Log;
-use netdrop_common::{Event, Filter, Layout, RATE_ALL, SNAPLEN_MAX, Settings};
+use netdrop_common::{Event, Extra, Filter, Layout, RATE_ALL, SNAPLEN_MAX, Settings};
 use ring::Geometry;
 pub use ring::{RingSize, Rings};
+pub use stacks::Stacks;
 use tracing::debug;
 
 use crate::kernel::identity::{Cast, Identity};
@@ -89,6 +91,12 @@ pub struct Options {
     pub rate: Rate,
     /// Bytes of the packet in an event, rounded up to a multiple of 8, at most [`SNAPLEN_MAX`].
     pub snaplen: u32,
+    /// Whether the packet's socket is wanted.
+    pub sockets: bool,
+    /// Whether the task on the CPU is wanted.
+    pub tasks: bool,
+    /// Whether call chains are wanted.
+    pub stacks: bool,
     /// What to leave out.
     pub filter: Box<Filter>,
     /// Reasons that the filter names: [`netdrop_common::REASON_INCLUDED`] or `REASON_EXCLUDED` for each.
@@ -105,6 +113,9 @@ impl Default for Options {
             attach: Attach::Auto,
             rate: Rate::PerSecond(1000),
             snaplen: 96,
+            sockets: false,
+            tasks: false,
+            stacks: false,
             filter: Box::new(Filter::NONE),
             reasons: Vec::new(),
             ring: RingSize { each: 1 << 20, together: 16 << 20 },
@@ -131,8 +142,10 @@ impl Options {
             snaplen: self.snaplen(),
             record_bytes: geometry.record_bytes,
             ring_mask: geometry.records - 1,
-            stores_ordered: cfg!(any(target_arch = "x86", target_arch = "x86_64")).into(),
             filtered: self.filter.is_active().into(),
+            sockets: self.sockets.into(),
+            tasks: self.tasks.into(),
+            stacks: self.stacks.into(),
             iphdr_type_id: kernel.cast.map_or(0, |cast| cast.iphdr),
             ipv6hdr_type_id: kernel.cast.map_or(0, |cast| cast.ipv6hdr),
             shinfo_type_id: kernel.cast.map_or(0, |cast| cast.shinfo),
@@ -145,8 +158,10 @@ impl Options {
 
     fn record_bytes(&self) -> u32 {
         const EVENT: u32 = 64;
-        const { assert!(size_of::<Event>() == EVENT as usize) };
-        EVENT + self.snaplen()
+        const EXTRA: u32 = 128;
+        const { assert!(size_of::<Event>() == EVENT as usize && size_of::<Extra>() == EXTRA as usize) };
+        let extra = if self.sockets || self.tasks { EXTRA } else { 0 };
+        EVENT + self.snaplen() + extra
     }
 }
 
@@ -158,6 +173,7 @@ pub struct Probe {
     link: Option<OwnedFd>,
     program: OwnedFd,
     rings: Option<(MapData, Geometry)>,
+    stacks: Option<Stacks>,
 }
 
 impl Probe {
@@ -195,6 +211,7 @@ impl Probe {
             link: Some(link),
             program: loaded.program,
             rings: Some((loaded.rings, loaded.geometry)),
+            stacks: options.stacks.then(|| Stacks::new(loaded.stacks)),
         })
     }
 
@@ -211,6 +228,11 @@ impl Probe {
         let taken = || io::Error::other("the ring buffers have been taken");
         let (map, geometry) = self.rings.take().ok_or_else(taken)?;
         Rings::map(map, geometry)
+    }
+
+    /// The table of call chains, where they were asked for, and not taken before.
+    pub fn take_stacks(&mut self) -> Option<Stacks> {
+        self.stacks.take()
     }
 
     /// The id of the program, by which other tools know it.

@@ -10,7 +10,7 @@ use aya::maps::{Map, MapData, MapError};
 use aya_obj::{EbpfSectionKind, Object};
 use netdrop_common::{Counter, OverflowKey, bytes_of};
 
-use super::patch::{Numbers, patch};
+use super::patch::{Numbers, STORES_ORDERED, patch};
 use super::ring::Geometry;
 use super::{Attach, Kernel, Options, ProbeError, program, sys};
 
@@ -20,6 +20,8 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!("netdrop.bpf.o");
 /// Counters in the shared table: for a few CPUs, and more per CPU beyond.
 const COUNTERS_MIN: u32 = 16384;
 const COUNTERS_PER_CPU: u32 = 1024;
+/// Different call chains; each takes 1 KiB of the kernel's memory.
+const STACKS: u32 = 16384;
 
 /// What [`load`] gives.
 pub struct Loaded {
@@ -28,6 +30,7 @@ pub struct Loaded {
     pub counters: aya::maps::HashMap<MapData, Words<4>, Words<8>>,
     pub rings: MapData,
     pub geometry: Geometry,
+    pub stacks: MapData,
 }
 
 /// A plain struct as 64-bit words: what aya can move without knowing it.
@@ -43,6 +46,7 @@ pub fn load(attach: Attach, kernel: &Kernel, options: &Options) -> Result<Loaded
         layout: &kernel.layout,
         settings: &options.settings(kernel, &geometry),
         cast: kernel.cast.map(|cast| cast.function),
+        stores_ordered: STORES_ORDERED,
     };
     patch(&mut object, &numbers);
     let statics = HashMap::from([
@@ -50,7 +54,7 @@ pub fn load(attach: Attach, kernel: &Kernel, options: &Options) -> Result<Loaded
         ("AYA_LOG_LEVEL", (std::slice::from_ref(&options.log_level), false)),
     ]);
     object.patch_map_data(statics).map_err(damaged)?;
-    let mut maps = create_maps(&mut object, states, &geometry)?;
+    let mut maps = create_maps(&mut object, states, &geometry, options)?;
     relocate(&mut object, &maps)?;
     let program = object
         .programs
@@ -65,16 +69,23 @@ pub fn load(attach: Attach, kernel: &Kernel, options: &Options) -> Result<Loaded
         cpus: take("CPUS")?,
         counters: Map::HashMap(take("COUNTERS")?).try_into().map_err(unexpected)?,
         rings: take("RINGS")?,
+        stacks: take("STACKS")?,
         geometry,
     })
 }
 
 type Maps = HashMap<String, (aya_obj::Map, MapData)>;
 
-fn create_maps(object: &mut Object, states: u32, geometry: &Geometry) -> Result<Maps, ProbeError> {
+fn create_maps(
+    object: &mut Object,
+    states: u32,
+    geometry: &Geometry,
+    options: &Options,
+) -> Result<Maps, ProbeError> {
     let mut maps = Maps::new();
     for (name, mut definition) in object.maps.drain() {
         match name.as_str() {
+            "STACKS" => definition.set_max_entries(if options.stacks { STACKS } else { 1 }),
             "CPUS" => definition.set_max_entries(states),
             "COUNTERS" => definition.set_max_entries(COUNTERS_MIN.max(states * COUNTERS_PER_CPU)),
             "RINGS" => {

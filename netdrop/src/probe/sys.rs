@@ -18,6 +18,15 @@ pub fn map_update(map: impl AsFd, key: &[u8], value: &[u8]) -> io::Result<()> {
     bpf(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut attr).map(drop)
 }
 
+/// Reads the value at `key`. Both must have the map's sizes.
+pub fn map_lookup(map: impl AsFd, key: &[u8], value: &mut [u8]) -> io::Result<()> {
+    let mut attr = zeroed_attr();
+    attr.__bindgen_anon_2.map_fd = fd_number(map);
+    attr.__bindgen_anon_2.key = key.as_ptr() as u64;
+    attr.__bindgen_anon_2.__bindgen_anon_1.value = value.as_mut_ptr() as u64;
+    bpf(bpf_cmd::BPF_MAP_LOOKUP_ELEM, &mut attr).map(drop)
+}
+
 /// Makes a map read-only for everyone: the verifier then takes its contents for constants.
 pub fn map_freeze(map: impl AsFd) -> io::Result<()> {
     let mut attr = zeroed_attr();
