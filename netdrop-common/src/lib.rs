@@ -46,7 +46,7 @@ plain! {
     CpuState = 64 + 64 + SLOTS * 64,
     Event = 64,
     Layout = 26 * 4,
-    Settings = 12 * 4,
+    Settings = 13 * 4,
     RingHeader = 128,
     Filter = 32 + MAX_RULES * (24 + 32 + 12 + 12 + 40 + 12),
 }
