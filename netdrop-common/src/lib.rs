@@ -51,7 +51,7 @@ plain! {
     CpuState = 64 + 64 + SLOTS * 64,
     Event = 64,
     Layout = 55 * 4,
-    Settings = 15 * 4,
+    Settings = 16 * 4,
     Socket = 24 + 36 + 8 + 4 + 32,
     Task = 24,
     Extra = 128,

@@ -25,6 +25,8 @@ pub struct Settings {
     pub ring_mask: u32,
     /// 1 when there is any rule: without, the program asks for nothing else of the filter.
     pub filtered: u32,
+    /// Where the last record of a ring starts, in bytes from the first.
+    pub ring_last: u32,
     /// 1 when the packet's socket is wanted.
     pub sockets: u32,
     /// 1 when the task on the CPU is wanted.

@@ -31,6 +31,10 @@ pub fn reserve(cpu: &Cpu) -> Option<Reserved> {
             }
         }
         let at = (head & mask) * u64::from(setting!(record_bytes));
+        // Never so; but verifiers before 6.12 lose the product's bounds.
+        if at > u64::from(setting!(ring_last)) {
+            return None;
+        }
         Some(Reserved { ring, head, record: ring.add(1).cast::<u8>().add(at as usize) })
     }
 }

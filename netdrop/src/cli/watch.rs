@@ -64,6 +64,18 @@ pub struct Watch {
     /// Bytes of the packet that are copied, 64 to 256
     #[arg(long, default_value_t = 96, value_parser = snaplen, value_name = "BYTES", help_heading = "Details")]
     snaplen: u32,
+    /// Show the socket of each drop: its state, queues and limits, and who owns it [with --all: only on demand]
+    #[arg(long, overrides_with = "no_socket", help_heading = "Details")]
+    socket: bool,
+    /// Leave sockets out
+    #[arg(long, help_heading = "Details")]
+    no_socket: bool,
+    /// Show the way through the kernel that led to each drop
+    #[arg(long, help_heading = "Details")]
+    stack: bool,
+    /// Show the task that ran on the CPU: it worked on the packet, and need not have to do with it
+    #[arg(long, help_heading = "Details")]
+    cpu_task: bool,
     /// Size of each CPU's ring buffer, as in 8M [default: 1M, with --all 2M; less on many CPUs]
     #[arg(long, value_parser = ring_size, value_name = "SIZE", help_heading = "Details")]
     ring_size: Option<u32>,
@@ -169,6 +181,9 @@ impl Watch {
             filter: compiled.filter,
             reasons: compiled.reasons,
             ring,
+            sockets: self.socket || (!self.all && !self.no_socket),
+            stacks: self.stack,
+            tasks: self.cpu_task,
             log_level: self.ebpf_log,
         })
     }

@@ -142,6 +142,7 @@ impl Options {
             snaplen: self.snaplen(),
             record_bytes: geometry.record_bytes,
             ring_mask: geometry.records - 1,
+            ring_last: (geometry.records - 1) * geometry.record_bytes,
             filtered: self.filter.is_active().into(),
             sockets: self.sockets.into(),
             tasks: self.tasks.into(),
