@@ -4,6 +4,7 @@
 //! Nothing here loads programs; that is the probe's part.
 
 pub mod btf;
+pub mod debug_info;
 pub mod devices;
 pub mod features;
 #[cfg(test)]
