@@ -14,4 +14,5 @@ pub mod layout;
 pub mod near;
 pub mod netns;
 pub mod reasons;
+pub mod stack;
 pub mod symbols;

@@ -9,7 +9,7 @@ use super::source;
 /// A function that an address lies in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
-    /// Its name; absent for assembly.
+    /// Its name, of the source; the symbol's where debug information has none. Absent for an inlined function without one.
     pub function: Option<Box<str>>,
     /// The source file below the kernel's tree, as in `net/ipv4/udp.c`.
     pub file: Option<Box<str>>,

@@ -117,8 +117,8 @@ impl Image {
         address: u64,
         address_of: impl Fn(&str) -> Option<u64>,
     ) -> Result<Vec<Frame>, Rejected> {
-        let frames = frames(&self.map, &mut self.units, address, &address_of);
-        self.let_go();
+        let frames = frames(&self.map, &mut self.units, address, &address_of, || let_go(&self.map));
+        let_go(&self.map);
         frames
     }
 
@@ -128,17 +128,17 @@ impl Image {
             let name = ANCHORS.into_iter().find(|name| symbol.name_bytes() == Ok(name.as_bytes()))?;
             (!symbol.is_undefined()).then(|| Anchor { name, address: symbol.address() })
         });
-        self.let_go();
+        let_go(&self.map);
         Ok(anchor)
     }
+}
 
-    /// Gives back the memory of the pages that were read; the page cache keeps them.
-    fn let_go(&self) {
-        // SAFETY: the mapping is of a file and read-only: a page that is touched again is read from the file again.
-        let advised = unsafe { self.map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
-        if let Err(error) = advised {
-            tracing::debug!(%error, "pages of debug information stay in memory");
-        }
+/// Gives back the memory of the pages that were read; the page cache keeps them.
+fn let_go(map: &Mmap) {
+    // SAFETY: the mapping is of a file and read-only: a page that is touched again is read from the file again.
+    let advised = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+    if let Err(error) = advised {
+        tracing::debug!(%error, "pages of debug information stay in memory");
     }
 }
 
@@ -165,13 +165,14 @@ fn frames(
     units: &mut Units,
     address: u64,
     address_of: &impl Fn(&str) -> Option<u64>,
+    let_go: impl Fn(),
 ) -> Result<Vec<Frame>, Rejected> {
     let file = File::parse(bytes)?;
     let endian = if file.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big };
     let sections = DwarfSections::load(|id| load(&file, id.name(), address_of))?;
     let dwarf =
         || sections.borrow(|(data, relocations)| Reader::new(EndianSlice::new(data, endian), relocations));
-    match units.find(&dwarf(), address)? {
+    match units.find(&dwarf(), address, let_go)? {
         Some(unit) => Ok(frame::in_unit(dwarf(), unit, address)?),
         None => Ok(Vec::new()),
     }
@@ -196,5 +197,5 @@ fn load<'d>(
 /// Any bytes as a file, looked up at an address: for fuzzing, where no kernel vouches for the build.
 #[doc(hidden)]
 pub fn frames_of_bytes(bytes: &[u8], address: u64) -> Result<Vec<Frame>, Rejected> {
-    frames(bytes, &mut Units::default(), address, &|_| Some(0x1000))
+    frames(bytes, &mut Units::default(), address, &|_| Some(0x1000), || ())
 }

@@ -92,18 +92,27 @@ impl DebugInfo {
     }
 
     fn look_up(&mut self, symbols: &Symbols, return_address: u64) -> Vec<Frame> {
-        // The call is in front of where it returns to, which may be the next line's, or the next function's.
-        let address = return_address.wrapping_sub(1);
-        let module = symbols.resolve(return_address).and_then(|found| found.module);
-        let frames = match module {
+        let Some(symbol) = symbols.resolve(return_address) else { return Vec::new() };
+        // The call is in front of where it returns to, which may be the next line's. A function's very start is no such place: it is a
+        // site that is told (`net_tx_action`).
+        let address = if symbol.offset == 0 { return_address } else { return_address - 1 };
+        let frames = match symbol.module {
             Some(module) => self.modules.frames(module, address),
             None => self.in_kernel(symbols, address),
         };
-        frames.unwrap_or_else(|why| {
-            let path = self.kernel.path().display();
-            tracing::warn!(module, "no source line of {address:#x}: the file (of the kernel: {path}) {why}");
+        let mut frames = frames.unwrap_or_else(|why| {
+            tracing::debug!(
+                "no source line of {}+{:#x}: its debug information {why}",
+                symbol.name,
+                symbol.offset
+            );
             Vec::new()
-        })
+        });
+        // Assembly has no functions, and one that was folded into its double has no address.
+        if let Some(outermost) = frames.last_mut() {
+            outermost.function.get_or_insert_with(|| symbol.name.into());
+        }
+        frames
     }
 
     fn in_kernel(&mut self, symbols: &Symbols, address: u64) -> Result<Vec<Frame>, Rejected> {

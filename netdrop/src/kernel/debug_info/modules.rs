@@ -12,36 +12,47 @@ use super::image::{Image, Rejected};
 #[derive(Debug)]
 pub struct Modules {
     places: Places,
-    /// Nothing for a module without debug information.
-    images: HashMap<Box<str>, Option<Image>>,
+    known: HashMap<Box<str>, Loaded>,
+}
+
+/// A module as it was loaded when it was asked about.
+#[derive(Debug)]
+struct Loaded {
+    build: BuildId,
+    /// Where its code lies; another place after it was unloaded and loaded again.
+    text: Option<u64>,
+    /// Nothing where its debug information isn't at hand.
+    image: Option<Image>,
 }
 
 impl Modules {
     pub fn new(places: Places) -> Self {
-        Self { places, images: HashMap::new() }
+        Self { places, known: HashMap::new() }
     }
 
     /// The frames at an address of a module that is loaded; none where its debug information isn't at hand.
     pub fn frames(&mut self, module: &str, address: u64) -> Result<Vec<Frame>, Rejected> {
-        if !self.images.contains_key(module) {
-            let image = self.open(module);
-            self.images.insert(module.into(), image);
-        }
-        let Some(Some(image)) = self.images.get_mut(module) else { return Ok(Vec::new()) };
-        // Code that runs once is gone, and its address may be another's by now.
-        let sections = self.places.root.join("sys/module").join(module).join("sections");
+        let Some(build) = BuildId::of_module(&self.places.root, module) else { return Ok(Vec::new()) };
+        let folder = self.places.root.join("sys/module").join(module).join("sections");
         let address_of = |section: &str| {
+            // Code that runs once is gone, and its address may be another's by now.
             let stays = !section.starts_with(".init");
-            stays.then(|| parse_address(&fs::read_to_string(sections.join(section)).ok()?)).flatten()
+            stays.then(|| parse_address(&fs::read_to_string(folder.join(section)).ok()?)).flatten()
         };
-        image.frames(address, address_of)
+        let text = address_of(".text");
+        let is_same = |known: &Loaded| known.build == build && known.text == text;
+        if !self.known.get(module).is_some_and(is_same) {
+            let image = self.open(module, &build);
+            self.known.insert(module.into(), Loaded { build, text, image });
+        }
+        let image = self.known.get_mut(module).and_then(|known| known.image.as_mut());
+        image.map_or(Ok(Vec::new()), |image| image.frames(address, address_of))
     }
 
     /// The first file that is of the module's very build.
-    fn open(&self, module: &str) -> Option<Image> {
-        let build = BuildId::of_module(&self.places.root, module)?;
-        self.places.of_module(module, &build).iter().find_map(|path| {
-            let opened = Image::of_module(path, &build);
+    fn open(&self, module: &str, build: &BuildId) -> Option<Image> {
+        self.places.of_module(module, build).iter().find_map(|path| {
+            let opened = Image::of_module(path, build);
             opened.inspect_err(|why| tracing::debug!("{} {why}", path.display())).ok()
         })
     }

@@ -17,6 +17,9 @@ pub struct Units {
     read: Read,
 }
 
+/// Units whose pages are held at the same time while all are read.
+const UNITS_AT_ONCE: usize = 64;
+
 /// How much of a file has been read.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Read {
@@ -35,14 +38,20 @@ struct UnitRange {
 
 impl Units {
     /// The offset in `.debug_info` of the unit that an address belongs to.
+    /// Reading all units touches pages all over the file: `let_go` is called every now and then to give them back.
     pub fn find(
         &mut self,
         dwarf: &Dwarf<Reader<'_>>,
         address: u64,
+        let_go: impl Fn(),
     ) -> gimli::Result<Option<DebugInfoOffset<usize>>> {
         for next in [Read::Aranges, Read::AllUnits] {
             if self.read < next {
-                self.extend(if next == Read::Aranges { aranges(dwarf)? } else { self.other_units(dwarf)? });
+                let found = match next {
+                    Read::AllUnits => self.other_units(dwarf, &let_go)?,
+                    _ => aranges(dwarf)?,
+                };
+                self.extend(found);
                 self.read = next;
             }
             if let Some(unit) = self.get(address) {
@@ -64,11 +73,15 @@ impl Units {
     }
 
     /// The ranges of units that `.debug_aranges` lacks.
-    fn other_units(&self, dwarf: &Dwarf<Reader<'_>>) -> gimli::Result<Vec<UnitRange>> {
+    fn other_units(&self, dwarf: &Dwarf<Reader<'_>>, let_go: impl Fn()) -> gimli::Result<Vec<UnitRange>> {
         let known: HashSet<usize> = self.ranges.iter().map(|range| range.unit).collect();
         let mut found = Vec::new();
         let mut units = dwarf.units();
-        while let Some(header) = units.next()? {
+        for number in 1_usize.. {
+            let Some(header) = units.next()? else { break };
+            if number.is_multiple_of(UNITS_AT_ONCE) {
+                let_go();
+            }
             let Some(DebugInfoOffset(offset)) = header.debug_info_offset() else { continue };
             if known.contains(&offset) {
                 continue;
