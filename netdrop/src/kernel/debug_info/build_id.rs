@@ -108,10 +108,10 @@ pub(super) mod tests {
         ) {
             let mut notes: Vec<u8> = others
                 .iter()
-                .filter(|(name, kind, _)| (name.as_str(), *kind) != ("GNU", NT_GNU_BUILD_ID))
+                .filter(|(name, kind, _)| (name.as_str(), *kind) != ("GNU", NT_GNU_BUILD_ID.0))
                 .flat_map(|(name, kind, description)| note(name.as_bytes(), *kind, description))
                 .collect();
-            notes.extend(note(b"GNU", NT_GNU_BUILD_ID, &id));
+            notes.extend(note(b"GNU", NT_GNU_BUILD_ID.0, &id));
             notes.extend(rest);
             prop_assert_eq!(BuildId::from_notes(&notes), Some(BuildId(id.into())));
         }

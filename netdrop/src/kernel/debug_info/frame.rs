@@ -26,9 +26,22 @@ pub fn in_unit<'d>(
     address: u64,
 ) -> gimli::Result<Vec<Frame>> {
     restrict(&mut dwarf, unit)?;
+    let folder = folder(&dwarf)?;
     let context = Context::from_dwarf(dwarf)?;
     // A reference into another unit (link-time optimization) leads out of what was kept: then the line has to do.
-    frames(&context, address).or_else(|_| line(&context, address))
+    let mut frames = frames(&context, address).or_else(|_| line(&context, address))?;
+    for frame in &mut frames {
+        frame.file = frame.file.take().map(|path| source::relative(&path, &folder).into());
+    }
+    Ok(frames)
+}
+
+/// The folder that the only unit was compiled in.
+fn folder(dwarf: &Dwarf<Reader<'_>>) -> gimli::Result<String> {
+    let Some(header) = dwarf.units().next()? else { return Ok(String::new()) };
+    let unit = dwarf.unit(header)?;
+    let folder = unit.comp_dir.as_ref().map(|folder| folder.to_string_lossy()).transpose()?;
+    Ok(folder.unwrap_or_default().into_owned())
 }
 
 /// Leaves one unit of all. To make a context, addr2line reads every unit's root and keeps it: of a kernel's 2500 that takes 100 MB.
@@ -52,7 +65,7 @@ fn frames(context: &Context<Reader<'_>>, address: u64) -> gimli::Result<Vec<Fram
         let location = frame.location;
         frames.push(Frame {
             function: function.map(Into::into),
-            file: location.as_ref().and_then(|at| at.file).map(|file| source::relative(file).into()),
+            file: location.as_ref().and_then(|at| at.file).map(Into::into),
             line: location.and_then(|at| at.line),
             inlined: true,
         });
@@ -67,11 +80,6 @@ fn line(context: &Context<Reader<'_>>, address: u64) -> gimli::Result<Vec<Frame>
     let location = context.find_location(address)?;
     Ok(location
         .into_iter()
-        .map(|at| Frame {
-            function: None,
-            file: at.file.map(|file| source::relative(file).into()),
-            line: at.line,
-            inlined: false,
-        })
+        .map(|at| Frame { function: None, file: at.file.map(Into::into), line: at.line, inlined: false })
         .collect())
 }

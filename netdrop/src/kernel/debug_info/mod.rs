@@ -26,9 +26,10 @@ pub use build_id::BuildId;
 pub use candidates::Places;
 pub use error::{NoDebugInfo, Remedy};
 pub use frame::Frame;
+use image::Image;
+pub use image::Rejected;
 #[doc(hidden)]
 pub use image::frames_of_bytes;
-pub use image::{Image, Rejected};
 
 use super::symbols::Symbols;
 use modules::Modules;
