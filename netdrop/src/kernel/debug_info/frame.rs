@@ -44,7 +44,8 @@ fn folder(dwarf: &Dwarf<Reader<'_>>) -> gimli::Result<String> {
     Ok(folder.unwrap_or_default().into_owned())
 }
 
-/// Leaves one unit of all. To make a context, addr2line reads every unit's root and keeps it: of a kernel's 2500 that takes 100 MB.
+/// Leaves one unit of all: to make a context, addr2line reads every unit's root and abbreviations and keeps them, and a kernel has
+/// thousands.
 fn restrict(dwarf: &mut Dwarf<Reader<'_>>, unit: DebugInfoOffset<usize>) -> gimli::Result<()> {
     let length = dwarf.unit_header(unit)?.length_including_self();
     let mut info = dwarf.debug_info.reader().clone();

@@ -3,7 +3,7 @@
 //! A rule's verdict is carried out by `nf_hook_slow`, whose caller is the place in the stack that has the hook. Which functions those
 //! are was read from the machine code of the kernels of the matrix (5.10 to 7.3): each caller of `nf_hook_slow`, and the hook that the
 //! source passes there. iptables' functions have returned by then, so that their table is told only by drops that happen inside of them;
-//! nftables frees a packet itself since 6.7, which names its family.
+//! nftables frees a packet itself on newer kernels (`NF_DROP_REASON`), which names its family.
 
 use super::source_name;
 
