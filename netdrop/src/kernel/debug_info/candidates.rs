@@ -74,7 +74,7 @@ impl Places {
     }
 }
 
-/// debuginfod_find_debuginfo(3), "CACHE".
+/// Where `debuginfod-find` keeps what it fetched (`debuginfod_find_debuginfo`(3), "CACHE").
 fn debuginfod_cache() -> Option<PathBuf> {
     let folder = |variable| env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
     let in_home = || Some(folder("HOME")?.join(".cache"));

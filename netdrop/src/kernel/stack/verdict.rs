@@ -167,16 +167,19 @@ fn place(names: &[&str]) -> Option<Verdict> {
 
     let at = names.iter().position(|name| !is_glue(name))?;
     let (family, hook) = match names[at] {
-        "ip_rcv" | "ip_list_rcv" | "ip_sublist_rcv" | "xfrm4_transport_finish" => {
+        // br_nf_… are br_netfilter's, which shows a bridge's packets to the hooks of IP and ARP.
+        "ip_rcv" | "ip_list_rcv" | "ip_sublist_rcv" | "xfrm4_transport_finish" | "br_nf_pre_routing" => {
             (Some(Ip), Some(Prerouting))
         }
         "ip_local_deliver" => (Some(Ip), Some(Input)),
         "ip_forward" | "ipmr_queue_xmit" | "ipmr_queue_fwd_xmit" => (Some(Ip), Some(Forward)),
         "__ip_local_out" | "raw_sendmsg" | "raw_send_hdrinc" | "vrf_ip_local_out" => (Some(Ip), Some(Output)),
         "ip_output" | "ip_mc_output" | "xfrm4_output" | "vrf_output" => (Some(Ip), Some(Postrouting)),
-        "ipv6_rcv" | "ipv6_list_rcv" | "ip6_sublist_rcv" | "xfrm6_transport_finish" => {
-            (Some(Ip6), Some(Prerouting))
-        }
+        "ipv6_rcv"
+        | "ipv6_list_rcv"
+        | "ip6_sublist_rcv"
+        | "xfrm6_transport_finish"
+        | "br_nf_pre_routing_ipv6" => (Some(Ip6), Some(Prerouting)),
         "ip6_input" => (Some(Ip6), Some(Input)),
         "ip6_forward" | "ip6mr_forward2" => (Some(Ip6), Some(Forward)),
         "__ip6_local_out" | "ip6_xmit" | "rawv6_sendmsg" | "rawv6_send_hdrinc" | "ndisc_send_skb"
@@ -184,7 +187,7 @@ fn place(names: &[&str]) -> Option<Verdict> {
         "ip6_output" | "ip6_finish_output2" | "xfrm6_output" | "vrf_output6" => {
             (Some(Ip6), Some(Postrouting))
         }
-        "xfrm_output_resume" => (None, Some(Postrouting)),
+        "xfrm_output_resume" | "br_nf_post_routing" => (None, Some(Postrouting)),
         "arp_rcv" => (Some(Arp), Some(Input)),
         "arp_xmit" => (Some(Arp), Some(Output)),
         "__netif_receive_skb_core" => (Some(Netdev), Some(Ingress)),
@@ -196,12 +199,8 @@ fn place(names: &[&str]) -> Option<Verdict> {
         "br_send_bpdu" | "__br_multicast_send_query" | "br_multicast_port_query_queue_work" => {
             (Some(Bridge), Some(Output))
         }
-        // br_netfilter shows a bridge's packets to the hooks of IP and ARP.
-        "br_nf_pre_routing" => (Some(Ip), Some(Prerouting)),
-        "br_nf_pre_routing_ipv6" => (Some(Ip6), Some(Prerouting)),
         "br_nf_forward_arp" => (Some(Arp), Some(Forward)),
         "br_nf_forward" | "br_nf_forward_ip" => (None, Some(Forward)),
-        "br_nf_post_routing" => (None, Some(Postrouting)),
         _ => return None,
     };
     Some(Verdict { family, hook, ..Verdict::default() })
