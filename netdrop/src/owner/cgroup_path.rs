@@ -106,9 +106,9 @@ fn hexadecimal(component: &str) -> Option<(Option<Runtime>, &str)> {
     let name = component.strip_suffix(".scope").unwrap_or(component);
     // `kubepods-burstable-pod<uid>.slice:cri-containerd:<id>`
     let name = name.split_once(".slice:").map_or(name, |(_, rest)| rest);
-    let found = PREFIXES
-        .iter()
-        .find_map(|(prefix, runtime)| Some((Some(*runtime), name.strip_prefix(prefix)?)).filter(|(_, id)| is_id(id)));
+    let found = PREFIXES.iter().find_map(|(prefix, runtime)| {
+        Some((Some(*runtime), name.strip_prefix(prefix)?)).filter(|(_, id)| is_id(id))
+    });
     found.or_else(|| is_id(name).then_some((None, name)))
 }
 

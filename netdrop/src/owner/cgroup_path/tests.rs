@@ -43,7 +43,10 @@ fn text(workload: &Workload) -> String {
 )]
 #[case("/kubepods.slice/kubepods-podUID_.slice/cri-containerd-ID.scope", "containerd:ID UID -")]
 #[case("/kubepods/podUID/ID", "kubernetes:ID UID -")]
-#[case("/kubepods/besteffort/pod1e0f9a8b7c6d5e4f3a2b1c0d9e8f7a6b/ID", "kubernetes:ID 1e0f9a8b7c6d5e4f3a2b1c0d9e8f7a6b -")]
+#[case(
+    "/kubepods/besteffort/pod1e0f9a8b7c6d5e4f3a2b1c0d9e8f7a6b/ID",
+    "kubernetes:ID 1e0f9a8b7c6d5e4f3a2b1c0d9e8f7a6b -"
+)]
 #[case(
     "/system.slice/containerd.service/kubepods-burstable-podUID_.slice:cri-containerd:ID",
     "containerd:ID UID -"
@@ -61,7 +64,10 @@ fn text(workload: &Workload) -> String {
     "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/kubelet-kubepods-besteffort-podUID_.slice/cri-containerd-ID.scope",
     "containerd:ID UID -"
 )]
-#[case("/system.slice/docker-0000000000000000000000000000000000000000000000000000000000000000.scope/docker/ID", "docker:ID - -")]
+#[case(
+    "/system.slice/docker-0000000000000000000000000000000000000000000000000000000000000000.scope/docker/ID",
+    "docker:ID - -"
+)]
 // CRI-O, and its monitor, which is outside.
 #[case(
     "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podUID_.slice/crio-ID.scope",
