@@ -10,6 +10,7 @@
 
 pub mod cgroup_path;
 mod cgroups;
+pub mod diag;
 #[cfg(test)]
 mod made_up;
 mod names;
@@ -44,7 +45,7 @@ const COOKIES: usize = 4096;
 /// A socket, in the kernel's numbers; 0 where it has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Socket {
-    /// Of the inode on sockfs, `SOCK_INODE(sk->sk_socket)->i_ino`. Sockets without a file have none: orphans, requests, TIME_WAIT.
+    /// Of the inode on sockfs, `SOCK_INODE(sk->sk_socket)->i_ino`. Sockets without a file have none: orphans, requests, `TIME_WAIT`.
     pub inode: u32,
     /// `sk->sk_cookie`: the same for as long as the socket lives, also when its file is closed.
     pub cookie: u64,

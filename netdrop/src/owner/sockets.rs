@@ -75,8 +75,10 @@ impl Sockets {
         for holding in holdings {
             let holder = self.index.holder(*holding);
             let process = look_again(procfs, holder, Some(*holding));
-            let list = if process.holding == model::Holding::Open { &mut open } else { &mut lost };
-            list.push((process, holder));
+            match process.holding {
+                model::Holding::Open => open.push((process, holder)),
+                model::Holding::Closed | model::Holding::Gone => lost.push((process, holder)),
+            }
             if open.len() == LISTED {
                 break;
             }

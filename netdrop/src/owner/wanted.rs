@@ -16,7 +16,7 @@ const REMEMBERED: usize = 2048;
 /// What is to be searched for, and when.
 #[derive(Debug)]
 pub(super) struct Wanted {
-    wanted: bool,
+    again: bool,
     last: Option<Search>,
     misses: Recent<u64, Miss>,
 }
@@ -37,7 +37,7 @@ struct Miss {
 impl Default for Wanted {
     /// The first search is due at once.
     fn default() -> Self {
-        Self { wanted: true, last: None, misses: Recent::new(REMEMBERED) }
+        Self { again: true, last: None, misses: Recent::new(REMEMBERED) }
     }
 }
 
@@ -46,10 +46,10 @@ impl Wanted {
     pub(super) fn miss(&mut self, key: u64, now: Instant) -> bool {
         let Some(miss) = self.misses.get_mut(&key) else {
             self.misses.insert(key, Miss { asked: now, searched: false });
-            self.wanted = true;
+            self.again = true;
             return false;
         };
-        self.wanted |= !miss.searched;
+        self.again |= !miss.searched;
         let searched = miss.searched;
         self.interest(now);
         searched
@@ -63,13 +63,13 @@ impl Wanted {
 
     /// Somebody is interested in what was found: a new search if the last one is old.
     fn interest(&mut self, now: Instant) {
-        self.wanted |=
+        self.again |=
             self.last.as_ref().is_none_or(|last| now.saturating_duration_since(last.started) >= MAX_AGE);
     }
 
     /// What was found is no longer so.
     pub(super) const fn changed(&mut self) {
-        self.wanted = true;
+        self.again = true;
     }
 
     /// Whether to search now.
@@ -78,16 +78,16 @@ impl Wanted {
             let interval = last.cost.saturating_mul(SHARE).max(SHORTEST_INTERVAL);
             now.saturating_duration_since(last.started) >= interval
         });
-        self.wanted && waited
+        self.again && waited
     }
 
     /// A search has ended that began at `started`: what was asked for before that is not there if it wasn't found.
     pub(super) fn searched(&mut self, started: Instant, cost: Duration) {
-        self.wanted = false;
+        self.again = false;
         for miss in self.misses.values_mut() {
             miss.searched |= miss.asked <= started;
             // It came while the search was under way.
-            self.wanted |= !miss.searched;
+            self.again |= !miss.searched;
         }
         self.last = Some(Search { started, cost });
     }

@@ -295,9 +295,7 @@ proptest! {
         let tree = MadeUp::new();
         grow(&tree, &before);
         let mut bench = Bench::new(tree);
-        for pid in BTreeSet::from_iter(before.iter().map(|pair| pair.0)) {
-            bench.tree.exit(pid);
-        }
+        before.iter().map(|pair| pair.0).collect::<BTreeSet<u32>>().into_iter().for_each(|pid| bench.tree.exit(pid));
         grow(&bench.tree, &after);
         (1..6).for_each(|inode| drop(bench.ask(inode)));
         bench.search();
