@@ -8,9 +8,9 @@ const SHORT_ID: usize = 12;
 
 /// Whose a socket is.
 ///
-/// As JSON: `{"pid":4242,"command":"nginx","more":2,"container":"docker:3f2a…","container_name":"web"}` for the first process and
-/// how many others hold it as well, with those that are known in `processes`; `"gone":true` or `"closed":true` beside a process that no longer holds it;
-/// `"nobody":true` where no process holds the socket. Absent means unknown.
+/// As JSON: `{"pid":4242,"command":"nginx","others":[{"pid":4243,"command":"nginx"}],"more":2,"container":"docker:3f2a…"}`: the first
+/// process, the others that are listed, how many more there are. `"gone":true` or `"closed":true` beside a process that no longer holds the
+/// socket, `"nobody":true` where none does.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Owner {
     /// Those that hold the socket, lowest pid first, a few at most; where none does any more, who held it last.

@@ -9,17 +9,19 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::thread;
 
-use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload, Nla as _};
 use netlink_packet_sock_diag::SockDiagMessage;
 use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6};
 use netlink_packet_sock_diag::inet::nlas::Nla;
 use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags};
-use netlink_sys::Socket;
+use netlink_sys::Socket as NetlinkSocket;
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{setsockopt, sockopt::ReceiveTimeout};
 use nix::sys::time::{TimeVal, TimeValLike};
 
+/// Not yet known to the library: `include/uapi/linux/inet_diag.h`.
+const INET_DIAG_CGROUP_ID: u16 = 21;
 /// The kernel answers within the call; a lost answer shall not hang the caller.
 const PATIENCE_SECONDS: i64 = 1;
 
@@ -64,6 +66,8 @@ pub struct Found {
     pub uid: u32,
     /// The socket's cookie.
     pub cookie: u64,
+    /// The id of its v2 cgroup; 0 before 5.9, where the kernel doesn't tell.
+    pub cgroup: u64,
     /// TCP's state, `TCP_ESTABLISHED` = 1 … (`include/net/tcp_states.h`); UDP has 1 and 7.
     pub state: u8,
     /// Bytes received and not yet read; of a listener, connections not yet accepted.
@@ -91,10 +95,17 @@ pub struct Memory {
     pub drops: u32,
 }
 
+impl Found {
+    /// The numbers that [`super::Owners::owner`] takes.
+    pub const fn socket(&self) -> super::Socket {
+        super::Socket { inode: self.inode, cookie: self.cookie, cgroup: self.cgroup }
+    }
+}
+
 /// A netlink socket in a network namespace, to ask many times.
 #[derive(Debug)]
 pub struct Diag {
-    socket: Socket,
+    socket: NetlinkSocket,
 }
 
 impl Diag {
@@ -113,7 +124,7 @@ impl Diag {
     }
 
     fn open_here() -> Result<Self, DiagError> {
-        let socket = Socket::new(NETLINK_SOCK_DIAG)?;
+        let socket = NetlinkSocket::new(NETLINK_SOCK_DIAG)?;
         setsockopt(&socket, ReceiveTimeout, &TimeVal::seconds(PATIENCE_SECONDS)).map_err(io::Error::from)?;
         Ok(Self { socket })
     }
@@ -195,10 +206,17 @@ fn found(response: &InetResponse) -> Found {
         }),
         _ => None,
     });
+    let cgroup =
+        response.nlas.iter().find(|attribute| attribute.kind() == INET_DIAG_CGROUP_ID).and_then(|id| {
+            let mut bytes = vec![0; id.value_len()];
+            id.emit_value(&mut bytes);
+            Some(u64::from_ne_bytes(*bytes.first_chunk()?))
+        });
     Found {
         inode: header.inode,
         uid: header.uid,
         cookie: u64::from_ne_bytes(header.socket_id.cookie),
+        cgroup: cgroup.unwrap_or(0),
         state: header.state,
         receive_queue: header.recv_queue,
         send_queue: header.send_queue,

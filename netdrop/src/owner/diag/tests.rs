@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 use netlink_packet_core::Parseable;
 use proptest::prelude::*;
 
+use super::super::Socket;
 use super::*;
 
 const TCP: u8 = 6;
@@ -26,6 +27,8 @@ fn a_listener_is_found_by_a_packets_addresses() {
     let found = find(TCP, ([127, 0, 0, 1], port).into(), ([127, 0, 0, 9], 4711).into()).unwrap();
     assert_eq!((found.inode, found.state, found.receive_queue), (inode_of(&listener), 10, 0));
     assert_ne!(found.cookie, 0);
+    let numbers = Socket { inode: found.inode, cookie: found.cookie, cgroup: found.cgroup };
+    assert_eq!(found.socket(), numbers);
     let _client = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let found = find(TCP, ([127, 0, 0, 1], port).into(), ANY_V4).unwrap();
     assert_eq!(found.receive_queue, 1, "the connection that waits to be accepted");

@@ -1,0 +1,327 @@
+//! Whose a socket is, asked of the library on the machine's own /proc, sock_diag and cgroups.
+
+use std::fs;
+use std::io::IoSliceMut;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use netdrop::owner::diag::{Diag, Query};
+use netdrop::owner::{Owners, Socket};
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use nix::sys::wait::waitpid;
+use nix::unistd::{ForkResult, Pid, fork, pipe};
+
+use crate::lab::{Namespace, Skip, until};
+use crate::scenario::System;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub fn table() -> Vec<System> {
+    vec![
+        System::new("owner-of-an-own-socket", |_| own_socket()),
+        System::new("owner-in-another-namespace", |_| another_namespace()),
+        System::new("owner-inherited-by-three-workers", |_| workers()),
+        System::new("owner-passed-to-another-process", |_| passed_on()),
+        System::new("owner-gone-between-drop-and-look-up", |_| gone()),
+        System::new("owner-closed-its-socket", |_| closed()),
+        System::new("owner-in-a-container-by-cgroup-v2", |_| container(Hierarchy::Unified)),
+        System::new("owner-in-a-container-by-cgroup-v1", |_| container(Hierarchy::Legacy)),
+    ]
+}
+
+fn own_socket() -> Result<()> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    let numbers = find(None, &socket)?;
+    ensure!(u64::from(numbers.inode) == inode(&socket)?, "sock_diag's inode is {}", numbers.inode);
+    expect(&mut searched(), numbers, &this_process(""))
+}
+
+fn another_namespace() -> Result<()> {
+    let namespace = Namespace::create("owner")?;
+    let socket = namespace.enter(|| Ok(UdpSocket::bind("127.0.0.1:0")?))?;
+    // The same address in this namespace is another socket, or none.
+    let numbers = find(Some(namespace.path().as_ref()), &socket)?;
+    ensure!(u64::from(numbers.inode) == inode(&socket)?, "sock_diag's inode is {}", numbers.inode);
+    expect(&mut searched(), numbers, &this_process(""))
+}
+
+fn workers() -> Result<()> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    let numbers = find(None, &socket)?;
+    let mut workers = (0..3).map(|_| Holder::spawn(&socket)).collect::<Result<Vec<_>>>()?;
+    drop(socket);
+    workers.sort_by_key(Holder::pid);
+    let mut owners = searched();
+    expect(&mut owners, numbers, &format!("cat({})+2", workers[0].pid()))?;
+    let first = workers.remove(0);
+    drop(first);
+    expect(&mut owners, numbers, &format!("cat({})+1", workers[0].pid()))
+}
+
+/// `SCM_RIGHTS`, cmsg(3): on its way the socket is in no process's table.
+fn passed_on() -> Result<()> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    let numbers = find(None, &socket)?;
+    let mut owners = searched();
+    expect(&mut owners, numbers, &this_process(""))?;
+
+    let (here, there) = UnixDatagram::pair()?;
+    let passed = [socket.as_raw_fd()];
+    sendmsg::<()>(
+        here.as_raw_fd(),
+        &[std::io::IoSlice::new(b"x")],
+        &[ControlMessage::ScmRights(&passed)],
+        MsgFlags::empty(),
+        None,
+    )?;
+    drop(socket);
+    expect(&mut owners, numbers, &this_process(", closed"))?;
+
+    let receiver = Receiver::fork(&there)?;
+    until("the other process to have the socket", PATIENCE, || {
+        owners.refresh(Instant::now(), Duration::MAX);
+        let owner = owners.owner(numbers, Instant::now()).context("it was known")?;
+        let pid = receiver.pid.as_raw().cast_unsigned();
+        Ok(owner.processes.iter().any(|process| process.pid == pid).then_some(()))
+    })
+}
+
+fn gone() -> Result<()> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    let numbers = find(None, &socket)?;
+    let holder = Holder::spawn(&socket)?;
+    drop(socket);
+    let mut owners = searched();
+    let pid = holder.pid();
+    drop(holder);
+    expect(&mut owners, numbers, &format!("cat({pid}, gone)"))?;
+    // Another search finds that no other process has it.
+    until("the search", PATIENCE, || {
+        owners.refresh(Instant::now(), Duration::MAX);
+        let owner = owners.owner(numbers, Instant::now()).context("it was known")?;
+        ensure!(owner.to_string() == format!("cat({pid}, gone)"), "{owner}");
+        Ok(owner.nobody.then_some(()))
+    })
+}
+
+fn closed() -> Result<()> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    let numbers = find(None, &socket)?;
+    let mut owners = searched();
+    drop(socket);
+    expect(&mut owners, numbers, &this_process(", closed"))
+}
+
+#[derive(Clone, Copy)]
+enum Hierarchy {
+    Unified,
+    Legacy,
+}
+
+/// As docker's `cgroupfs` driver names it. The process is moved there; its socket was made before, elsewhere.
+fn container(hierarchy: Hierarchy) -> Result<()> {
+    let id = format!("{:064x}", std::process::id());
+    let cgroup = Cgroup::create(hierarchy, &id)?;
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    let holder = Holder::spawn(&socket)?;
+    fs::write(cgroup.path.join("cgroup.procs"), holder.pid().to_string())
+        .with_context(|| format!("can't move a process to {}", cgroup.path.display()))?;
+    let numbers = find(None, &socket)?;
+    drop(socket);
+    let mut owners = searched();
+    // By the process, also where the socket's own cgroup is the root, which says nothing.
+    let by_process = Socket { cgroup: 0, ..numbers };
+    expect_container(&mut owners, by_process, &id)?;
+    if matches!(hierarchy, Hierarchy::Unified) {
+        let by_cgroup = Socket { cgroup: fs::metadata(&cgroup.path)?.ino(), ..Socket::default() };
+        expect_container(&mut owners, by_cgroup, &id)?;
+        // A socket made inside has that very id in the kernel.
+        let inside = Inside::bind(&cgroup)?;
+        ensure!(
+            inside.numbers.cgroup == by_cgroup.cgroup || inside.numbers.cgroup == 0,
+            "the kernel says {}, the directory is {}",
+            inside.numbers.cgroup,
+            by_cgroup.cgroup
+        );
+    }
+    drop(holder);
+    Ok(())
+}
+
+fn expect_container(owners: &mut Owners, socket: Socket, id: &str) -> Result<()> {
+    let owner = owners.owner(socket, Instant::now()).context("nothing is known of the owner")?;
+    let found = owner.workload.container.as_ref().context("no container is named")?;
+    ensure!(found.runtime.as_str() == "docker" && found.id == id, "{found:?}, not docker's {id}");
+    Ok(())
+}
+
+/// A socket that was made while this process was in the cgroup.
+struct Inside {
+    numbers: Socket,
+}
+
+impl Inside {
+    fn bind(cgroup: &Cgroup) -> Result<Self> {
+        let home = cgroup.parent.join("cgroup.procs");
+        let this = std::process::id().to_string();
+        fs::write(cgroup.path.join("cgroup.procs"), &this)?;
+        let socket = UdpSocket::bind("127.0.0.1:0");
+        fs::write(home, &this).context("can't move back to the root cgroup")?;
+        Ok(Self { numbers: find(None, &socket?)? })
+    }
+}
+
+/// The index as of now.
+fn searched() -> Owners {
+    let mut owners = Owners::new(Path::new("/"));
+    owners.refresh(Instant::now(), Duration::MAX);
+    owners
+}
+
+/// Each answer is good for a moment: a fresh one is asked for.
+fn expect(owners: &mut Owners, socket: Socket, wanted: &str) -> Result<()> {
+    let owner = owners.owner(socket, Instant::now() + Duration::from_secs(1));
+    let found = owner.map_or_else(|| "nothing".into(), |owner| owner.to_string());
+    ensure!(found == wanted, "the owner is {found}, not {wanted}");
+    Ok(())
+}
+
+fn this_process(state: &str) -> String {
+    let command = fs::read_to_string("/proc/self/comm").unwrap_or_default();
+    format!("{}({}{state})", command.trim_end(), std::process::id())
+}
+
+fn inode(socket: &UdpSocket) -> Result<u64> {
+    let link = fs::read_link(format!("/proc/self/fd/{}", socket.as_raw_fd()))?;
+    let digits: String = link.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
+    Ok(digits.parse()?)
+}
+
+/// As the kernel lists it.
+fn find(netns: Option<&Path>, socket: &UdpSocket) -> Result<Socket> {
+    let local = socket.local_addr()?;
+    let remote = SocketAddr::from(([0, 0, 0, 0], 0));
+    let found = Diag::open(netns)?.find(&Query { protocol: 17, local, remote, device: 0 })?;
+    Ok(found.with_context(|| Skip(format!("sock_diag doesn't find {local}: no udp_diag?")))?.socket())
+}
+
+/// `cat`, which has inherited the socket and ends when its input does.
+struct Holder(Child);
+
+impl Holder {
+    fn spawn(socket: &UdpSocket) -> Result<Self> {
+        let descriptor = socket.as_raw_fd();
+        let mut command = Command::new("cat");
+        command.stdin(Stdio::piped()).stdout(Stdio::null());
+        // SAFETY: fcntl(2) is async-signal-safe.
+        unsafe {
+            command.pre_exec(move || match libc::fcntl(descriptor, libc::F_SETFD, 0) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            });
+        }
+        Ok(Self(command.spawn().context("can't run cat")?))
+    }
+
+    fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+/// A child that takes what is passed to it, and ends when this is dropped.
+struct Receiver {
+    pid: Pid,
+    end: Option<OwnedFd>,
+}
+
+impl Receiver {
+    fn fork(from: &UnixDatagram) -> Result<Self> {
+        let (read, write) = pipe()?;
+        let mut control = nix::cmsg_space!(i32);
+        let mut byte = [0];
+        let mut data = [IoSliceMut::new(&mut byte)];
+        // SAFETY: the child calls nothing but recvmsg(2), close(2), read(2) and _exit(2).
+        match unsafe { fork() }? {
+            ForkResult::Parent { child } => Ok(Self { pid: child, end: Some(write) }),
+            ForkResult::Child => {
+                let message =
+                    recvmsg::<()>(from.as_raw_fd(), &mut data, Some(&mut control), MsgFlags::empty());
+                let received =
+                    message.is_ok_and(|message| message.cmsgs().is_ok_and(|mut all| all.any(is_descriptor)));
+                // SAFETY: as above; the descriptor isn't used any more in this process.
+                unsafe {
+                    libc::close(write.as_raw_fd());
+                    libc::read(read.as_raw_fd(), (&raw mut byte).cast(), 1);
+                    libc::_exit(i32::from(!received));
+                }
+            }
+        }
+    }
+}
+
+fn is_descriptor(message: ControlMessageOwned) -> bool {
+    // It stays open: a number closes nothing.
+    matches!(message, ControlMessageOwned::ScmRights(_))
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        let _ = waitpid(self.pid, None);
+    }
+}
+
+/// A cgroup of our own, removed when this is dropped.
+struct Cgroup {
+    parent: PathBuf,
+    path: PathBuf,
+}
+
+impl Cgroup {
+    fn create(hierarchy: Hierarchy, id: &str) -> Result<Self> {
+        let parent = match hierarchy {
+            Hierarchy::Unified => mount("cgroup2", "")?,
+            Hierarchy::Legacy => mount("cgroup", "pids")?,
+        };
+        let path = parent.join("docker").join(id);
+        match fs::create_dir_all(&path) {
+            Ok(()) => Ok(Self { parent, path }),
+            Err(error) => bail!(Skip(format!("can't make the cgroup {}: {error}", path.display()))),
+        }
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        // Those that were inside have ended; the kernel takes them out a moment later.
+        let _ = until("the cgroup to be empty", PATIENCE, || Ok(fs::remove_dir(&self.path).ok()));
+        // `docker` stays if it was there before and has others.
+        let _ = self.path.parent().map(fs::remove_dir);
+    }
+}
+
+/// The first mount of the type whose options hold the word.
+fn mount(kind: &str, option: &str) -> Result<PathBuf> {
+    let mounts = fs::read_to_string("/proc/mounts")?;
+    let found = mounts.lines().find_map(|line| {
+        let mut words = line.split(' ');
+        let (point, its_kind, options) = (words.nth(1)?, words.next()?, words.next()?);
+        let has_option = option.is_empty() || options.split(',').any(|one| one == option);
+        (its_kind == kind && has_option).then(|| PathBuf::from(point))
+    });
+    found.with_context(|| Skip(format!("no {kind} hierarchy {option} is mounted")))
+}
