@@ -1,22 +1,23 @@
-//! Whose a socket is, asked of the library on the machine's own /proc, sock_diag and cgroups.
+//! Whose a socket is, asked of the library on the machine's own /proc, `sock_diag` and cgroups.
 
 use std::fs;
 use std::io::IoSliceMut;
 use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use netdrop::model::Owner;
 use netdrop::owner::diag::{Diag, Query};
 use netdrop::owner::{Owners, Socket};
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{ControlMessage, MsgFlags, recvmsg, sendmsg};
 use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, Pid, fork, pipe};
+use nix::unistd::{ForkResult, Pid, fork};
 
 use crate::lab::{Namespace, Skip, until};
 use crate::scenario::System;
@@ -55,14 +56,14 @@ fn another_namespace() -> Result<()> {
 fn workers() -> Result<()> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     let numbers = find(None, &socket)?;
-    let mut workers = (0..3).map(|_| Holder::spawn(&socket)).collect::<Result<Vec<_>>>()?;
+    let mut workers = (0..3).map(|_| Holder::fork()).collect::<Result<Vec<_>>>()?;
     drop(socket);
     workers.sort_by_key(Holder::pid);
     let mut owners = searched();
-    expect(&mut owners, numbers, &format!("cat({})+2", workers[0].pid()))?;
+    expect(&mut owners, numbers, &process(workers[0].pid(), "", "+2"))?;
     let first = workers.remove(0);
     drop(first);
-    expect(&mut owners, numbers, &format!("cat({})+1", workers[0].pid()))
+    expect(&mut owners, numbers, &process(workers[0].pid(), "", "+1"))
 }
 
 /// `SCM_RIGHTS`, cmsg(3): on its way the socket is in no process's table.
@@ -84,31 +85,28 @@ fn passed_on() -> Result<()> {
     drop(socket);
     expect(&mut owners, numbers, &this_process(", closed"))?;
 
-    let receiver = Receiver::fork(&there)?;
+    let receiver = Holder::receiver(&there)?;
     until("the other process to have the socket", PATIENCE, || {
-        owners.refresh(Instant::now(), Duration::MAX);
-        let owner = owners.owner(numbers, Instant::now()).context("it was known")?;
-        let pid = receiver.pid.as_raw().cast_unsigned();
-        Ok(owner.processes.iter().any(|process| process.pid == pid).then_some(()))
+        owners.search();
+        let owner = owners.owner(numbers).context("it was known")?;
+        Ok(owner.processes.iter().any(|process| process.pid == receiver.pid()).then_some(()))
     })
 }
 
 fn gone() -> Result<()> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     let numbers = find(None, &socket)?;
-    let holder = Holder::spawn(&socket)?;
+    let holder = Holder::fork()?;
     drop(socket);
     let mut owners = searched();
     let pid = holder.pid();
     drop(holder);
-    expect(&mut owners, numbers, &format!("cat({pid}, gone)"))?;
-    // Another search finds that no other process has it.
-    until("the search", PATIENCE, || {
-        owners.refresh(Instant::now(), Duration::MAX);
-        let owner = owners.owner(numbers, Instant::now()).context("it was known")?;
-        ensure!(owner.to_string() == format!("cat({pid}, gone)"), "{owner}");
-        Ok(owner.nobody.then_some(()))
-    })
+    expect(&mut owners, numbers, &process(pid, ", gone", ""))?;
+    owners.search();
+    expect(&mut owners, numbers, &process(pid, ", gone", ""))?;
+    let nobody = owners.owner(numbers).is_some_and(|owner| owner.nobody);
+    ensure!(nobody, "the search found no other, and nobody is not said");
+    Ok(())
 }
 
 fn closed() -> Result<()> {
@@ -130,7 +128,7 @@ fn container(hierarchy: Hierarchy) -> Result<()> {
     let id = format!("{:064x}", std::process::id());
     let cgroup = Cgroup::create(hierarchy, &id)?;
     let socket = UdpSocket::bind("127.0.0.1:0")?;
-    let holder = Holder::spawn(&socket)?;
+    let holder = Holder::fork()?;
     fs::write(cgroup.path.join("cgroup.procs"), holder.pid().to_string())
         .with_context(|| format!("can't move a process to {}", cgroup.path.display()))?;
     let numbers = find(None, &socket)?;
@@ -155,8 +153,8 @@ fn container(hierarchy: Hierarchy) -> Result<()> {
     Ok(())
 }
 
-fn expect_container(owners: &mut Owners, socket: Socket, id: &str) -> Result<()> {
-    let owner = owners.owner(socket, Instant::now()).context("nothing is known of the owner")?;
+fn expect_container(owners: &mut Asked, socket: Socket, id: &str) -> Result<()> {
+    let owner = owners.owner(socket).context("nothing is known of the owner")?;
     let found = owner.workload.container.as_ref().context("no container is named")?;
     ensure!(found.runtime.as_str() == "docker" && found.id == id, "{found:?}, not docker's {id}");
     Ok(())
@@ -178,24 +176,46 @@ impl Inside {
     }
 }
 
-/// The index as of now.
-fn searched() -> Owners {
-    let mut owners = Owners::new(Path::new("/"));
-    owners.refresh(Instant::now(), Duration::MAX);
-    owners
+/// The index as of now, and a clock ahead of the machine's: each answer is good for a moment, and a fresh one is wanted.
+struct Asked {
+    owners: Owners,
+    now: Instant,
 }
 
-/// Each answer is good for a moment: a fresh one is asked for.
-fn expect(owners: &mut Owners, socket: Socket, wanted: &str) -> Result<()> {
-    let owner = owners.owner(socket, Instant::now() + Duration::from_secs(1));
-    let found = owner.map_or_else(|| "nothing".into(), |owner| owner.to_string());
+fn searched() -> Asked {
+    let mut owners = Owners::new(Path::new("/"));
+    let now = Instant::now();
+    owners.refresh(now, Duration::MAX);
+    Asked { owners, now }
+}
+
+impl Asked {
+    fn owner(&mut self, socket: Socket) -> Option<Arc<Owner>> {
+        self.now += Duration::from_millis(200);
+        self.owners.owner(socket, self.now)
+    }
+
+    /// Long enough after the last search for another.
+    fn search(&mut self) {
+        self.now += Duration::from_secs(9);
+        self.owners.refresh(self.now, Duration::MAX);
+    }
+}
+
+fn expect(asked: &mut Asked, socket: Socket, wanted: &str) -> Result<()> {
+    let found = asked.owner(socket).map_or_else(|| "nothing".into(), |owner| owner.to_string());
     ensure!(found == wanted, "the owner is {found}, not {wanted}");
     Ok(())
 }
 
 fn this_process(state: &str) -> String {
+    process(std::process::id(), state, "")
+}
+
+/// All have the name of this one: none runs another program.
+fn process(pid: u32, state: &str, others: &str) -> String {
     let command = fs::read_to_string("/proc/self/comm").unwrap_or_default();
-    format!("{}({}{state})", command.trim_end(), std::process::id())
+    format!("{}({pid}{state}){others}", command.trim_end())
 }
 
 fn inode(socket: &UdpSocket) -> Result<u64> {
@@ -212,76 +232,51 @@ fn find(netns: Option<&Path>, socket: &UdpSocket) -> Result<Socket> {
     Ok(found.with_context(|| Skip(format!("sock_diag doesn't find {local}: no udp_diag?")))?.socket())
 }
 
-/// `cat`, which has inherited the socket and ends when its input does.
-struct Holder(Child);
+/// A process that holds what this one had open when it was made; it ends when this is dropped.
+struct Holder(Pid);
 
 impl Holder {
-    fn spawn(socket: &UdpSocket) -> Result<Self> {
-        let descriptor = socket.as_raw_fd();
-        let mut command = Command::new("cat");
-        command.stdin(Stdio::piped()).stdout(Stdio::null());
-        // SAFETY: fcntl(2) is async-signal-safe.
-        unsafe {
-            command.pre_exec(move || match libc::fcntl(descriptor, libc::F_SETFD, 0) {
-                0 => Ok(()),
-                _ => Err(std::io::Error::last_os_error()),
-            });
+    fn fork() -> Result<Self> {
+        Self::fork_and(|| ())
+    }
+
+    /// A holder of what comes through the socket.
+    fn receiver(from: &UnixDatagram) -> Result<Self> {
+        let mut control = nix::cmsg_space!(i32);
+        let mut byte = [0];
+        Self::fork_and(|| {
+            let mut data = [IoSliceMut::new(&mut byte)];
+            // The descriptor stays open: this is but a number.
+            let _ = recvmsg::<()>(from.as_raw_fd(), &mut data, Some(&mut control), MsgFlags::empty());
+        })
+    }
+
+    /// `work` may call nothing that isn't async-signal-safe, and allocates nothing.
+    fn fork_and(work: impl FnOnce()) -> Result<Self> {
+        // SAFETY: the child only makes system calls.
+        match unsafe { fork() }? {
+            ForkResult::Parent { child } => Ok(Self(child)),
+            ForkResult::Child => {
+                // SAFETY: no memory arguments.
+                unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+                work();
+                loop {
+                    // SAFETY: it has no arguments.
+                    unsafe { libc::pause() };
+                }
+            }
         }
-        Ok(Self(command.spawn().context("can't run cat")?))
     }
 
     fn pid(&self) -> u32 {
-        self.0.id()
+        self.0.as_raw().cast_unsigned()
     }
 }
 
 impl Drop for Holder {
     fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        let _ = self.0.wait();
-    }
-}
-
-/// A child that takes what is passed to it, and ends when this is dropped.
-struct Receiver {
-    pid: Pid,
-    end: Option<OwnedFd>,
-}
-
-impl Receiver {
-    fn fork(from: &UnixDatagram) -> Result<Self> {
-        let (read, write) = pipe()?;
-        let mut control = nix::cmsg_space!(i32);
-        let mut byte = [0];
-        let mut data = [IoSliceMut::new(&mut byte)];
-        // SAFETY: the child calls nothing but recvmsg(2), close(2), read(2) and _exit(2).
-        match unsafe { fork() }? {
-            ForkResult::Parent { child } => Ok(Self { pid: child, end: Some(write) }),
-            ForkResult::Child => {
-                let message =
-                    recvmsg::<()>(from.as_raw_fd(), &mut data, Some(&mut control), MsgFlags::empty());
-                let received =
-                    message.is_ok_and(|message| message.cmsgs().is_ok_and(|mut all| all.any(is_descriptor)));
-                // SAFETY: as above; the descriptor isn't used any more in this process.
-                unsafe {
-                    libc::close(write.as_raw_fd());
-                    libc::read(read.as_raw_fd(), (&raw mut byte).cast(), 1);
-                    libc::_exit(i32::from(!received));
-                }
-            }
-        }
-    }
-}
-
-fn is_descriptor(message: ControlMessageOwned) -> bool {
-    // It stays open: a number closes nothing.
-    matches!(message, ControlMessageOwned::ScmRights(_))
-}
-
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        drop(self.end.take());
-        let _ = waitpid(self.pid, None);
+        let _ = kill(self.0, Signal::SIGKILL);
+        let _ = waitpid(self.0, None);
     }
 }
 

@@ -80,7 +80,11 @@ mod tests {
 
     fn pod() -> Arc<Workload> {
         Arc::new(Workload {
-            container: Some(Container { runtime: Runtime::CriO, id: "3f2a".into(), name: Some("web".into()) }),
+            container: Some(Container {
+                runtime: Runtime::CriO,
+                id: "3f2a".into(),
+                name: Some("web".into()),
+            }),
             pod: Some(Pod { uid: "7".into(), name: Some("default/web-0".into()) }),
             unit: None,
         })
