@@ -15,10 +15,10 @@ use rustix::io::Errno;
 #[derive(Debug)]
 pub(super) struct Procfs(OwnedFd);
 
-/// The descriptors of a process.
+/// The sockets among a process's descriptors.
 pub(super) enum Descriptors {
-    /// A folder of links.
-    Folder(OwnedFd),
+    /// Each descriptor that is a socket, and the socket's inode.
+    Sockets(Vec<(u32, u32)>),
     /// They may not be read: another user's without `CAP_SYS_PTRACE`, or a security module's decision.
     Refused,
     /// The process is gone.
@@ -48,7 +48,7 @@ impl Procfs {
 
     pub(super) fn descriptors(&self, pid: u32) -> Descriptors {
         match open(self.0.as_fd(), &format!("{pid}/fd"), OFlags::DIRECTORY) {
-            Ok(folder) => Descriptors::Folder(folder),
+            Ok(folder) => sockets(folder.as_fd()).map_or(Descriptors::Refused, Descriptors::Sockets),
             Err(Errno::ACCESS | Errno::PERM) => Descriptors::Refused,
             Err(_) => Descriptors::Gone,
         }
@@ -56,12 +56,12 @@ impl Procfs {
 
     /// The inode of the socket that is a process's descriptor.
     pub(super) fn socket(&self, pid: u32, descriptor: u32) -> Option<u32> {
-        inode(self.0.as_fd(), &format!("{pid}/fd/{descriptor}"), "socket")
+        link(self.0.as_fd(), &format!("{pid}/fd/{descriptor}"), "socket").ok().flatten()
     }
 
     /// The inode of a process's network namespace.
     pub(super) fn netns(&self, pid: u32) -> Option<u32> {
-        inode(self.0.as_fd(), &format!("{pid}/ns/net"), "net")
+        link(self.0.as_fd(), &format!("{pid}/ns/net"), "net").ok().flatten()
     }
 
     pub(super) fn stat(&self, pid: u32) -> Option<Stat> {
@@ -83,13 +83,18 @@ impl Procfs {
     }
 }
 
-/// Each socket among the descriptors: its number and the socket's inode.
-pub(super) fn sockets(folder: &OwnedFd) -> impl Iterator<Item = (u32, u32)> {
-    let folder = folder.as_fd();
-    numbers(folder).into_iter().filter_map(move |number| {
-        let mut digits = itoa::Buffer::new();
-        Some((number, inode(folder, digits.format(number), "socket")?))
-    })
+/// An error where the folder may be listed and its links may not be read: that takes `ptrace_may_access` (`proc_pid_readlink`).
+fn sockets(folder: BorrowedFd<'_>) -> Result<Vec<(u32, u32)>, Errno> {
+    let mut found = Vec::new();
+    for number in numbers(folder) {
+        match link(folder, itoa::Buffer::new().format(number), "socket") {
+            Ok(inode) => found.extend(inode.map(|inode| (number, inode))),
+            Err(error @ (Errno::ACCESS | Errno::PERM)) => return Err(error),
+            // It was closed meanwhile.
+            Err(_) => {}
+        }
+    }
+    Ok(found)
 }
 
 fn open(folder: BorrowedFd<'_>, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
@@ -114,12 +119,12 @@ fn number(name: &CStr) -> Option<u32> {
 /// The number in a link like `socket:[81231]` (`sockfs_dname` in net/socket.c) or `net:[4026531840]`.
 ///
 /// A socket's has 32 bits: it comes from `get_next_ino`.
-fn inode(folder: BorrowedFd<'_>, path: &str, kind: &str) -> Option<u32> {
+fn link(folder: BorrowedFd<'_>, path: &str, kind: &str) -> rustix::io::Result<Option<u32>> {
     // Longer links are files.
     let mut buffer = [MaybeUninit::uninit(); 32];
-    let (target, _) = readlinkat_raw(folder, path, &mut buffer).ok()?;
-    let number = target.strip_prefix(kind.as_bytes())?.strip_prefix(b":[")?.strip_suffix(b"]")?;
-    str::from_utf8(number).ok()?.parse().ok()
+    let (target, _) = readlinkat_raw(folder, path, &mut buffer)?;
+    let number = || target.strip_prefix(kind.as_bytes())?.strip_prefix(b":[")?.strip_suffix(b"]");
+    Ok(number().and_then(|digits| str::from_utf8(digits).ok()?.parse().ok()))
 }
 
 /// `4242 (comm) S …`, the start time in the 22nd field. The command may hold any character, parentheses as well.
@@ -165,10 +170,10 @@ mod tests {
         let procfs = Procfs::open(Path::new("/")).unwrap();
         let pid = std::process::id();
         assert!(procfs.processes().contains(&pid));
-        let Descriptors::Folder(folder) = procfs.descriptors(pid) else { panic!("its own descriptors") };
+        let Descriptors::Sockets(sockets) = procfs.descriptors(pid) else { panic!("its own descriptors") };
         let descriptor = u32::try_from(std::os::fd::AsRawFd::as_raw_fd(&socket)).unwrap();
         let found: Vec<u32> =
-            sockets(&folder).filter(|(number, _)| *number == descriptor).map(|(_, inode)| inode).collect();
+            sockets.iter().filter(|(number, _)| *number == descriptor).map(|(_, inode)| *inode).collect();
         assert_eq!(found, Vec::from_iter(procfs.socket(pid, descriptor)));
         assert_eq!(found.len(), 1);
         assert!(procfs.netns(pid).is_some() && procfs.cgroup(pid).is_some());

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::cgroup_path;
 use super::names::Names;
-use super::process::{Descriptors, Procfs, sockets};
+use super::process::{Descriptors, Procfs};
 use crate::model::Workload;
 
 /// Sockets times the processes that hold them: 3 MiB at most.
@@ -145,40 +145,37 @@ impl Scan {
         if let Some(netns) = procfs.netns(pid) {
             self.found.witness(netns, || get_workload(&mut self.workloads));
         }
-        let folder = match procfs.descriptors(pid) {
-            Descriptors::Folder(folder) => folder,
+        let sockets = match procfs.descriptors(pid) {
+            Descriptors::Sockets(sockets) => sockets,
             Descriptors::Gone => return,
             Descriptors::Refused => {
                 self.found.refused += 1;
                 return;
             }
         };
-        let mut sockets = sockets(&folder).peekable();
-        if sockets.peek().is_none() {
+        if sockets.is_empty() {
             return;
         }
         let Some(stat) = procfs.stat(pid) else { return };
         let workload = get_workload(&mut self.workloads);
         let holder = Holder { pid, started: stat.started, command: stat.command.into(), workload };
-        self.found.add(holder, sockets);
+        self.found.add(holder, &sockets);
     }
 }
 
 impl Snapshot {
-    fn add(&mut self, holder: Holder, sockets: impl Iterator<Item = (u32, u32)>) {
+    fn add(&mut self, holder: Holder, sockets: &[(u32, u32)]) {
         let place = self.holders.len();
         let room = if place < MAX_HOLDERS { MAX_HOLDINGS - self.holdings.len() } else { 0 };
-        let mut sockets = sockets;
-        let holder_place = u32::try_from(place).unwrap_or(u32::MAX);
-        self.holdings.extend(sockets.by_ref().take(room).map(|(descriptor, inode)| Holding {
-            inode,
-            holder: holder_place,
-            descriptor,
-        }));
-        self.left_out += sockets.count() as u64;
-        if room > 0 {
-            self.holders.push(Arc::new(holder));
+        let taken = &sockets[..sockets.len().min(room)];
+        self.left_out += (sockets.len() - taken.len()) as u64;
+        if taken.is_empty() {
+            return;
         }
+        let place = u32::try_from(place).expect("MAX_HOLDERS is far below");
+        let holdings = taken.iter().map(|&(descriptor, inode)| Holding { inode, holder: place, descriptor });
+        self.holdings.extend(holdings);
+        self.holders.push(Arc::new(holder));
     }
 
     /// A process lives in the namespace: what it has in common with those before is the namespace's.
