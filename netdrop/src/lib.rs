@@ -13,5 +13,6 @@ pub mod kernel;
 pub mod knowledge;
 pub mod model;
 pub mod output;
+pub mod owner;
 pub mod probe;
 pub mod units;

@@ -1,6 +1,7 @@
 //! What netdrop speaks of, as plain data: no I/O, no kernel, no formats.
 
 mod accounts;
+mod owner;
 mod packet;
 mod place;
 mod protocol;
@@ -9,6 +10,7 @@ mod summary;
 mod time;
 
 pub use accounts::Accounts;
+pub use owner::{Container, Holding, Owner, Pod, Process, Runtime, Workload};
 pub use packet::{Endpoint, Family, Gso, Packet, Protocol, TcpFlags, Vlan};
 pub use place::{Device, Netns, Reason, Site};
 pub use record::Drop;

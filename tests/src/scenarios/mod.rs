@@ -8,6 +8,7 @@ mod ipv6;
 mod link;
 mod neighbour;
 mod netfilter;
+mod owner;
 mod shape;
 mod tc_xdp;
 mod tcp;
@@ -27,7 +28,7 @@ pub fn all() -> Vec<Case> {
         link::table(),
         tc_xdp::table(),
     ];
-    let systems = [exactness::table(), filters::table(), failures::table()];
+    let systems = [exactness::table(), filters::table(), owner::table(), failures::table()];
     let scenarios = tables.into_iter().flatten().map(Case::Scenario);
     scenarios.chain(systems.into_iter().flatten().map(Case::System)).collect()
 }
