@@ -5,6 +5,7 @@ mod clock;
 mod color;
 mod columns;
 mod dropwatch;
+pub mod explain;
 pub mod json;
 mod report;
 mod rotate;
