@@ -64,7 +64,9 @@ impl Explain {
         let wanted = |class| self.class.is_empty() || self.class.contains(&class);
         let entries: Vec<_> = knowledge::entries().filter(|entry| wanted(entry.class())).collect();
         match self.format {
-            ExplainFormat::Text => explain::list(&entries, Some(width()).filter(|_| on_terminal()), self.color()),
+            ExplainFormat::Text => {
+                explain::list(&entries, Some(width()).filter(|_| on_terminal()), self.color())
+            }
             ExplainFormat::Json => entries.iter().map(|entry| explain::json(entry, None)).collect(),
         }
     }
@@ -121,7 +123,8 @@ fn on_terminal() -> bool {
 fn width() -> usize {
     const USUAL: u16 = 80;
     const WIDEST: u16 = 100;
-    let columns = if on_terminal() { crossterm::terminal::size().map_or(USUAL, |(columns, _)| columns) } else { USUAL };
+    let columns =
+        if on_terminal() { crossterm::terminal::size().map_or(USUAL, |(columns, _)| columns) } else { USUAL };
     columns.min(WIDEST).into()
 }
 

@@ -85,6 +85,11 @@ pub struct Filters {
 }
 
 impl Filters {
+    /// Whether reasons or classes are named that shall pass.
+    pub fn choose_reasons(&self) -> bool {
+        !self.reason.is_empty() || !self.class.is_empty()
+    }
+
     /// In the filter's own terms.
     pub fn wanted(&self) -> Wanted {
         let choice = |only: &[String], not: &[String]| Choice { only: only.to_vec(), not: not.to_vec() };

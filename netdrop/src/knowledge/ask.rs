@@ -39,7 +39,9 @@ pub enum AskError {
         near: Vec<&'static str>,
     },
     /// A reason's number that has no name.
-    #[error("this kernel has no name for drop reason {0} (`netdrop check --reasons` lists those that it has)")]
+    #[error(
+        "this kernel has no name for drop reason {0} (`netdrop check --reasons` lists those that it has)"
+    )]
     Number(String),
     /// An address outside of all functions.
     #[error("no function of this kernel is at {0}: an address is good until the next boot only")]

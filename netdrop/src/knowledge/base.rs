@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
-use super::entry::{Entry, Kind};
 use super::Class;
+use super::entry::{Entry, Kind};
 
 /// Subsystem and records. Functions are in a file of their own.
 const FILES: [(&str, &str); 5] = [
@@ -16,8 +16,7 @@ const FILES: [(&str, &str); 5] = [
 
 /// By kind and name. Made when something is first looked up, in a fraction of a millisecond: whoever asks nothing pays nothing.
 static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
-    let mut entries: Vec<_> =
-        FILES.iter().flat_map(|(subsystem, text)| read(subsystem, text)).collect();
+    let mut entries: Vec<_> = FILES.iter().flat_map(|(subsystem, text)| read(subsystem, text)).collect();
     entries.sort_unstable_by_key(|entry| (entry.kind, entry.name));
     entries
 });

@@ -136,7 +136,8 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 
 /// A line an entry: name, class, meaning; cut at `width`, if there is one.
 pub fn list(entries: &[&Entry], width: Option<usize>, color: bool) -> String {
-    let longest = |of: fn(&Entry) -> &'static str| entries.iter().map(|entry| of(entry).len()).max().unwrap_or(0);
+    let longest =
+        |of: fn(&Entry) -> &'static str| entries.iter().map(|entry| of(entry).len()).max().unwrap_or(0);
     let names = longest(Entry::name);
     let classes = longest(|entry| entry.class().as_str());
     let mut text = String::new();
@@ -211,9 +212,91 @@ pub fn json(entry: &Entry, answer: Option<&Answer>) -> String {
         confirm: steps(entry.confirm()),
         remedy: steps(entry.remedy()),
         caution: entry.caution(),
-        source: entry.sources().iter().map(|source| Place { file: source.file, function: source.function }).collect(),
+        source: entry
+            .sources()
+            .iter()
+            .map(|source| Place { file: source.file, function: source.function })
+            .collect(),
     };
     let mut line = serde_json::to_string(&explanation).expect("it is strings alone");
     line.push('\n');
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::knowledge::{entries, reason, site};
+
+    #[test]
+    fn loss_in_80_columns() {
+        assert_snapshot!("loss", text(reason("TCP_LISTEN_OVERFLOW").unwrap(), None, 80, false));
+    }
+
+    #[test]
+    fn noise_in_60_columns() {
+        assert_snapshot!("noise", text(reason("TCP_OLD_DATA").unwrap(), None, 60, false));
+    }
+
+    #[test]
+    fn a_number_is_told_with_its_name() {
+        let asked = "0xffffffff81c3f2a1";
+        let entries = vec![site("enqueue_to_backlog").unwrap()];
+        let answer = Answer { asked: asked.into(), meant: Some("enqueue_to_backlog+0x1f".into()), entries };
+        let text = text(answer.entries[0], Some(&answer), 80, false);
+        assert!(
+            text.starts_with("0xffffffff81c3f2a1 is enqueue_to_backlog+0x1f on this kernel.\n\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn names_headings_and_classes_are_painted() {
+        let painted = text(reason("XDP").unwrap(), None, 80, true);
+        assert!(
+            painted.starts_with("\x1b[1mXDP\x1b[0m: \x1b[33mpolicy\x1b[0m (drop reason)\n"),
+            "{painted:?}"
+        );
+        assert!(painted.contains("\n\x1b[1mRemedy\x1b[0m\n"));
+    }
+
+    #[test]
+    fn json_has_all_of_it() {
+        let value = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        assert_snapshot!(
+            "json",
+            serde_json::to_string_pretty(&value(&json(site("ip_error").unwrap(), None))).unwrap()
+        );
+        let noise = value(&json(reason("QUEUE_PURGE").unwrap(), None));
+        assert!(noise["normal"].is_string() && noise.get("caution").is_none(), "{noise}");
+    }
+
+    #[test]
+    fn a_list_has_a_line_an_entry() {
+        let entries = [reason("NO_SOCKET").unwrap(), site("ip_error").unwrap()];
+        assert_snapshot!(list(&entries, Some(60), false), @"");
+        assert!(list(&entries, None, false).lines().all(|line| line.ends_with('.')));
+    }
+
+    #[test]
+    fn every_entry_fits_80_columns() {
+        for entry in entries() {
+            for line in text(entry, None, 80, false).lines() {
+                assert!(line.width() <= 80 && line.trim_end() == line, "{}: {line}", entry.name());
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn wrapping_keeps_every_word(words in prop::collection::vec("[a-z]{1,12}", 1..40), width in 1_usize..50) {
+            let text = words.join(" ");
+            let lines = wrap(&text, width);
+            prop_assert_eq!(lines.join(" "), text);
+            prop_assert!(lines.iter().all(|line| line.width() <= width || !line.contains(' ')));
+        }
+    }
 }

@@ -6,6 +6,7 @@ mod color;
 mod columns;
 mod dropwatch;
 pub mod explain;
+mod fold;
 pub mod json;
 mod report;
 mod rotate;

@@ -37,8 +37,7 @@ impl Output for Text {
     fn drop(&mut self, drop: &Drop<'_>, out: &mut Vec<u8>) {
         self.clock.push(drop.time, out);
         out.push(b' ');
-        let paint =
-            drop.reason.map(|reason| color::of(reason.class)).filter(|code| self.color && !code.is_empty());
+        let paint = Some(color::of(drop.class())).filter(|code| self.color && !code.is_empty());
         out.extend_from_slice(paint.unwrap_or_default().as_bytes());
         padded(out, REASON_WIDTH, format_args!("{}", Plain(drop.reason.map_or("-", |reason| &reason.name))));
         out.extend_from_slice(paint.map_or("", |_| color::RESET).as_bytes());
@@ -84,7 +83,7 @@ impl Output for Text {
     }
 
     fn end(&mut self, summary: &Summary, out: &mut Vec<u8>) {
-        remarks(report::lines(summary, ANY_WIDTH, self.color), out);
+        remarks(report::lines(summary, ANY_WIDTH, self.color, false), out);
     }
 }
 

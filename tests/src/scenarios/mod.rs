@@ -5,6 +5,7 @@ mod failures;
 mod filters;
 mod ip;
 mod ipv6;
+mod knowledge;
 mod link;
 mod neighbour;
 mod netfilter;
@@ -27,7 +28,7 @@ pub fn all() -> Vec<Case> {
         link::table(),
         tc_xdp::table(),
     ];
-    let systems = [exactness::table(), filters::table(), failures::table()];
+    let systems = [exactness::table(), filters::table(), failures::table(), knowledge::table()];
     let scenarios = tables.into_iter().flatten().map(Case::Scenario);
     scenarios.chain(systems.into_iter().flatten().map(Case::System)).collect()
 }
