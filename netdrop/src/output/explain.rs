@@ -277,7 +277,10 @@ mod tests {
     #[test]
     fn a_list_has_a_line_an_entry() {
         let entries = [reason("NO_SOCKET").unwrap(), site("ip_error").unwrap()];
-        assert_snapshot!(list(&entries, Some(60), false), @"");
+        assert_snapshot!(list(&entries, Some(60), false), @r"
+        NO_SOCKET  no-receiver  No socket waits at the packet's des…
+        ip_error   routing      The packet is not for this host, an…
+        ");
         assert!(list(&entries, None, false).lines().all(|line| line.ends_with('.')));
     }
 

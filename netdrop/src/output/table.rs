@@ -146,6 +146,7 @@ mod tests {
         489,412  4,894,120  NO_SOCKET            __udp4_lib_rcv  lo         host   udp
              12        340  TCP_LISTEN_OVERFLOW  tcp_conn_requ…  eth0       web    tcp
               0          1  NETFILTER_DROP       nft_do_chain_…  vethf00d…  host   icmp
+        NO_SOCKET: No socket waits at the packet's destination: nobody listens at that …
         ");
     }
 
@@ -157,6 +158,7 @@ mod tests {
         489,412  4,894,120  NO_SOCKET            __udp4_lib_rcv+0x4bc                     lo            host   udp    no-receiver   142 MB
              12        340  TCP_LISTEN_OVERFLOW  tcp_conn_request+0x1a2                   eth0          web    tcp    congestion   20.4 kB
               0          1  NETFILTER_DROP       nft_do_chain_inet_with_a_long_name+0x1f  vethf00dcafe  host   icmp   policy          84 B
+        NO_SOCKET: No socket waits at the packet's destination: nobody listens at that port, or the connection is gone.
         ");
     }
 
@@ -168,6 +170,7 @@ mod tests {
         489,412  4,894,120  NO_SOCKET            __udp4_lib_rcv+0x4bc                     lo            host   udp    no-receiver   142 MB  127.0.0.1:48777 > 127.0.0.1:9
              12        340  TCP_LISTEN_OVERFLOW  tcp_conn_request+0x1a2                   eth0          web    tcp    congestion   20.4 kB  [2001:db8::1]:4242 > [2001:db8::2]:80
               0          1  NETFILTER_DROP       nft_do_chain_inet_with_a_long_name+0x1f  vethf00dcafe  host   icmp   policy          84 B
+        NO_SOCKET: No socket waits at the packet's destination: nobody listens at that port, or the connection is gone.
         ");
     }
 
@@ -190,12 +193,21 @@ mod tests {
         \u{1b}[34m489,412  4,894,120  NO_SOCKET            __udp4_lib_rcv  lo         host   udp\u{1b}[0m
         \u{1b}[31m     12        340  TCP_LISTEN_OVERFLOW  tcp_conn_requ…  eth0       web    tcp\u{1b}[0m
         \u{1b}[33m      0          1  NETFILTER_DROP       nft_do_chain_…  vethf00d…  host   icmp\u{1b}[0m
+        NO_SOCKET: No socket waits at the packet\'s destination: nobody listens at that …
         ");
     }
 
     #[test]
     fn lifecycle_drops_are_one_line() {
-        assert_snapshot!(render(&samples::with_noise(), view(80, 24), true), @"");
+        assert_snapshot!(render(&samples::with_noise(), view(80, 24), true), @r"
+        4,894,461 drops in 12 s · now 489,424/s · 412 details lost · 3 unseen
+        DROPS/S      DROPS  REASON               FUNCTION        DEVICE     NETNS  PROTO
+        489,412  4,894,120  NO_SOCKET            __udp4_lib_rcv  lo         host   udp
+             12        340  TCP_LISTEN_OVERFLOW  tcp_conn_requ…  eth0       web    tcp
+              0          1  NETFILTER_DROP       nft_do_chain_…  vethf00d…  host   icmp
+        lifecycle: 1,200,014 drops at 2 sites, no loss; --class lifecycle shows them
+        NO_SOCKET: No socket waits at the packet's destination: nobody listens at that …
+        ");
     }
 
     #[test]
@@ -209,7 +221,10 @@ mod tests {
     fn nothing_but_noise_has_no_table() {
         let mut summary = samples::with_noise();
         summary.rows.retain(|row| row.class == Some(Class::Lifecycle));
-        assert_snapshot!(render(&summary, view(80, 24), true), @"");
+        assert_snapshot!(render(&summary, view(80, 24), true), @r"
+        4,894,461 drops in 12 s · now 489,424/s · 412 details lost · 3 unseen
+        lifecycle: 1,200,014 drops at 2 sites, no loss; --class lifecycle shows them
+        ");
     }
 
     #[rstest::rstest]
@@ -250,16 +265,17 @@ mod tests {
 
     #[test]
     fn the_last_table_replaces_the_live_one() {
-        let mut table = Table::new(view(80, 24), true);
+        let mut table = Table::new(view(80, 24));
         written(|out| table.summary(&samples::summary(), out));
         let end = written(|out| table.end(&samples::end(), out));
         assert_snapshot!(end.replace('\x1b', "␛").replace('\r', "␍"), @r"
-        ␛[5A␍␛[J4,894,461 drops in 12 s, 408 k/s on average.
+        ␛[6A␍␛[J4,894,461 drops in 12 s, 408 k/s on average.
 
             DROPS   SHARE  REASON               FUNCTION        DEVICE      NETNS  PROTO
         4,894,120  >99.9%  NO_SOCKET            __udp4_lib_rcv  lo          host   udp
               340   <0.1%  TCP_LISTEN_OVERFLOW  tcp_conn_requ…  eth0        web    tcp
                 1   <0.1%  NETFILTER_DROP       nft_do_chain_…  vethf00dc…  host   icmp
+        NO_SOCKET: No socket waits at the packet's destination: nobody listens at that port, or the connection is gone.
 
         4,894,461 drops seen: 12,012 with details, 4,882,037 sampled out, 412 details lost (ring buffer full).
         3 more were not seen: the kernel's recursion guard kept them from netdrop.
@@ -268,15 +284,16 @@ mod tests {
 
     #[test]
     fn a_narrower_terminal_is_cleared_and_drawn_anew() {
-        let mut table = Table::new(view(140, 24), true);
+        let mut table = Table::new(view(140, 24));
         written(|out| table.summary(&samples::summary(), out));
         let redrawn = written(|out| table.resize(60, 24, out));
         assert_snapshot!(redrawn.replace('\x1b', "␛").replace('\r', "␍"), @r"
-        ␛[14A␍␛[J4,894,461 drops in 12 s · now 489,424/s · 412 details lost …
+        ␛[16A␍␛[J4,894,461 drops in 12 s · now 489,424/s · 412 details lost …
         DROPS/S      DROPS  REASON    FUNCTI…  DEVICE   NETNS  PROTO
         489,412  4,894,120  NO_SOCK…  __udp4…  lo       host   udp
              12        340  TCP_LIS…  tcp_co…  eth0     web    tcp
               0          1  NETFILT…  nft_do…  vethf0…  host   icmp
+        NO_SOCKET: No socket waits at the packet's destination: nob…
         ");
     }
 
