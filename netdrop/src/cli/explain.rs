@@ -35,7 +35,7 @@ pub struct Explain {
     #[arg(short, long, conflicts_with = "names")]
     list: bool,
     /// List these classes alone: policy, congestion, no-receiver, malformed, routing, lifecycle, unknown
-    #[arg(long, value_name = "CLASS,…", value_delimiter = ',', requires = "list")]
+    #[arg(long, value_name = "CLASS,…", value_delimiter = ',', requires = "list", conflicts_with = "names")]
     class: Vec<Class>,
     /// How it is written
     #[arg(short, long, value_enum, default_value_t = ExplainFormat::Text)]
@@ -82,10 +82,7 @@ impl Explain {
                 Err(error) => errors.push(error),
             }
         }
-        match errors.is_empty() {
-            true => Ok(self.written(&answers)),
-            false => Err(refused(&errors)),
-        }
+        if errors.is_empty() { Ok(self.written(&answers)) } else { Err(refused(&errors)) }
     }
 
     fn written(&self, answers: &[Answer]) -> String {

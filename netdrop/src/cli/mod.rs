@@ -42,7 +42,7 @@ enum Command {
     Watch(Box<watch::Watch>),
     /// What this kernel and these privileges allow, line by line, with the consequence
     Check(check::Check),
-    /// What a drop reason or a function means: causes, how to confirm, what helps; no privileges needed
+    /// What a drop reason or a function means, and what to do about it
     Explain(explain::Explain),
     /// Write a completion script for a shell to standard output
     Completions(generate::Completions),

@@ -37,8 +37,7 @@ pub struct OutputFlags {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "DIMENSION,…",
           default_values_t = [Dimension::Site, Dimension::Reason, Dimension::Device, Dimension::Netns, Dimension::Proto])]
     by: Vec<Dimension>,
-    /// Give lifecycle drops (normal ends, no loss) rows of their own; else a table has one line for all of them
-    /// [--class and --reason imply it]
+    /// Rows for lifecycle drops too, which a table folds into one line unless --class or --reason is given
     #[arg(long)]
     all_classes: bool,
     /// Time between summaries, as in 100ms, 5s, 1m

@@ -102,9 +102,9 @@ impl Page {
             match (step.command, step.note) {
                 (Some(command), note) => {
                     self.line(&format!("{:INDENT$}$ {command}", ""));
-                    note.into_iter().for_each(|note| self.paragraph(INDENT * 3, note));
+                    self.paragraph(INDENT * 3, note.unwrap_or_default());
                 }
-                (None, note) => note.into_iter().for_each(|note| self.item("- ", note)),
+                (None, note) => self.item("- ", note.unwrap_or_default()),
             }
         }
     }
@@ -121,6 +121,9 @@ impl Page {
 
 /// Lines of whole words, at most `width` columns wide unless one word is wider.
 fn wrap(text: &str, width: usize) -> Vec<String> {
+    if text.is_empty() {
+        return Vec::new();
+    }
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         let last = lines.last_mut().expect("there is always one");
@@ -144,10 +147,9 @@ pub fn list(entries: &[&Entry], width: Option<usize>, color: bool) -> String {
     for entry in entries {
         let line = format!("{:names$}  {:classes$}  {}", entry.name(), entry.class(), entry.meaning());
         let line = width.map_or_else(|| line.clone(), |width| cut(&line, width));
-        match color::of(entry.class()) {
-            start if color && !start.is_empty() => text.push_str(&format!("{start}{line}{RESET}")),
-            _ => text.push_str(&line),
-        }
+        let start = color::of(entry.class());
+        let painted = if color && !start.is_empty() { format!("{start}{line}{RESET}") } else { line };
+        text.push_str(&painted);
         text.push('\n');
     }
     text
@@ -193,6 +195,9 @@ struct Place<'a> {
 }
 
 /// An entry as one line of JSON.
+///
+/// # Panics
+/// Never: it is strings alone.
 pub fn json(entry: &Entry, answer: Option<&Answer>) -> String {
     let steps = |steps: Vec<Step>| {
         steps.into_iter().map(|Step { command, note }| Todo { command, note }).collect::<Vec<_>>()

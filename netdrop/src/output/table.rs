@@ -34,6 +34,7 @@ impl Table {
     }
 
     /// The same, with a row for whatever class it is.
+    #[must_use]
     pub fn unfolded(self) -> Self {
         Self { folds: false, ..self }
     }
