@@ -13,7 +13,7 @@ pub struct Filters {
     /// Drop reasons, as in NO_SOCKET
     #[arg(long, value_name = "REASON,…", value_delimiter = ',')]
     reason: Vec<String>,
-    /// Classes: policy, congestion, no-receiver, malformed, routing, lifecycle, unknown
+    /// Classes: policy, congestion, no-receiver, malformed, routing, lifecycle, unknown (NOT_SPECIFIED is unknown)
     #[arg(long, value_name = "CLASS,…", value_delimiter = ',')]
     class: Vec<String>,
     /// Functions that drop, as in tcp_v4_rcv

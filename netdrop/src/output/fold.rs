@@ -35,7 +35,7 @@ fn line(noise: &[&Row]) -> String {
         1 => "at 1 site".to_owned(),
         sites => format!("at {sites} sites"),
     };
-    format!("lifecycle: {} drops {places}, no loss; --class lifecycle shows them", thousands(drops))
+    format!("lifecycle: {} drops {places}, no loss; --all-classes shows them", thousands(drops))
 }
 
 /// The name and meaning of a row's reason; of its function where there is no reason. `None` where nothing is known.

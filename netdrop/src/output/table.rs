@@ -206,7 +206,7 @@ mod tests {
         489,412  4,894,120  NO_SOCKET            __udp4_lib_rcv  lo         host   udp
              12        340  TCP_LISTEN_OVERFLOW  tcp_conn_requ…  eth0       web    tcp
               0          1  NETFILTER_DROP       nft_do_chain_…  vethf00d…  host   icmp
-        lifecycle: 1,200,014 drops at 2 sites, no loss; --class lifecycle shows them
+        lifecycle: 1,200,014 drops at 2 sites, no loss; --all-classes shows them
         NO_SOCKET: No socket waits at the packet's destination: nobody listens at that …
         ");
     }
@@ -224,7 +224,7 @@ mod tests {
         summary.rows.retain(|row| row.class == Some(Class::Lifecycle));
         assert_snapshot!(render(&summary, view(80, 24), true), @r"
         4,894,461 drops in 12 s · now 489,424/s · 412 details lost · 3 unseen
-        lifecycle: 1,200,014 drops at 2 sites, no loss; --class lifecycle shows them
+        lifecycle: 1,200,014 drops at 2 sites, no loss; --all-classes shows them
         ");
     }
 
