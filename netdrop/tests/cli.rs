@@ -37,7 +37,7 @@ fn refused(arguments: &str) -> String {
 
 #[test]
 fn help_fits_80_and_100_columns() {
-    for command in ["", "watch", "check", "completions", "man"] {
+    for command in ["", "watch", "check", "explain", "completions", "man"] {
         for columns in ["80", "100"] {
             let help = printed(netdrop(command).arg("--help").env("COLUMNS", columns));
             let width = columns.parse().unwrap();
@@ -87,6 +87,10 @@ fn errors_name_the_thing_the_cause_and_the_next_step() {
         "watch --ring-size 4G",
         "watch --snaplen 1000",
         "check --format yaml",
+        "explain",
+        "explain NO_SOKET ip_forwrd",
+        "explain --list --class loss",
+        "explain --class policy NO_SOCKET",
         "completions tcsh",
     ];
     let told: Vec<_> =
@@ -118,7 +122,9 @@ fn every_command_has_a_manual_page() {
     let folder = tempfile::tempdir().unwrap();
     let pages = folder.path().join("man/man1");
     assert_eq!(printed(netdrop("man").arg(&pages)), "");
-    for command in ["netdrop", "netdrop-watch", "netdrop-check", "netdrop-completions", "netdrop-man"] {
+    for command in
+        ["netdrop", "netdrop-watch", "netdrop-check", "netdrop-explain", "netdrop-completions", "netdrop-man"]
+    {
         let page = fs::read_to_string(pages.join(format!("{command}.1"))).unwrap();
         assert!(page.contains(".SH NAME"), "{page}");
     }
@@ -127,10 +133,40 @@ fn every_command_has_a_manual_page() {
 }
 
 #[test]
+fn explain_tells_of_each_name_in_turn() {
+    let told = printed(&mut netdrop("explain no_socket SKB_DROP_REASON_XDP ip_forward+0x4bc"));
+    let titles: Vec<_> = told.lines().filter(|line| line.ends_with(')') && line.contains(": ")).collect();
+    assert_eq!(
+        titles,
+        [
+            "NO_SOCKET: no-receiver (drop reason)",
+            "XDP: policy (drop reason)",
+            "ip_forward: routing (function)"
+        ]
+    );
+    let lines = printed(&mut netdrop("explain no_socket ip_forward --format json"));
+    let names: Vec<_> = lines
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["name"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(names, ["NO_SOCKET", "ip_forward"]);
+}
+
+#[test]
+fn explain_lists_the_classes_that_are_asked_for() {
+    let all = printed(&mut netdrop("explain --list")).lines().count();
+    let some = printed(&mut netdrop("explain --list --class congestion,routing"));
+    assert!(some.lines().count() > 40 && some.lines().count() < all);
+    assert!(some.lines().all(|line| line.contains(" congestion ") || line.contains(" routing ")), "{some}");
+}
+
+#[test]
 fn a_closed_pipe_is_no_failure() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    for arguments in ["watch --schema", "watch --help", "completions bash"] {
+    for arguments in ["watch --schema", "watch --help", "explain --list", "completions bash"] {
         let status = netdrop(arguments).stdout(writer.try_clone().unwrap()).status().unwrap();
         assert!(status.success(), "{arguments}: {status}");
     }

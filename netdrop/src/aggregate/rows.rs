@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use crate::knowledge::class_of;
 use crate::model::{CountKey, Counts, Row};
 
 use super::flows::FlowKey;
@@ -85,10 +86,15 @@ impl<'a, N: Names> Rows<'a, N> {
 /// A row without counts, its names resolved.
 fn named(by: By, key: &RowKey, names: &mut impl Names) -> Row {
     let count = key.count;
+    let site = by.has(Dimension::Site).then(|| names.site(count.address));
+    let reason = count.reason.map(|number| names.reason(number));
+    let function = key.function.as_deref().or_else(|| site.as_ref()?.function.as_deref());
+    let name = reason.as_ref().map(|reason| reason.name.as_str());
     Row {
-        site: by.has(Dimension::Site).then(|| names.site(count.address)),
+        class: by.has(Dimension::Reason).then(|| class_of(name, function)),
+        site,
         function: key.function.clone(),
-        reason: count.reason.map(|number| names.reason(number)),
+        reason,
         device: (count.ifindex != 0).then(|| names.device(count.netns, count.ifindex)),
         netns: (count.netns != 0).then(|| names.netns(count.netns)),
         protocol: Some(count.protocol).filter(|protocol| protocol.is_known()),

@@ -132,6 +132,48 @@ fn rows_carry_what_they_tell_apart_and_nothing_else() {
     assert_eq!(row("proto").protocol.unwrap().ip, Some(6));
 }
 
+/// One place and one reason, whatever is asked.
+struct Place(&'static str, &'static str);
+
+impl Names for Place {
+    fn site(&mut self, address: u64) -> Arc<Site> {
+        Arc::new(Site { address, function: Some(self.0.into()), offset: 0, module: None })
+    }
+
+    fn reason(&mut self, number: u32) -> Arc<Reason> {
+        let (name, subsystem) = (self.1.to_owned(), "core".to_owned());
+        Arc::new(Reason { number, name, class: Class::Unknown, subsystem })
+    }
+
+    fn device(&mut self, netns: u32, ifindex: u32) -> Arc<Device> {
+        Numbers.device(netns, ifindex)
+    }
+
+    fn netns(&mut self, inode: u32) -> Arc<Netns> {
+        Numbers.netns(inode)
+    }
+}
+
+#[rstest::rstest]
+#[case::by_reason("site,reason", Some(1), "TCP_CSUM", Some(Class::Malformed))]
+#[case::by_function("site,reason", Some(1), "NOT_SPECIFIED", Some(Class::Congestion))]
+#[case::by_function_alone("function,reason", Some(1), "NOT_SPECIFIED", Some(Class::Congestion))]
+#[case::without_reasons("site,reason", None, "", Some(Class::Congestion))]
+#[case::without_a_function("reason", Some(1), "NOT_SPECIFIED", Some(Class::Unknown))]
+#[case::several_reasons_in_a_row("site", Some(1), "TCP_CSUM", None)]
+fn a_row_has_a_class_where_rows_tell_reasons_apart(
+    #[case] by: &str,
+    #[case] number: Option<u32>,
+    #[case] reason: &'static str,
+    #[case] class: Option<Class>,
+) {
+    let mut aggregator = Aggregator::new(by.parse().unwrap());
+    let key = CountKey { reason: number, ..key(2, 0, 1, 1, 17) };
+    let names = &mut Place("enqueue_to_backlog", reason);
+    let summary = aggregator.summary(now(1, Accounts::default()), [(key, counts(3))], names);
+    assert_eq!(summary.rows.iter().map(|row| row.class).collect::<Vec<_>>(), [class]);
+}
+
 #[test]
 fn the_sites_of_a_function_are_one_row_and_an_address_without_a_symbol_is_its_own() {
     let mut aggregator = Aggregator::new("function".parse().unwrap());

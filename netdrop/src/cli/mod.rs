@@ -2,6 +2,7 @@
 
 mod check;
 mod exit;
+mod explain;
 mod filter;
 mod generate;
 mod log;
@@ -41,6 +42,8 @@ enum Command {
     Watch(Box<watch::Watch>),
     /// What this kernel and these privileges allow, line by line, with the consequence
     Check(check::Check),
+    /// What a drop reason or a function means, and what to do about it
+    Explain(explain::Explain),
     /// Write a completion script for a shell to standard output
     Completions(generate::Completions),
     /// Write the manual pages into a folder
@@ -57,6 +60,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Watch(watch) => watch.run(),
         Command::Check(check) => check.run(),
+        Command::Explain(explain) => explain.run(),
         Command::Completions(completions) => completions.run(&mut Cli::command()),
         Command::Man(man) => man.run(&Cli::command()),
     };

@@ -37,6 +37,9 @@ pub struct OutputFlags {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "DIMENSION,…",
           default_values_t = [Dimension::Site, Dimension::Reason, Dimension::Device, Dimension::Netns, Dimension::Proto])]
     by: Vec<Dimension>,
+    /// Rows for lifecycle drops too, which a table folds into one line unless --class or --reason is given
+    #[arg(long)]
+    all_classes: bool,
     /// Time between summaries, as in 100ms, 5s, 1m
     #[arg(short, long, value_parser = parse_duration, default_value = "1s", value_name = "TIME")]
     pub interval: Duration,
@@ -70,12 +73,14 @@ impl OutputFlags {
         self.output.is_none() && io::stdout().is_terminal()
     }
 
-    /// The format itself.
-    pub fn format(&self) -> Format {
+    /// The format itself. `chosen` says that the filter names reasons or classes: then all are shown.
+    pub fn format(&self, chosen: bool) -> Format {
         match self.format_name() {
             FormatName::Table => {
                 let terminal = Terminal::new(self.has_color());
-                Format::Live(Box::new(Table::new(terminal.view())), terminal)
+                let table = Table::new(terminal.view());
+                let table = if chosen || self.all_classes { table.unfolded() } else { table };
+                Format::Live(Box::new(table), terminal)
             }
             FormatName::Text => Format::Lines(Box::new(Text::new(Clock::local(), self.has_color()))),
             FormatName::Json => Format::Lines(Box::new(Json::new())),

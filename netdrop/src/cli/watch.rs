@@ -134,7 +134,7 @@ impl Watch {
             probe,
             enricher: Enricher::new("/", identity.reasons),
             aggregator: Aggregator::new(self.output.by()),
-            format: self.output.format(),
+            format: self.output.format(self.filters.choose_reasons()),
             signals,
             sink,
             limits: Limits { duration: self.duration, count: self.count },

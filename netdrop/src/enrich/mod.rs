@@ -169,7 +169,7 @@ impl Names for Enricher {
         let subsystem = self.reasons.subsystem(number);
         let reason = Arc::new(Reason {
             number,
-            class: class_of(name.as_deref().unwrap_or_default()),
+            class: class_of(Some(name.as_deref().unwrap_or_default()), None),
             name: name.map_or_else(|| format!("{number:#x}"), |name| name.to_string()),
             subsystem: subsystem.map_or_else(|| format!("{}", number >> 16), ToString::to_string),
         });

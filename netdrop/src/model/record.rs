@@ -1,6 +1,7 @@
 //! One drop with its details.
 
 use super::{Device, Netns, Packet, Reason, Site, Timestamp};
+use crate::knowledge::{Class, class_of};
 
 /// One detailed drop. Names are borrowed from the caches that resolved them once.
 #[derive(Debug, Clone, Copy)]
@@ -23,4 +24,14 @@ pub struct Drop<'a> {
     pub packet: &'a Packet,
     /// The first bytes of the packet, from its link-layer or, where there is none, its network header.
     pub header: &'a [u8],
+}
+
+impl Drop<'_> {
+    /// The kind of loss that it is: by its reason, and by its function where the kernel gives none.
+    pub fn class(&self) -> Class {
+        match self.reason {
+            Some(reason) if reason.class != Class::Unknown => reason.class,
+            reason => class_of(reason.map(|reason| reason.name.as_str()), self.site.function.as_deref()),
+        }
+    }
 }

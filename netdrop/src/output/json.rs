@@ -12,6 +12,7 @@ mod tests;
 use push::{number, string};
 
 use super::{Clock, Output, append};
+use crate::knowledge::Class;
 use crate::model::{Accounts, Device, Drop, Endpoint, Netns, Packet, Protocol, Reason, Row, Site, Summary};
 
 /// The JSON Schema (2020-12) of every line.
@@ -62,9 +63,7 @@ impl Output for Json {
         self.clock.push(drop.time, out);
         out.push(b'"');
         number(out, br#","weight":"#, drop.weight);
-        if let Some(reason) = drop.reason {
-            push_reason(out, reason);
-        }
+        push_reason(out, drop.reason, Some(drop.class()));
         push_site(out, drop.site);
         number(out, br#","cpu":"#, drop.cpu);
         if let Some(device) = drop.device {
@@ -95,9 +94,7 @@ fn push_row(out: &mut Vec<u8>, row: &Row) {
     if row.other {
         out.extend_from_slice(br#","other":true"#);
     }
-    if let Some(reason) = &row.reason {
-        push_reason(out, reason);
-    }
+    push_reason(out, row.reason.as_deref(), row.class);
     if let Some(site) = &row.site {
         push_site(out, site);
     } else if let Some(function) = &row.function {
@@ -135,10 +132,19 @@ fn push_accounts(out: &mut Vec<u8>, accounts: &Accounts) {
     out.push(b'}');
 }
 
-fn push_reason(out: &mut Vec<u8>, reason: &Reason) {
-    string(out, br#","reason":"#, &reason.name);
-    string(out, br#","class":"#, reason.class.as_str());
-    string(out, br#","subsystem":"#, &reason.subsystem);
+/// Without a reason a class that isn't known is left out, as all that isn't known.
+fn push_reason(out: &mut Vec<u8>, reason: Option<&Reason>, class: Option<Class>) {
+    let class = class.or_else(|| reason.map(|reason| reason.class));
+    let class = class.filter(|class| reason.is_some() || *class != Class::Unknown);
+    if let Some(reason) = reason {
+        string(out, br#","reason":"#, &reason.name);
+    }
+    if let Some(class) = class {
+        string(out, br#","class":"#, class.as_str());
+    }
+    if let Some(reason) = reason {
+        string(out, br#","subsystem":"#, &reason.subsystem);
+    }
 }
 
 fn push_site(out: &mut Vec<u8>, site: &Site) {

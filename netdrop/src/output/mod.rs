@@ -5,6 +5,8 @@ mod clock;
 mod color;
 mod columns;
 mod dropwatch;
+pub mod explain;
+mod fold;
 pub mod json;
 mod report;
 mod rotate;

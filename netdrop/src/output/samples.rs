@@ -131,6 +131,7 @@ pub fn summary() -> Summary {
             total: counts(4_894_120, 141_929_480),
             site: Some(site("__udp4_lib_rcv", 1212)),
             reason: Some(reason("NO_SOCKET", Class::NoReceiver)),
+            class: Some(Class::NoReceiver),
             device: Some(device(1, "lo")),
             netns: host.clone(),
             protocol: Some(UDP),
@@ -142,6 +143,7 @@ pub fn summary() -> Summary {
             total: counts(340, 20_400),
             site: Some(site("tcp_conn_request", 418)),
             reason: Some(reason("TCP_LISTEN_OVERFLOW", Class::Congestion)),
+            class: Some(Class::Congestion),
             device: Some(device(2, "eth0")),
             netns: Some(netns(4_026_532_001, "web")),
             protocol: Some(TCP),
@@ -153,6 +155,7 @@ pub fn summary() -> Summary {
             total: counts(1, 84),
             site: Some(site("nft_do_chain_inet_with_a_long_name", 31)),
             reason: Some(reason("NETFILTER_DROP", Class::Policy)),
+            class: Some(Class::Policy),
             device: Some(device(3, "vethf00dcafe")),
             netns: host,
             protocol: Some(Protocol { ethertype: 0x0800, ip: Some(1) }),
@@ -186,6 +189,22 @@ pub fn end() -> Summary {
         row.counts = row.total;
     }
     Summary { interval: end.elapsed, accounts: end.total, ..end }
+}
+
+/// The same interval with two kinds of lifecycle drops beside the loss, one of them the most of all.
+pub fn with_noise() -> Summary {
+    let noise = |name: &str, function: &str, address, packets| Row {
+        counts: counts(packets, packets * 60),
+        total: counts(packets * 2, packets * 120),
+        site: Some(Arc::new(Site { address, ..(*site(function, 9)).clone() })),
+        reason: Some(reason(name, Class::Lifecycle)),
+        class: Some(Class::Lifecycle),
+        ..Row::default()
+    };
+    let mut summary = summary();
+    summary.rows.insert(0, noise("TCP_OLD_DATA", "tcp_data_queue", 1, 600_000));
+    summary.rows.push(noise("QUEUE_PURGE", "skb_queue_purge_reason", 2, 7));
+    summary
 }
 
 /// The text of what `write` appends.

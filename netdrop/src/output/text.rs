@@ -37,8 +37,7 @@ impl Output for Text {
     fn drop(&mut self, drop: &Drop<'_>, out: &mut Vec<u8>) {
         self.clock.push(drop.time, out);
         out.push(b' ');
-        let paint =
-            drop.reason.map(|reason| color::of(reason.class)).filter(|code| self.color && !code.is_empty());
+        let paint = Some(color::of(drop.class())).filter(|code| self.color && !code.is_empty());
         out.extend_from_slice(paint.unwrap_or_default().as_bytes());
         padded(out, REASON_WIDTH, format_args!("{}", Plain(drop.reason.map_or("-", |reason| &reason.name))));
         out.extend_from_slice(paint.map_or("", |_| color::RESET).as_bytes());
@@ -84,7 +83,7 @@ impl Output for Text {
     }
 
     fn end(&mut self, summary: &Summary, out: &mut Vec<u8>) {
-        remarks(report::lines(summary, ANY_WIDTH, self.color), out);
+        remarks(report::lines(summary, ANY_WIDTH, self.color, false), out);
     }
 }
 
@@ -186,6 +185,7 @@ mod tests {
         # 4,894,120  >99.9%  ███████▉  NO_SOCKET            __udp4_lib_rcv+0x4bc                     lo            host   udp    no-receiver   142 MB  127.0.0.1:48777 > 127.0.0.1:9
         #       340   <0.1%  ▏         TCP_LISTEN_OVERFLOW  tcp_conn_request+0x1a2                   eth0          web    tcp    congestion   20.4 kB  [2001:db8::1]:4242 > [2001:db8::2]:80
         #         1   <0.1%  ▏         NETFILTER_DROP       nft_do_chain_inet_with_a_long_name+0x1f  vethf00dcafe  host   icmp   policy          84 B
+        # NO_SOCKET: No socket waits at the packet's destination: nobody listens at that port, or the connection is gone.
         #
         # 4,894,461 drops seen: 12,012 with details, 4,882,037 sampled out, 412 details lost (ring buffer full).
         # 3 more were not seen: the kernel's recursion guard kept them from netdrop.

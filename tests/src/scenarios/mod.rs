@@ -5,6 +5,7 @@ mod failures;
 mod filters;
 mod ip;
 mod ipv6;
+mod knowledge;
 mod link;
 mod neighbour;
 mod netfilter;
@@ -28,7 +29,8 @@ pub fn all() -> Vec<Case> {
         link::table(),
         tc_xdp::table(),
     ];
-    let systems = [exactness::table(), filters::table(), owner::table(), failures::table()];
+    let systems =
+        [exactness::table(), filters::table(), knowledge::table(), owner::table(), failures::table()];
     let scenarios = tables.into_iter().flatten().map(Case::Scenario);
     scenarios.chain(systems.into_iter().flatten().map(Case::System)).collect()
 }

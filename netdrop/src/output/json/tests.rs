@@ -54,6 +54,27 @@ fn what_is_unknown_is_absent() {
     assert_snapshot!(line, @r#"{"v":1,"kind":"drop","time":"2026-11-22T00:43:45.123456789Z","weight":1,"address":"0xffffffff8193bb1c","cpu":1,"packet":{"length":60}}"#);
 }
 
+/// A kernel without reasons, and one that says `NOT_SPECIFIED`: the function tells the class, if it is known.
+#[rstest::rstest]
+#[case(None, "enqueue_to_backlog", None, Some("congestion"))]
+#[case(None, "a_driver_xmit", None, None)]
+#[case(Some("NOT_SPECIFIED"), "enqueue_to_backlog", Some("NOT_SPECIFIED"), Some("congestion"))]
+#[case(Some("NOT_SPECIFIED"), "a_driver_xmit", Some("NOT_SPECIFIED"), Some("unknown"))]
+fn the_function_classifies_where_the_reason_does_not(
+    #[case] reason: Option<&str>,
+    #[case] function: &str,
+    #[case] written_reason: Option<&str>,
+    #[case] class: Option<&str>,
+) {
+    let mut parts = samples::bare();
+    parts.reason = reason.map(|name| samples::reason(name, Class::Unknown));
+    parts.site = samples::site(function, 4);
+    let line = written(|out| Json::new().drop(&parts.drop(1), out));
+    validate(&line);
+    let value: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((value["reason"].as_str(), value["class"].as_str()), (written_reason, class));
+}
+
 #[test]
 fn a_summary_has_the_rows_that_dropped_in_it() {
     let line = written(|out| Json::new().summary(&samples::summary(), out));
