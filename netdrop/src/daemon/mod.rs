@@ -1,9 +1,11 @@
 //! The tasks: what is awaited, and what is done then. The only folder besides cli that knows time, signals and threads.
 
+mod outlets;
 mod run;
 mod sink;
 mod terminal;
 
-pub use run::{Ended, Format, Limits, Plan, RunError, Signals, run};
+pub use outlets::{Format, Outlet, Outlets};
+pub use run::{Ended, Limits, Plan, RunError, Signals, run};
 pub use sink::{Sink, SinkError};
 pub use terminal::Terminal;
