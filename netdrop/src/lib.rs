@@ -14,4 +14,5 @@ pub mod knowledge;
 pub mod model;
 pub mod output;
 pub mod probe;
+pub mod recording;
 pub mod units;

@@ -7,6 +7,8 @@ mod generate;
 mod log;
 mod output;
 mod privileges;
+mod progress;
+mod report;
 mod watch;
 
 use std::process::ExitCode;
@@ -39,6 +41,8 @@ pub struct Cli {
 enum Command {
     /// Follow drops live: a refreshing table on a terminal, a line a drop in a pipe
     Watch(Box<watch::Watch>),
+    /// Read a recording of watch again: any of its tables, without privileges
+    Report(report::Report),
     /// What this kernel and these privileges allow, line by line, with the consequence
     Check(check::Check),
     /// Write a completion script for a shell to standard output
@@ -56,6 +60,7 @@ pub fn main() -> ExitCode {
     log::start(cli.verbose);
     let result = match cli.command {
         Command::Watch(watch) => watch.run(),
+        Command::Report(report) => report.run(),
         Command::Check(check) => check.run(),
         Command::Completions(completions) => completions.run(&mut Cli::command()),
         Command::Man(man) => man.run(&Cli::command()),

@@ -11,6 +11,7 @@ mod time;
 pub use accounts::Accounts;
 pub use packet::{Endpoint, Family, Gso, Packet, Protocol, TcpFlags, Vlan};
 pub use place::{Device, Netns, Reason, Site};
+pub use protocol::{NoFlag, NoProtocol};
 pub use record::{Drop, Header};
 pub use summary::{CountKey, Counts, Row, Summary};
 pub use time::Timestamp;

@@ -51,7 +51,9 @@ impl<'a> Block<'a> {
     /// Bytes, one after the other, filled up with zeros to a multiple of four.
     pub fn bytes(self, parts: &[&[u8]]) -> Self {
         let start = self.out.len();
-        parts.iter().for_each(|part| self.out.extend_from_slice(part));
+        for part in parts {
+            self.out.extend_from_slice(part);
+        }
         self.pad(start)
     }
 

@@ -97,7 +97,7 @@ impl<'a> Frame<'a> {
         self
     }
 
-    /// tcpdump.org/linktypes/LINKTYPE_LINUX_SLL.html: packet type, `ARPHRD_` type, address (none), protocol.
+    /// `LINKTYPE_LINUX_SLL` of tcpdump.org/linktypes.html: packet type, `ARPHRD_` type, address (none), protocol.
     fn cooked(mut self, ethertype: u16) -> Self {
         self.made[2..4].copy_from_slice(&ARPHRD_NONE.to_be_bytes());
         self.made[14..16].copy_from_slice(&ethertype.to_be_bytes());

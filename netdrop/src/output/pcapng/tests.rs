@@ -22,7 +22,9 @@ fn pcapng(limit: Option<Limit>) -> Pcapng {
 
 fn bytes(limit: Option<Limit>, drops: &[Drop<'_>]) -> Vec<u8> {
     let (mut format, mut out) = (pcapng(limit), Vec::new());
-    drops.iter().for_each(|drop| format.drop(drop, &mut out));
+    for drop in drops {
+        format.drop(drop, &mut out);
+    }
     format.end(&Summary::default(), &mut out);
     out
 }
