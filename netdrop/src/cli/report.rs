@@ -23,6 +23,7 @@ Examples:
 
 /// `netdrop report`.
 #[derive(Debug, Args)]
+#[expect(clippy::doc_markdown, reason = "the comments are help texts, and terminals show backticks")]
 #[command(after_help = EXAMPLES)]
 pub struct Report {
     /// Recordings (watch --format json --output FILE), - for standard input; rotated files in any order, zstd or plain
@@ -50,9 +51,9 @@ pub struct Report {
 enum ReportFormat {
     /// The table that watch ends with
     Table,
-    /// The same as remarks, as `watch --format text` ends with them
+    /// The same as remarks, as watch --format text ends with them
     Text,
-    /// One JSON object, as `watch --format json` ends with it (`watch --schema` describes it)
+    /// One JSON object, as watch --format json ends with it (watch --schema describes it)
     Json,
 }
 

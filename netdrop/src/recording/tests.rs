@@ -460,7 +460,7 @@ fn a_last_line_that_is_cut_short_is_told_and_the_rest_counts() {
         match read.cut() {
             // The end of a line alone is no loss.
             None => {
-                assert!(length == 0 || ends.contains(&length) || ends.contains(&(length + 1)), "{length}")
+                assert!(length == 0 || ends.contains(&length) || ends.contains(&(length + 1)), "{length}");
             }
             Some(cut) => {
                 assert_eq!((count, cut.line), (whole, whole as u64 + 1), "{length}");

@@ -8,6 +8,8 @@ mod ipv6;
 mod link;
 mod neighbour;
 mod netfilter;
+mod pcap;
+mod recordings;
 mod shape;
 mod tc_xdp;
 mod tcp;
@@ -27,7 +29,8 @@ pub fn all() -> Vec<Case> {
         link::table(),
         tc_xdp::table(),
     ];
-    let systems = [exactness::table(), filters::table(), failures::table()];
+    let systems =
+        [exactness::table(), filters::table(), pcap::table(), recordings::table(), failures::table()];
     let scenarios = tables.into_iter().flatten().map(Case::Scenario);
     scenarios.chain(systems.into_iter().flatten().map(Case::System)).collect()
 }
