@@ -48,13 +48,13 @@ pub struct OutputFlags {
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Turn to a new output file at this size or after this time, as in 100M, 1h; an existing one is continued
-    #[arg(long, value_parser = limit, requires = "output", group = "rotation", value_name = "SIZE|TIME")]
+    #[arg(long, value_parser = limit, requires = "output", group = "rotation", value_name = "WHEN")]
     rotate: Option<Limit>,
     /// Write the packet of each detailed drop into this file as well, for Wireshark (pcapng)
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
     /// Turn to a new pcapng file at this size or after this time, as in 100M, 5m; an existing one is moved aside
-    #[arg(long, value_parser = limit, requires = "pcap", group = "rotation", value_name = "SIZE|TIME")]
+    #[arg(long, value_parser = limit, requires = "pcap", group = "rotation", value_name = "WHEN")]
     pcap_rotate: Option<Limit>,
     /// How many older files stay, as FILE.1 to FILE.N
     #[arg(long, default_value_t = 5, requires = "rotation", value_name = "N")]
@@ -78,6 +78,11 @@ impl OutputFlags {
     /// Whether people look at it.
     pub fn on_terminal(&self) -> bool {
         self.output.is_none() && io::stdout().is_terminal()
+    }
+
+    /// Whether packets would go into the file of the lines.
+    pub fn is_one_file_for_both(&self) -> bool {
+        self.output.is_some() && self.output == self.pcap
     }
 
     /// Whether packets are wanted.

@@ -12,7 +12,7 @@ use crate::aggregate::{By, Dimension};
 use crate::daemon::Terminal;
 use crate::model::Timestamp;
 use crate::output::{Clock, Color, Json, Output, Table, Text, View};
-use crate::recording::{Lines, RecordingError, Replay, Window, in_order, sum};
+use crate::recording::{Lines, RecordingError, Replay, Unended, Window, in_order, sum};
 use crate::units::thousands;
 
 const EXAMPLES: &str = "\
@@ -66,20 +66,20 @@ impl Report {
             for part in &parts {
                 read(part, &mut replay)?;
             }
-            if let Some(last) = replay.finish()?
-                && let Some(part) = parts.last()
-            {
-                let mut time = Vec::new();
-                Clock::local().push(last, &mut time);
-                let time = String::from_utf8_lossy(&time).into_owned();
-                eprintln!(
-                    "netdrop: {}: the recording has no end: counts are those up to its last summary, {time}",
-                    part.display()
-                );
-            }
+            let reach = match replay.finish()? {
+                None => continue,
+                Some(Unended::Summary(last)) => format!("up to its last summary, {}", local(last)),
+                Some(Unended::Details) => "that its details stand for".into(),
+            };
+            let name = parts.last().map_or(Path::new("-"), PathBuf::as_path).display();
+            eprintln!("netdrop: {name}: the recording has no end: counts are those {reach}");
+        }
+        let runs = replay.into_summaries();
+        if runs.is_empty() {
+            eprintln!("netdrop: nothing was recorded there");
         }
         let mut out = Vec::new();
-        self.output().end(&sum(replay.into_summaries()), &mut out);
+        self.output().end(&sum(runs), &mut out);
         print(&out)
     }
 
@@ -126,6 +126,12 @@ fn open(path: &Path) -> anyhow::Result<(String, Box<dyn Read>, Option<u64>)> {
     let opened = File::open(path).and_then(|opened| Ok((opened.metadata()?, opened)));
     let (metadata, opened) = opened.map_err(|error| RecordingError::Read { file: file.clone(), error })?;
     Ok((file, Box::new(opened), metadata.is_file().then_some(metadata.len())))
+}
+
+fn local(time: Timestamp) -> String {
+    let mut text = Vec::new();
+    Clock::local().push(time, &mut text);
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 fn time(text: &str) -> Result<Timestamp, String> {

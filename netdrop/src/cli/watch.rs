@@ -110,6 +110,9 @@ impl Watch {
                  leave out --rate or ask for more",
             );
         }
+        if self.output.is_one_file_for_both() {
+            return usage("--output and --pcap name the same file: lines and packets need one each");
+        }
         if self.rate == Some(0) && self.output.has_packets() {
             return usage(
                 "--pcap writes the packets of drops in detail, and --rate 0 asks for none: \

@@ -18,5 +18,5 @@ pub use error::{LineError, RecordingError};
 pub use line::{DropLine, Line, ReasonName, RowLine, SiteName, Totals, Whence};
 pub use lines::{Cut, Lines};
 pub use parts::in_order;
-pub use replay::{Replay, Window};
+pub use replay::{Replay, Unended, Window};
 pub use sum::sum;

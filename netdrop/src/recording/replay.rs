@@ -2,12 +2,13 @@
 //! rows are here.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::book::Book;
 use super::error::RecordingError;
 use super::line::{DropLine, Line, Totals};
 use crate::aggregate::{Aggregator, By, Dimension, Now};
-use crate::model::{CountKey, Counts, Drop, Header, Summary, Timestamp};
+use crate::model::{Accounts, CountKey, Counts, Drop, Header, Summary, Timestamp};
 
 /// A part of the time; counts are those of the summaries in it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,6 +27,24 @@ impl Window {
     fn is_all(self) -> bool {
         self == Self::default()
     }
+}
+
+/// How far a run was recorded that has no end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unended {
+    /// To this summary.
+    Summary(Timestamp),
+    /// It has details alone.
+    Details,
+}
+
+/// All details of a run together.
+#[derive(Debug, Clone, Copy, Default)]
+struct Details {
+    first: Option<Timestamp>,
+    last: Timestamp,
+    count: u64,
+    weight: u64,
 }
 
 /// Reads any number of runs.
@@ -47,6 +66,9 @@ struct Run {
     estimated: Aggregator,
     counters: HashMap<CountKey, Counts>,
     now: Now,
+    /// Whether there were counts at all.
+    has_totals: bool,
+    details: Details,
     /// What the rows tell apart.
     in_rows: By,
     /// What the details tell.
@@ -80,15 +102,15 @@ impl Replay {
         Ok(())
     }
 
-    /// The last line of a recording was given. Where its run has no end, tells when its last summary was.
+    /// The last line of a recording was given. Where its run has no end, tells how far it goes.
     ///
     /// # Errors
     /// When its lines can't tell what was asked for.
-    pub fn finish(&mut self) -> Result<Option<Timestamp>, RecordingError> {
+    pub fn finish(&mut self) -> Result<Option<Unended>, RecordingError> {
         let Some(run) = self.run.take() else { return Ok(None) };
-        let last = run.now.time;
+        let unended = if run.has_totals { Unended::Summary(run.now.time) } else { Unended::Details };
         self.ended.push(run.finish(self.by)?);
-        Ok(Some(last))
+        Ok(Some(unended))
     }
 
     /// What each run came to, in order.
@@ -105,6 +127,8 @@ impl Run {
             estimated: Aggregator::from_details(by),
             counters: HashMap::new(),
             now: Now::default(),
+            has_totals: false,
+            details: Details::default(),
             in_rows: By::NONE,
             in_details: By::NONE,
         }
@@ -125,6 +149,7 @@ impl Run {
             packet: &line.packet,
             header: Header::default(),
         };
+        self.details.add(&drop);
         self.counted.record(&drop);
         self.estimated.record(&drop);
     }
@@ -149,6 +174,7 @@ impl Run {
     }
 
     fn rows(&mut self, totals: &Totals<'_>) {
+        self.has_totals = true;
         for row in &totals.rows {
             let key = self.book.key(&row.whence, row.protocol.unwrap_or_default());
             // Estimates don't add up to exact counts of anything but the whole.
@@ -163,6 +189,9 @@ impl Run {
     }
 
     fn finish(mut self, by: By) -> Result<Summary, RecordingError> {
+        if !self.has_totals {
+            return Ok(self.estimated.end(self.details.now(), [], &mut self.book));
+        }
         let untold = |dimension: &Dimension| !self.in_rows.has(*dimension);
         let counted = by.needs_details() || self.counters.is_empty() || {
             let in_details = |dimension: &Dimension| self.in_details.has(*dimension);
@@ -175,6 +204,29 @@ impl Run {
         };
         let aggregator = if counted { &mut self.counted } else { &mut self.estimated };
         Ok(aggregator.end(self.now, self.counters, &mut self.book))
+    }
+}
+
+impl Details {
+    fn add(&mut self, drop: &Drop<'_>) {
+        self.first.get_or_insert(drop.time);
+        self.last = self.last.max(drop.time);
+        self.count += 1;
+        self.weight = self.weight.saturating_add(drop.weight);
+    }
+
+    /// What is known without any count: these drops happened, and those that they stand for.
+    fn now(&self) -> Now {
+        let first = self.first.unwrap_or_default().since_epoch();
+        let accounts = Accounts {
+            seen: self.weight,
+            detailed: self.count,
+            sampled_out: self.weight.saturating_sub(self.count),
+            ..Accounts::default()
+        };
+        let millis = self.last.since_epoch().saturating_sub(first).as_millis();
+        let elapsed = Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX));
+        Now { time: self.last, elapsed, accounts }
     }
 }
 

@@ -446,6 +446,17 @@ fn a_run_without_its_end_counts_up_to_its_last_summary() {
 }
 
 #[test]
+fn details_alone_count_what_they_stand_for() {
+    let (lines, _) = run(By::default(), &[vec![event(2, 3), event(4, 1)]]);
+    let details: Vec<u8> = lines.split_inclusive(|byte| *byte == b'\n').take(2).flatten().copied().collect();
+    for (by, rows) in [("function", [3, 1].as_slice()), ("dst", &[4])] {
+        let all = replayed(by.parse().unwrap(), Window::default(), &details).unwrap();
+        assert_eq!((drops(&all[0]).as_slice(), all[0].accounts.seen), (rows, 4));
+        assert!(all[0].accounts.balance() && all[0].rows.iter().all(|row| row.estimated));
+    }
+}
+
+#[test]
 fn a_last_line_that_is_cut_short_is_told_and_the_rest_counts() {
     let (lines, _) = run(By::default(), &[vec![event(2, 3)], vec![event(2, 4)]]);
     let ends: Vec<usize> =
