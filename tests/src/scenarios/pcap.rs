@@ -36,6 +36,7 @@ pub fn table() -> Vec<System> {
         System::new("pcap-snaplen", |bench| cut_short(bench, 64)),
         System::new("pcap-snaplen-most", |bench| cut_short(bench, 256)),
         System::new("pcap-rotated-files-are-whole", rotated),
+        System::new("pcap-disk-full", disk_full),
     ]
 }
 
@@ -60,7 +61,8 @@ fn payload(number: u8) -> Vec<u8> {
 
 /// The payload's digits of a frame, as tshark writes them.
 fn payload_of(frame: &[u8]) -> String {
-    frame[frame.len() - b"packet A".len()..].iter().map(|byte| format!("{byte:02x}")).collect()
+    let payload = &frame[frame.len() - b"packet A".len()..];
+    payload.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 fn every_packet(bench: &Bench, lab: &Lab, frames: &[Vec<u8>]) -> Result<()> {
@@ -140,6 +142,21 @@ fn rotated(bench: &Bench) -> Result<()> {
     ensure!(files > 2, "{files} files are no rotation");
     let sent: Vec<_> = frames.iter().map(|frame| payload_of(frame)).collect();
     ensure!(payloads == sent, "\n          want {sent:?}\n          read {payloads:?}");
+    Ok(())
+}
+
+/// Packets that can't be written end the run; its lines are complete all the same.
+fn disk_full(bench: &Bench) -> Result<()> {
+    let lab = Lab::pair()?;
+    let inode = lab.receiver.inode().to_string();
+    let mut netdrop = Netdrop::start(&bench.netdrop, &["--all", "--netns", &inode, "--pcap", "/dev/full"])?;
+    PacketSocket::sender(lab.from(), SENDER.device)?.send(&ETHER_V4.wrap(&over_v4(0)))?;
+    // It ends by itself: the section's header alone is too much.
+    let (status, lines, stderr) = netdrop.wait()?;
+    ensure!(status.code() == Some(1), "{status}, not exit code 1: {}", stderr.trim());
+    let errors = stderr.lines().filter(|line| line.contains("/dev/full")).count();
+    ensure!(errors == 1, "{errors} lines name /dev/full, not one: {}", stderr.trim());
+    ensure!(lines.last().is_some_and(|line| line["kind"] == "end"), "the lines have no end: {lines:?}");
     Ok(())
 }
 
