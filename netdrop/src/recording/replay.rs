@@ -62,8 +62,8 @@ struct Run {
     book: Book,
     /// The rows from counts, or from details where only these can tell.
     counted: Aggregator,
-    /// The rows from details, for what the recorded rows don't tell apart.
-    estimated: Aggregator,
+    /// The rows from details, for what the recorded rows don't tell apart; none where `counted` is from details anyway.
+    estimated: Option<Aggregator>,
     counters: HashMap<CountKey, Counts>,
     now: Now,
     /// Whether there were counts at all.
@@ -124,7 +124,7 @@ impl Run {
         Self {
             book: Book::default(),
             counted: Aggregator::new(by),
-            estimated: Aggregator::from_details(by),
+            estimated: (!by.needs_details()).then(|| Aggregator::from_details(by)),
             counters: HashMap::new(),
             now: Now::default(),
             has_totals: false,
@@ -151,7 +151,9 @@ impl Run {
         };
         self.details.add(&drop);
         self.counted.record(&drop);
-        self.estimated.record(&drop);
+        if let Some(estimated) = &mut self.estimated {
+            estimated.record(&drop);
+        }
     }
 
     fn summary(&mut self, totals: &Totals<'_>) {
@@ -163,7 +165,9 @@ impl Run {
         };
         self.rows(totals);
         self.counted.turn();
-        self.estimated.turn();
+        if let Some(estimated) = &mut self.estimated {
+            estimated.turn();
+        }
     }
 
     /// The end says it all, also what was in files that are gone.
@@ -190,7 +194,8 @@ impl Run {
 
     fn finish(mut self, by: By) -> Result<Summary, RecordingError> {
         if !self.has_totals {
-            return Ok(self.estimated.end(self.details.now(), [], &mut self.book));
+            let mut aggregator = self.estimated.unwrap_or(self.counted);
+            return Ok(aggregator.end(self.details.now(), [], &mut self.book));
         }
         let untold = |dimension: &Dimension| !self.in_rows.has(*dimension);
         let counted = by.needs_details() || self.counters.is_empty() || {
@@ -202,7 +207,7 @@ impl Run {
             }
             !by.iter().filter(untold).any(|each| in_details(&each))
         };
-        let aggregator = if counted { &mut self.counted } else { &mut self.estimated };
+        let mut aggregator = self.estimated.filter(|_| !counted).unwrap_or(self.counted);
         Ok(aggregator.end(self.now, self.counters, &mut self.book))
     }
 }
