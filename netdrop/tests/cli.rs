@@ -108,8 +108,8 @@ const RECORDING: &str = r#"{"v":1,"kind":"drop","time":"2026-11-22T00:43:45.1234
 
 /// Writes `recording` into a file in the folder that a report runs in, and gives that report.
 fn reported(recording: &str, arguments: &str) -> String {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("drops.jsonl"), recording).unwrap();
+    let folder = tempfile::tempdir().expect("a folder for files");
+    fs::write(folder.path().join("drops.jsonl"), recording).expect("the file is written");
     let command = &mut netdrop(&format!("report {arguments} drops.jsonl"));
     let Output { status, stdout, stderr } = output(command.current_dir(folder.path()).env("TZ", "UTC"));
     format!("{}{}{status}", text(stdout), text(stderr))
