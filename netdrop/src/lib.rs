@@ -15,4 +15,5 @@ pub mod model;
 pub mod output;
 pub mod owner;
 pub mod probe;
+pub mod recording;
 pub mod units;

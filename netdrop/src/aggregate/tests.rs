@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::knowledge::Class;
-use crate::model::{Packet, Protocol};
+use crate::model::{Header, Packet, Protocol};
 
 /// Names that are numbers.
 struct Numbers;
@@ -71,7 +71,7 @@ fn record(aggregator: &mut Aggregator, key: CountKey, weight: u64, source: u8, d
         device: Some(&names.device(key.netns, key.ifindex)),
         netns: Some(&names.netns(key.netns)),
         packet: &packet,
-        header: &[],
+        header: Header::default(),
     });
 }
 

@@ -13,6 +13,7 @@ pub use accounts::Accounts;
 pub use owner::{Container, Holding, Owner, Pod, Process, Runtime, Workload};
 pub use packet::{Endpoint, Family, Gso, Packet, Protocol, TcpFlags, Vlan};
 pub use place::{Device, Netns, Reason, Site};
-pub use record::Drop;
+pub use protocol::{NoFlag, NoProtocol};
+pub use record::{Drop, Header};
 pub use summary::{CountKey, Counts, Row, Summary};
 pub use time::Timestamp;

@@ -22,8 +22,19 @@ pub struct Drop<'a> {
     pub netns: Option<&'a Netns>,
     /// What is known of the packet.
     pub packet: &'a Packet,
-    /// The first bytes of the packet, from its link-layer or, where there is none, its network header.
-    pub header: &'a [u8],
+    /// The first bytes of the packet.
+    pub header: Header<'a>,
+}
+
+/// The first bytes of a packet, as they stood in the skb.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Header<'a> {
+    /// From its link-layer or, where there is none, its network header.
+    pub bytes: &'a [u8],
+    /// Where in them the network header begins; absent when that isn't known.
+    pub network: Option<usize>,
+    /// A VLAN tag that the kernel has taken out of the bytes: its protocol and control information (IEEE 802.1Q).
+    pub vlan: Option<(u16, u16)>,
 }
 
 impl Drop<'_> {

@@ -113,7 +113,9 @@ fn push_row(out: &mut Vec<u8>, row: &Row) {
         push_endpoint(out, br#","source":"#, source);
     }
     if let Some(destination) = row.destination {
-        push_endpoint(out, br#","destination":"#, destination);
+        // `--by dst,port` tells the port beside the address.
+        let port = destination.port.or(row.port);
+        push_endpoint(out, br#","destination":"#, Endpoint { port, ..destination });
     } else if let Some(port) = row.port {
         number(out, br#","destination":{"port":"#, port);
         out.push(b'}');

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::knowledge::Class;
 use crate::model::{
-    Accounts, Counts, Device, Drop, Endpoint, Family, Gso, Netns, Packet, Protocol, Reason, Row, Site,
-    Summary, TcpFlags, Timestamp, Vlan,
+    Accounts, Counts, Device, Drop, Endpoint, Family, Gso, Header, Netns, Packet, Protocol, Reason, Row,
+    Site, Summary, TcpFlags, Timestamp, Vlan,
 };
 
 pub const TIME: Timestamp = Timestamp(1_795_308_225_123_456_789);
@@ -56,7 +56,7 @@ impl Parts {
             device: self.device.as_deref(),
             netns: self.netns.as_deref(),
             packet: &self.packet,
-            header: &[],
+            header: Header::default(),
         }
     }
 }

@@ -10,6 +10,8 @@ mod link;
 mod neighbour;
 mod netfilter;
 mod owner;
+mod pcap;
+mod recordings;
 mod shape;
 mod tc_xdp;
 mod tcp;
@@ -29,8 +31,15 @@ pub fn all() -> Vec<Case> {
         link::table(),
         tc_xdp::table(),
     ];
-    let systems =
-        [exactness::table(), filters::table(), knowledge::table(), owner::table(), failures::table()];
+    let systems = [
+        exactness::table(),
+        filters::table(),
+        knowledge::table(),
+        owner::table(),
+        pcap::table(),
+        recordings::table(),
+        failures::table(),
+    ];
     let scenarios = tables.into_iter().flatten().map(Case::Scenario);
     scenarios.chain(systems.into_iter().flatten().map(Case::System)).collect()
 }
