@@ -2,6 +2,7 @@
 
 mod counts;
 mod error;
+mod inspect;
 mod log;
 mod memory_lock;
 mod object;
@@ -15,6 +16,7 @@ use std::os::fd::OwnedFd;
 use aya::maps::MapData;
 pub use counts::Counts;
 pub use error::ProbeError;
+pub use inspect::{program_name, tcx_programs};
 pub use log::Log;
 use netdrop_common::{Filter, Layout, RATE_ALL, SNAPLEN_MAX, Settings};
 pub use ring::Ring;
