@@ -15,7 +15,8 @@ pub use by::{By, ByError, Dimension};
 pub use counters::Counters;
 
 use crate::model::{
-    Accounts, CountKey, Counts, Device, Drop, Endpoint, Netns, Reason, Row, Site, Summary, Timestamp,
+    Accounts, Attribution, CountKey, Counts, Device, Drop, Endpoint, Netns, Reason, Row, Site, Summary,
+    Timestamp,
 };
 use flows::{FlowKey, Flows};
 use rows::Rows;
@@ -115,6 +116,7 @@ impl Aggregator {
             rows,
             accounts: now.accounts.since(&self.last.accounts),
             total: now.accounts,
+            attribution: Attribution::default(),
         };
         self.last_unsampled = self.unsampled();
         self.flows.turn();
@@ -138,6 +140,7 @@ impl Aggregator {
             rows,
             accounts: now.accounts,
             total: now.accounts,
+            attribution: Attribution::default(),
         }
     }
 

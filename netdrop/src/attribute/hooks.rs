@@ -113,23 +113,17 @@ fn grown(action: &Action, before: Option<&Action>) -> u64 {
 
 fn filter_hit(window: &Window<'_>, filter: &Classifier) -> RuleHit {
     let actions: Vec<&str> = filter.actions.iter().map(|action| action.kind.as_str()).collect();
-    let mut text = format!("filter {} pref {}", filter.kind, filter.priority);
-    if let Some(name) = &filter.name {
-        text.push_str(&format!(" {name}"));
-    }
-    if filter.is_direct {
-        text.push_str(" direct-action");
-    }
-    if !actions.is_empty() {
-        text.push_str(&format!(" action {}", actions.join(", ")));
-    }
+    let mut words = vec![format!("filter {} pref {}", filter.kind, filter.priority)];
+    words.extend(filter.name.clone());
+    words.extend(filter.is_direct.then(|| "direct-action".into()));
+    words.extend((!actions.is_empty()).then(|| format!("action {}", actions.join(", "))));
     let program = filter.program.map(|id| window.program(id));
     let place = (filter.ifindex, filter.direction);
     RuleHit {
         chain: Some(filter.chain.to_string()),
         handle: Some(u64::from(filter.handle)),
         verdict: if filter.is_direct { RuleVerdict::Program } else { RuleVerdict::Drop },
-        ..hit(window, RuleSystem::Tc, place, program, text)
+        ..hit(window, RuleSystem::Tc, place, program, words.join(" "))
     }
 }
 

@@ -11,7 +11,7 @@ use super::filter::Filters;
 use super::output::{FormatName, OutputFlags, print};
 use super::{Exit, privileges};
 use crate::aggregate::Aggregator;
-use crate::daemon::{Ended, Limits, Plan, Signals, Sink, SinkError, run};
+use crate::daemon::{Ended, Limits, Plan, Signals, Sink, SinkError, Witness, run};
 use crate::enrich::{Enricher, KernelResolver};
 use crate::filter::compile;
 use crate::kernel::features::Features;
@@ -63,6 +63,10 @@ pub struct Watch {
     /// Bytes of the packet that are copied, 64 to 256
     #[arg(long, default_value_t = 96, value_parser = snaplen, value_name = "BYTES", help_heading = "Details")]
     snaplen: u32,
+    /// Name the rules that dropped (nftables, iptables, tc, XDP), by their counters before and after: runs nft and
+    /// iptables-save in each network namespace
+    #[arg(long, help_heading = "Details")]
+    rules: bool,
     /// Size of the ring buffer, a power of two as in 8M [default: 1M, with --all 2M]
     #[arg(long, value_parser = ring_size, value_name = "SIZE", help_heading = "Details")]
     ring_size: Option<u32>,
@@ -126,7 +130,9 @@ impl Watch {
         let sink = Sink::start(self.output.open()?).context("can't start the thread that writes")?;
         let options = self.options(&identity)?;
         let signals = Signals::new()?;
+        let mut witness = Witness::start(self.rules);
         let probe = Probe::attach(&(&identity).into(), &options).map_err(Exit::from)?;
+        witness.ready();
         announce(&probe, &identity);
         let logger = probe.log(options.log_level)?;
         let plan = Plan {
@@ -134,6 +140,7 @@ impl Watch {
             enricher: Enricher::new("/", identity.reasons),
             aggregator: Aggregator::new(self.output.by()),
             format: self.output.format(),
+            witness,
             signals,
             sink,
             limits: Limits { duration: self.duration, count: self.count },

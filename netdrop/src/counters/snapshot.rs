@@ -59,7 +59,7 @@ pub fn read(depth: Depth) -> Snapshot {
     let mut snapshot = Snapshot::default();
     match links::read() {
         Ok(links) => {
-            snapshot.devices = links.into_iter().map(|link| with_driver(link, &mut snapshot.notes)).collect()
+            snapshot.devices = links.into_iter().map(|link| with_driver(link, &mut snapshot.notes)).collect();
         }
         Err(error) => snapshot.notes.push(format!("the counters of devices can't be read: {error}.")),
     }

@@ -3,7 +3,9 @@
 mod run;
 mod sink;
 mod terminal;
+mod witness;
 
 pub use run::{Ended, Format, Limits, Plan, RunError, Signals, run};
 pub use sink::{Sink, SinkError};
 pub use terminal::Terminal;
+pub use witness::Witness;

@@ -9,10 +9,11 @@ use tracing::warn;
 
 use super::sink::{Sink, SinkError};
 use super::terminal::Terminal;
+use super::witness::{Witness, dropped};
 use crate::aggregate::{Aggregator, Now};
 use crate::decode::{counts, decode};
 use crate::enrich::Enricher;
-use crate::model::{Accounts, Summary, Timestamp};
+use crate::model::{Accounts, Attribution, Summary, Timestamp};
 use crate::output::{Output, Table};
 use crate::probe::{Probe, ProbeError, Ring};
 
@@ -29,6 +30,8 @@ pub struct Plan {
     pub enricher: Enricher,
     /// The rows.
     pub aggregator: Aggregator,
+    /// The counters at the start, to be compared with those at the end.
+    pub witness: Witness,
     /// What ends it from outside: caught from before the attachment is announced, so that none is lost.
     pub signals: Signals,
     /// The format.
@@ -271,6 +274,7 @@ impl Run {
     /// Detaches, writes what is left and the final summary.
     async fn end(mut self, output: Result<(), SinkError>) -> Result<Ended, RunError> {
         self.plan.probe.detach();
+        let attribution = self.attribution()?;
         let mut output = match output {
             Ok(()) => self.write_rest().await,
             failed => failed,
@@ -281,6 +285,7 @@ impl Run {
         let counters = self.plan.probe.counts.counters()?;
         let Plan { enricher, aggregator, format, .. } = &mut self.plan;
         let end = aggregator.end(now, counters.iter().map(counts), enricher);
+        let end = Summary { attribution, ..end };
         format.output().end(&end, &mut self.chunk);
         if output.is_ok() {
             output = self.deliver().await;
@@ -295,6 +300,14 @@ impl Run {
             );
         }
         Ok(Ended { end, output })
+    }
+
+    /// What other counters say, before they count what comes after the end.
+    fn attribution(&mut self) -> Result<Attribution, RunError> {
+        let counters = self.plan.probe.counts.counters()?;
+        let Plan { enricher, witness, .. } = &mut self.plan;
+        let drops = dropped(counters.iter().map(counts), enricher);
+        Ok(witness.testify(&drops, enricher))
     }
 
     /// Writes the events that are still in the ring.

@@ -1,5 +1,6 @@
 //! The table, by subsystem.
 
+mod attribution;
 mod exactness;
 mod failures;
 mod filters;
@@ -27,7 +28,7 @@ pub fn all() -> Vec<Case> {
         link::table(),
         tc_xdp::table(),
     ];
-    let systems = [exactness::table(), filters::table(), failures::table()];
+    let systems = [attribution::table(), exactness::table(), filters::table(), failures::table()];
     let scenarios = tables.into_iter().flatten().map(Case::Scenario);
     scenarios.chain(systems.into_iter().flatten().map(Case::System)).collect()
 }

@@ -12,8 +12,12 @@ use crate::workspace;
 const SECONDS_EACH: u32 = 10;
 
 /// Good inputs to begin with, by target: folders of the repository.
-const SEEDS: [(&str, &str); 3] =
-    [("btf", "netdrop/tests/fixtures/btf"), ("decode", "fuzz/seeds/decode"), ("filter", "fuzz/seeds/filter")];
+const SEEDS: [(&str, &str); 4] = [
+    ("btf", "netdrop/tests/fixtures/btf"),
+    ("decode", "fuzz/seeds/decode"),
+    ("filter", "fuzz/seeds/filter"),
+    ("rules", "fuzz/seeds/rules"),
+];
 
 /// Each target counts as one.
 pub fn run(notes: &mut Vec<String>) -> Result<Tally> {

@@ -68,6 +68,16 @@ fn the_end_has_the_totals() {
     assert_snapshot!(line, @r#"{"v":1,"kind":"end","time":"2026-11-22T00:43:45.123456789Z","interval_ms":12000,"rows":[{"count":4894120,"bytes":141929480,"reason":"NO_SOCKET","class":"no-receiver","subsystem":"core","function":"__udp4_lib_rcv","offset":1212,"address":"0xffffffff82046f4c","device":{"index":1,"name":"lo"},"netns":{"inode":4026531840,"name":"host"},"protocol":"udp"},{"count":340,"bytes":20400,"reason":"TCP_LISTEN_OVERFLOW","class":"congestion","subsystem":"core","function":"tcp_conn_request","offset":418,"address":"0xffffffff82046f4c","device":{"index":2,"name":"eth0"},"netns":{"inode":4026532001,"name":"web"},"protocol":"tcp"},{"count":1,"bytes":84,"reason":"NETFILTER_DROP","class":"policy","subsystem":"core","function":"nft_do_chain_inet_with_a_long_name","offset":31,"address":"0xffffffff82046f4c","device":{"index":3,"name":"vethf00dcafe"},"netns":{"inode":4026531840,"name":"host"},"protocol":"icmp"}],"accounts":{"seen":4894461,"detailed":12012,"sampled_out":4882037,"ring_full":412,"filtered":0,"table_full":0,"recursion_misses":3}}"#);
 }
 
+#[test]
+fn the_end_has_what_other_counters_say() {
+    let end = Summary { attribution: samples::attribution(), ..samples::end() };
+    let line = written(|out| Json::new().end(&end, out));
+    validate(&line);
+    let Value::Object(line) = serde_json::from_str(&line).unwrap() else { panic!("no object") };
+    let told = ["rules", "devices", "notes"].map(|key| line[key].to_string());
+    assert_snapshot!(told.join("\n"), @"");
+}
+
 /// What the lines say of an endpoint.
 fn said(endpoint: Endpoint) -> Value {
     let mut said = serde_json::json!({ "address": endpoint.address.to_string() });
