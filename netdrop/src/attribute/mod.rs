@@ -51,7 +51,11 @@ pub struct Window<'a> {
 
 /// Compares. `with_rules` is false where the snapshots hold nothing but devices.
 pub fn attribute(window: &Window<'_>, with_rules: bool) -> Attribution {
-    let mut attribution = Attribution { devices: devices::counts(window), ..Attribution::default() };
+    let mut attribution = Attribution {
+        devices: devices::counts(window),
+        notes: window.after.notes.clone(),
+        rules: Vec::new(),
+    };
     if with_rules {
         firewall::attribute(window, &mut attribution);
         hooks::attribute(window, &mut attribution);

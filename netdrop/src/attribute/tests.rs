@@ -263,6 +263,13 @@ fn a_driver_that_does_not_count_for_xdp_is_named() {
     );
 }
 
+#[test]
+fn what_could_not_be_read_is_said() {
+    let after =
+        Snapshot { notes: vec!["the counters of devices can't be read: no.".into()], ..Snapshot::default() };
+    assert_eq!(found(&Snapshot::default(), &after, &[]).notes, after.notes);
+}
+
 /// `counter source growth also-seen`
 fn counted(before: &Snapshot, after: &Snapshot, drops: &[Dropped]) -> Vec<String> {
     let counts = found(before, after, drops).devices;

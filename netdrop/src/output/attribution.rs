@@ -92,11 +92,9 @@ fn which(hit: &RuleHit) -> Option<String> {
 fn device(count: &DeviceCount) -> [String; 2] {
     let name = format!("{} {}", DeviceName(&count.device), Plain(&count.counter));
     let place = name + &program(count.program.as_ref()) + &netns(count.netns.as_ref());
-    let seen = match count.also_seen {
-        Some(seen) if seen > 0 => format!(" (up to {} are drops above)", thousands(seen)),
-        _ => String::new(),
-    };
-    [entry(&thousands(count.count), &place), entry("", &format!("{}{seen}", Plain(&count.meaning)))]
+    let seen = count.also_seen.filter(|seen| *seen > 0);
+    let place = place + &seen.map_or(String::new(), |seen| format!(", ≤ {} above", thousands(seen)));
+    [entry(&thousands(count.count), &place), entry("", &Plain(&count.meaning).to_string())]
 }
 
 fn program(program: Option<&BpfProgram>) -> String {
@@ -123,7 +121,26 @@ mod tests {
     #[test]
     fn in_80_columns() {
         let lines = lines(&samples::attribution(), 80);
-        assert_snapshot!(lines.join("\n"), @"");
+        assert_snapshot!(lines.join("\n"), @r"
+
+        Dropped by rules:
+             12,345  nft inet fw input, handle 8, hook input, netns web
+                     udp dport 9 counter drop
+           the rest  nft inet fw input, policy, hook input, netns web
+                     no counter: policy drop
+           the rest  tc eth0 ingress, handle 0x1, program 42 fw
+                     no counter: filter bpf pref 49152 fw.o:[tc] direct-action
+              maybe  nft inet fw input, handle 8, hook input, netns web
+                     7 came by: udp dport 9 counter drop
+
+        Counted by devices:
+                 81  eth0 rx_missed_errors
+                     the device had no room: its ring was full before the CPU emptied it
+              1,000  eth0 rx_queue_*_xdp_drops, program 42 fw, netns web, ≤ 400 above
+                     dropped by the XDP program, in the driver
+
+        `nft` is not installed: install nftables to have its rules named.
+        ");
     }
 
     #[test]

@@ -75,7 +75,11 @@ fn the_end_has_what_other_counters_say() {
     validate(&line);
     let Value::Object(line) = serde_json::from_str(&line).unwrap() else { panic!("no object") };
     let told = ["rules", "devices", "notes"].map(|key| line[key].to_string());
-    assert_snapshot!(told.join("\n"), @"");
+    assert_snapshot!(told.join("\n"), @r#"
+    [{"bytes":358005,"certainty":"part","chain":"input","drops":12350,"family":"inet","handle":8,"hook":"input","netns":{"inode":4026532001,"name":"web"},"packets":12345,"position":4,"system":"nft","table":"fw","text":"udp dport 9 counter drop","verdict":"drop"},{"certainty":"only","chain":"input","drops":12350,"family":"inet","hook":"input","netns":{"inode":4026532001,"name":"web"},"system":"nft","table":"fw","text":"policy drop","verdict":"policy"},{"certainty":"only","chain":"0","device":{"index":2,"name":"eth0"},"direction":"ingress","drops":3,"handle":1,"netns":{"inode":4026531840,"name":"host"},"program":{"id":42,"name":"fw"},"system":"tc","text":"filter bpf pref 49152 fw.o:[tc] direct-action","verdict":"program"},{"bytes":203,"certainty":"candidate","chain":"input","drops":12350,"family":"inet","handle":8,"hook":"input","netns":{"inode":4026532001,"name":"web"},"packets":7,"position":4,"system":"nft","table":"fw","text":"udp dport 9 counter drop","verdict":"drop"}]
+    [{"count":81,"counter":"rx_missed_errors","device":{"index":2,"name":"eth0"},"meaning":"the device had no room: its ring was full before the CPU emptied it","netns":{"inode":4026531840,"name":"host"},"source":"link"},{"also_seen":400,"count":1000,"counter":"rx_queue_*_xdp_drops","device":{"index":2,"name":"eth0"},"meaning":"dropped by the XDP program, in the driver","netns":{"inode":4026532001,"name":"web"},"program":{"id":42,"name":"fw"},"source":"driver"}]
+    ["`nft` is not installed: install nftables to have its rules named."]
+    "#);
 }
 
 /// What the lines say of an endpoint.
