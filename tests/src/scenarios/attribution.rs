@@ -21,11 +21,17 @@ const PORTS: std::ops::Range<u16> = 9000..9020;
 const PORT: u16 = 9013;
 
 pub fn table() -> Vec<System> {
+    let mut table = firewalls();
+    table.extend(devices());
+    table
+}
+
+fn firewalls() -> Vec<System> {
     vec![
         System::new("rule-nft-among-twenty", |bench| {
             let lab = Lab::pair()?;
-            let rules: String = PORTS.map(|port| format!("udp dport {port} counter drop; ")).collect();
-            nft(&lab, "accept", &rules)?;
+            let rules: Vec<String> = PORTS.map(|port| format!("udp dport {port} counter drop; ")).collect();
+            nft(&lab, "accept", &rules.concat())?;
             let end = watched(bench, &lab, &to_port())?;
             let rule = the_rule(
                 &end,
@@ -91,6 +97,12 @@ pub fn table() -> Vec<System> {
                 the_rule(&end, &[("system", "iptables"), ("verdict", "policy"), ("certainty", "exact")])?;
             judge_numbers(rule)
         }),
+    ]
+}
+
+/// What hangs on a device, and what it counts.
+fn devices() -> Vec<System> {
+    vec![
         System::new("rule-tc-action", |bench| {
             let lab = classifier("bytecode \"1,6 0 0 4294967295,\" action drop")?;
             let end = watched(bench, &lab, &to_port())?;
