@@ -17,7 +17,8 @@ pub use counters::Counters;
 pub use order::order;
 
 use crate::model::{
-    Accounts, CountKey, Counts, Device, Drop, Endpoint, Netns, Reason, Row, Site, Summary, Timestamp,
+    Accounts, Attribution, CountKey, Counts, Device, Drop, Endpoint, Netns, Reason, Row, Site, Summary,
+    Timestamp,
 };
 use flows::{FlowKey, Flows};
 use rows::Rows;
@@ -125,6 +126,7 @@ impl Aggregator {
             rows,
             accounts: now.accounts.since(&self.last.accounts),
             total: now.accounts,
+            attribution: Attribution::default(),
         };
         self.last_unsampled = self.unsampled();
         self.last = now;
@@ -153,6 +155,7 @@ impl Aggregator {
             rows,
             accounts: now.accounts,
             total: now.accounts,
+            attribution: Attribution::default(),
         }
     }
 

@@ -11,7 +11,7 @@ use super::filter::Filters;
 use super::output::{FormatName, OutputFlags, print};
 use super::{Exit, privileges};
 use crate::aggregate::Aggregator;
-use crate::daemon::{Ended, Limits, Plan, Signals, SinkError, run};
+use crate::daemon::{Ended, Limits, Plan, Signals, SinkError, Witness, run};
 use crate::enrich::{Enricher, KernelResolver};
 use crate::filter::compile;
 use crate::kernel::features::Features;
@@ -65,6 +65,10 @@ pub struct Watch {
     /// Bytes of the packet that are copied, 64 to 256: what an event in the ring buffer has room for
     #[arg(long, default_value_t = 96, value_parser = snaplen, value_name = "BYTES", help_heading = "Details")]
     snaplen: u32,
+    /// Name the rules that dropped (nftables, iptables, tc, XDP), by their counters before and after: runs nft and
+    /// iptables-save in each network namespace
+    #[arg(long, help_heading = "Details")]
+    rules: bool,
     /// Size of each CPU's ring buffer, as in 8M [default: 1M, with --all 2M; less on many CPUs]
     #[arg(long, value_parser = ring_size, value_name = "SIZE", help_heading = "Details")]
     ring_size: Option<u32>,
@@ -137,7 +141,9 @@ impl Watch {
         let outlets = self.output.outlets(&identity, self.filters.choose_reasons())?;
         let options = self.options(&mut identity.reasons)?;
         let signals = Signals::new()?;
+        let mut witness = Witness::start(self.rules);
         let probe = Probe::attach(&(&identity).into(), &options).map_err(Exit::from)?;
+        witness.ready();
         announce(&probe, &identity);
         let logger = probe.log(options.log_level)?;
         let plan = Plan {
@@ -145,6 +151,7 @@ impl Watch {
             enricher: Enricher::new("/", identity.reasons),
             aggregator: Aggregator::new(self.output.by()),
             outlets,
+            witness,
             signals,
             limits: Limits { duration: self.duration, count: self.count },
             interval: self.output.interval,

@@ -7,8 +7,10 @@ mod run;
 mod sink;
 mod symbols;
 mod terminal;
+mod witness;
 
 pub use outlets::{Format, Outlet, Outlets};
 pub use run::{Ended, Limits, Plan, RunError, Signals, run};
 pub use sink::{Sink, SinkError};
 pub use terminal::Terminal;
+pub use witness::Witness;

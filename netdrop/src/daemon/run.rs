@@ -11,10 +11,11 @@ use super::events::Events;
 use super::outlets::Outlets;
 use super::sink::SinkError;
 use super::symbols::SymbolReader;
+use super::witness::{Witness, dropped};
 use crate::aggregate::{Aggregator, Now};
 use crate::decode::{accounts, counts, decode};
 use crate::enrich::Enricher;
-use crate::model::{Accounts, Summary, Timestamp};
+use crate::model::{Accounts, Attribution, Summary, Timestamp};
 use crate::probe::{Probe, ProbeError};
 
 /// What is to be run.
@@ -25,6 +26,8 @@ pub struct Plan {
     pub enricher: Enricher,
     /// The rows.
     pub aggregator: Aggregator,
+    /// The counters at the start, to be compared with those at the end.
+    pub witness: Witness,
     /// What ends it from outside: caught from before the attachment is announced, so that none is lost.
     pub signals: Signals,
     /// The formats, and where they go.
@@ -299,6 +302,7 @@ impl Run {
         if self.wants_symbols()? {
             self.wait_for_symbols();
         }
+        let attribution = self.attribution()?;
         let output = match output {
             Ok(()) => self.write_rest().await,
             failed => failed,
@@ -309,6 +313,7 @@ impl Run {
         let counters = self.plan.probe.counts.counters()?;
         let Plan { enricher, aggregator, outlets, .. } = &mut self.plan;
         let end = aggregator.end(now, counters.iter().map(counts), enricher);
+        let end = Summary { attribution, ..end };
         outlets.end(&end);
         let finished = self.plan.outlets.finish().await;
         if self.undecodable > 0 {
@@ -318,6 +323,14 @@ impl Run {
             );
         }
         Ok(Ended { end, output: output.and(finished) })
+    }
+
+    /// What other counters say, before they count what comes after the end.
+    fn attribution(&mut self) -> Result<Attribution, RunError> {
+        let counters = self.plan.probe.counts.counters()?;
+        let Plan { enricher, witness, .. } = &mut self.plan;
+        let drops = dropped(counters.iter().map(counts), enricher);
+        Ok(witness.testify(&drops, enricher))
     }
 
     /// Writes the events that are still in the ring.

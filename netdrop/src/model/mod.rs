@@ -1,6 +1,7 @@
 //! What netdrop speaks of, as plain data: no I/O, no kernel, no formats.
 
 mod accounts;
+mod attribution;
 mod owner;
 mod packet;
 mod place;
@@ -10,6 +11,10 @@ mod summary;
 mod time;
 
 pub use accounts::Accounts;
+pub use attribution::{
+    Attribution, BpfProgram, Certainty, CounterSource, DeviceCount, Direction, RuleHit, RuleSystem,
+    RuleVerdict,
+};
 pub use owner::{Container, Holding, Owner, Pod, Process, Runtime, Workload};
 pub use packet::{Endpoint, Family, Gso, Packet, Protocol, TcpFlags, Vlan};
 pub use place::{Device, Netns, Reason, Site};

@@ -13,6 +13,8 @@ use super::{Family, Protocol, TcpFlags};
 const IPV4: u16 = 0x0800;
 /// `EtherType` of IPv6.
 const IPV6: u16 = 0x86dd;
+/// `EtherType` of ARP.
+const ARP: u16 = 0x0806;
 
 impl Protocol {
     /// The protocol's name: IP's inner protocol where it is known, else the link layer's; absent where none is assigned here.
@@ -20,6 +22,16 @@ impl Protocol {
         match self.ip {
             Some(number) => ip_name(number),
             None => ether_name(self.ethertype),
+        }
+    }
+
+    /// The family of its network header, by the `EtherType`.
+    pub fn family(self) -> Option<Family> {
+        match self.ethertype {
+            IPV4 => Some(Family::Ipv4),
+            IPV6 => Some(Family::Ipv6),
+            ARP => Some(Family::Arp),
+            _ => None,
         }
     }
 
@@ -86,7 +98,7 @@ fn ether_name(ethertype: u16) -> Option<&'static str> {
     Some(match ethertype {
         0x0004 => "llc",
         IPV4 => "ipv4",
-        0x0806 => "arp",
+        ARP => "arp",
         0x8100 => "vlan",
         IPV6 => "ipv6",
         0x8847 | 0x8848 => "mpls",

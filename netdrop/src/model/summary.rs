@@ -4,7 +4,7 @@ use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Accounts, Device, Endpoint, Netns, Protocol, Reason, Site, Timestamp};
+use super::{Accounts, Attribution, Device, Endpoint, Netns, Protocol, Reason, Site, Timestamp};
 use crate::knowledge::Class;
 
 /// What the kernel counts by, in the kernel's numbers.
@@ -100,4 +100,6 @@ pub struct Summary {
     pub accounts: Accounts,
     /// The accounts since the start.
     pub total: Accounts,
+    /// What other counters say of the run; empty but at the end.
+    pub attribution: Attribution,
 }

@@ -11,9 +11,13 @@ mod tests;
 
 use push::{number, string};
 
+use serde::Serialize;
+
 use super::{Clock, Output, append};
 use crate::knowledge::Class;
-use crate::model::{Accounts, Device, Drop, Endpoint, Netns, Packet, Protocol, Reason, Row, Site, Summary};
+use crate::model::{
+    Accounts, Attribution, Device, Drop, Endpoint, Netns, Packet, Protocol, Reason, Row, Site, Summary,
+};
 
 /// The JSON Schema (2020-12) of every line.
 pub const SCHEMA: &str = include_str!("../../schema/netdrop-1.schema.json");
@@ -47,6 +51,7 @@ impl Json {
         }
         out.extend_from_slice(br#"],"accounts":"#);
         push_accounts(out, &summary.accounts);
+        push_attribution(out, &summary.attribution);
         out.extend_from_slice(b"}\n");
     }
 }
@@ -82,6 +87,21 @@ impl Output for Json {
 
     fn end(&mut self, summary: &Summary, out: &mut Vec<u8>) {
         self.totals("end", summary, out);
+    }
+}
+
+/// Once a run, so that a library may write it.
+fn push_attribution(out: &mut Vec<u8>, attribution: &Attribution) {
+    let Attribution { rules, devices, notes } = attribution;
+    push_list(out, br#","rules":"#, rules);
+    push_list(out, br#","devices":"#, devices);
+    push_list(out, br#","notes":"#, notes);
+}
+
+fn push_list(out: &mut Vec<u8>, key: &[u8], list: &[impl Serialize]) {
+    if !list.is_empty() {
+        out.extend_from_slice(key);
+        serde_json::to_writer(out, list).expect("plain data into a Vec");
     }
 }
 

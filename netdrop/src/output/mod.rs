@@ -1,6 +1,7 @@
 //! How drops and summaries are written: one file a format, behind one trait. Bytes are appended; nothing here does I/O
 //! but [`RotatingFile`] and [`PacketFiles`].
 
+mod attribution;
 mod clock;
 mod color;
 mod columns;

@@ -63,6 +63,7 @@ fn add(mut all: Summary, run: Summary) -> Summary {
             }
         }
     }
+    all.attribution.extend(run.attribution);
     Summary {
         time: all.time.max(run.time),
         interval: all.interval.saturating_add(run.interval),
@@ -70,5 +71,6 @@ fn add(mut all: Summary, run: Summary) -> Summary {
         rows: all.rows,
         accounts: all.accounts.plus(&run.accounts),
         total: all.total.plus(&run.total),
+        attribution: all.attribution,
     }
 }

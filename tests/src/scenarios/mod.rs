@@ -1,5 +1,6 @@
 //! The table, by subsystem.
 
+mod attribution;
 mod exactness;
 mod failures;
 mod filters;
@@ -38,6 +39,7 @@ pub fn all() -> Vec<Case> {
         owner::table(),
         pcap::table(),
         recordings::table(),
+        attribution::table(),
         failures::table(),
     ];
     let scenarios = tables.into_iter().flatten().map(Case::Scenario);
