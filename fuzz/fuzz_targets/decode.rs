@@ -6,7 +6,7 @@ use netdrop::decode::{count_key, decode};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(drop) = decode(bytes) else { return };
-    assert!(drop.header.len() <= bytes.len());
+    assert!(drop.header.bytes.len() <= bytes.len());
     // The packet may tell what the counter couldn't, but its link layer's protocol is the counter's.
     let counted = count_key(&drop.key).protocol.ethertype;
     assert!(counted == 0 || drop.packet.protocol.ethertype == counted);

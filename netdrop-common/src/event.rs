@@ -48,7 +48,7 @@ pub struct Event {
     pub gso_segments: u16,
     /// [`HEADER_AT_LINK`], [`HEADER_AT_NETWORK`] or [`HEADER_NONE`].
     pub header_at: u8,
-    /// [`crate::SOCKET_NONE`], or whose [`crate::Extra`] tells of.
+    /// [`crate::SOCKET_NONE`], or whose [`crate::Extra`] tells of; with [`crate::WITH_TASK`] it tells of the task.
     pub socket: u8,
     /// Number of the call chain in the table of stacks; [`STACK_NONE`] without.
     pub stack: u32,

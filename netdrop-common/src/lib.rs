@@ -26,7 +26,7 @@ pub use ring::RingHeader;
 pub use settings::{RATE_ALL, Settings};
 pub use socket::{
     Extra, SOCKET_FULL, SOCKET_NONE, SOCKET_OF_PACKET, SOCKET_RECEIVING, SOCKET_REQUEST, SOCKET_TIME_WAIT, Socket,
-    Task,
+    Task, WITH_TASK,
 };
 
 /// Marks a type as plain bytes: `repr(C)`, no padding, any bit pattern valid.

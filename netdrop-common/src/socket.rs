@@ -7,6 +7,9 @@ pub const SOCKET_OF_PACKET: u8 = 1;
 /// The one that refused the packet (the tracepoint's `rx_sk`).
 pub const SOCKET_RECEIVING: u8 = 2;
 
+/// Flag of [`crate::Event::socket`], beside one of these: [`Extra::task`] is there.
+pub const WITH_TASK: u8 = 0x80;
+
 /// [`Socket::kind`]: a `struct sock` with all its members.
 pub const SOCKET_FULL: u8 = 0;
 /// A `struct inet_timewait_sock`: addresses alone.

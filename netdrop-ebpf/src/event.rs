@@ -5,7 +5,7 @@ use aya_ebpf::{
     helpers::generated::{bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_probe_read_kernel},
 };
 use netdrop_common::{
-    Event, Extra, HEADER_AT_LINK, HEADER_AT_NETWORK, HEADER_NONE, OFFSET_NONE, SNAPLEN_MAX, SOCKET_NONE, Task,
+    Event, Extra, HEADER_AT_LINK, HEADER_AT_NETWORK, HEADER_NONE, OFFSET_NONE, SNAPLEN_MAX, SOCKET_NONE, Task, WITH_TASK,
 };
 
 use crate::{
@@ -41,7 +41,7 @@ unsafe fn fill<M: Memory>(
         let (gso_size, gso_segments) = gso::<M>(skb, subject.network.head);
         let start = Start::find::<M>(subject);
         let stack = stack::number(context, cpu);
-        let socket = extra::<M>(event, subject);
+        let socket = extra(context, event, subject);
         let header_length = copy(event.add(1).cast(), subject, start.offset);
         event.write(Event {
             time_ns: due.time_ns,
@@ -63,23 +63,25 @@ unsafe fn fill<M: Memory>(
     }
 }
 
-/// What is asked for beyond the packet, at the record's end; gives whose socket it tells of.
+/// What is asked for beyond the packet, at the record's end; gives what [`Event::socket`] says of it.
 #[inline(always)]
-unsafe fn extra<M: Memory>(event: *mut Event, subject: &Subject) -> u8 {
+unsafe fn extra(context: &impl EbpfContext, event: *mut Event, subject: &Subject) -> u8 {
     unsafe {
         let end = event.cast::<u8>().add(setting!(record_bytes) as usize);
         let extra = end.sub(size_of::<Extra>()).cast::<Extra>();
+        let mut told = SOCKET_NONE;
+        if setting!(sockets) != 0 {
+            let (whose, sk) = socket::of(context, subject.drop.skb);
+            if whose != SOCKET_NONE {
+                socket::describe(&raw mut (*extra).socket, sk);
+            }
+            told = whose;
+        }
         if setting!(tasks) != 0 {
             task(&raw mut (*extra).task);
+            told |= WITH_TASK;
         }
-        if setting!(sockets) == 0 {
-            return SOCKET_NONE;
-        }
-        let (whose, sk) = socket::of::<M>(&subject.drop);
-        if whose != SOCKET_NONE {
-            socket::describe(&raw mut (*extra).socket, sk);
-        }
-        whose
+        told
     }
 }
 

@@ -3,14 +3,14 @@
 //! All is read by probing: a drop with a socket is rare beside the others, and for typed loads of so many members on
 //! every way that leads to them the verifier would take its time at each start.
 
+use aya_ebpf::EbpfContext;
 use netdrop_common::{
     SOCKET_FULL, SOCKET_NONE, SOCKET_OF_PACKET, SOCKET_RECEIVING, SOCKET_REQUEST, SOCKET_TIME_WAIT, Socket,
 };
 
 use crate::{
-    constants::{is_absent, offset},
-    key::Drop,
-    memory::{Memory, is_kernel_address, load, probe},
+    constants::{is_absent, offset, setting},
+    memory::{is_kernel_address, probe},
 };
 
 const AF_INET: u16 = 2;
@@ -32,14 +32,24 @@ macro_rules! detail {
     };
 }
 
-/// Whose socket it is, and the socket: the one that refused the packet, else the packet's own.
+/// Whose socket it is, and the socket: the one that refused the packet, else the packet's own. Both pointers are read as plain
+/// numbers, as the verifier would want each to be compared with null on its own before it is counted with.
 #[inline(always)]
-pub unsafe fn of<M: Memory>(drop: &Drop) -> (u8, *const u8) {
-    if !drop.rx_sk.is_null() {
-        return (SOCKET_RECEIVING, drop.rx_sk);
+pub unsafe fn of(context: &impl EbpfContext, skb: *const u8) -> (u8, *const u8) {
+    const RX_SK: usize = 3;
+    unsafe {
+        if setting!(arguments) > RX_SK as u32 {
+            let rx_sk: u64 = probe(context.as_ptr().cast::<u64>().add(RX_SK).cast());
+            if is_kernel_address(rx_sk as *const u8) {
+                return (SOCKET_RECEIVING, rx_sk as *const u8);
+            }
+        }
+        let sk: u64 = probe(skb.wrapping_add(offset!(skb_sk) as usize));
+        if is_kernel_address(sk as *const u8) {
+            return (SOCKET_OF_PACKET, sk as *const u8);
+        }
     }
-    let sk: *const u8 = unsafe { load!(M, drop.skb, skb_sk) };
-    if is_kernel_address(sk) { (SOCKET_OF_PACKET, sk) } else { (SOCKET_NONE, core::ptr::null()) }
+    (SOCKET_NONE, core::ptr::null())
 }
 
 /// Describes the socket. Small ones (`inet_timewait_sock`, `request_sock`) begin like all with `sock_common`, and have nothing

@@ -3,8 +3,10 @@
 //! Data moves one way, `ring → decode → enrich → aggregate → output`; ARCHITECTURE.md has the picture.
 
 pub mod aggregate;
+pub mod attribute;
 pub mod check;
 pub mod cli;
+pub mod counters;
 pub mod daemon;
 pub mod decode;
 pub mod enrich;
@@ -13,5 +15,7 @@ pub mod kernel;
 pub mod knowledge;
 pub mod model;
 pub mod output;
+pub mod owner;
 pub mod probe;
+pub mod recording;
 pub mod units;

@@ -37,7 +37,7 @@ fn refused(arguments: &str) -> String {
 
 #[test]
 fn help_fits_80_and_100_columns() {
-    for command in ["", "watch", "check", "completions", "man"] {
+    for command in ["", "watch", "report", "check", "explain", "completions", "man"] {
         for columns in ["80", "100"] {
             let help = printed(netdrop(command).arg("--help").env("COLUMNS", columns));
             let width = columns.parse().unwrap();
@@ -83,15 +83,64 @@ fn errors_name_the_thing_the_cause_and_the_next_step() {
         "watch --format table --output drops.txt",
         "watch --rotate 1M",
         "watch --output drops.txt --rotate 1X",
+        "watch --keep 3",
+        "watch --pcap-rotate 5m",
+        "watch --pcap drops.pcapng --pcap-rotate soon",
+        "watch --pcap drops.pcapng --rate 0",
+        "watch --pcap drops --output drops",
         "watch --ring-size 1000",
         "watch --ring-size 4G",
         "watch --snaplen 1000",
+        "report",
+        "report --since yesterday drops.jsonl",
         "check --format yaml",
+        "explain",
+        "explain NO_SOKET ip_forwrd",
+        "explain --list --class loss",
+        "explain --class policy NO_SOCKET",
         "completions tcsh",
     ];
     let told: Vec<_> =
         cases.into_iter().map(|case| format!("$ netdrop {case}\n{}", refused(case).trim_end())).collect();
     assert_snapshot!("errors", told.join("\n\n"));
+}
+
+/// A run of two drops: UDP to a closed port, and one that nothing is known of.
+const RECORDING: &str = r#"{"v":1,"kind":"drop","time":"2026-11-22T00:43:45.123456789Z","weight":1,"reason":"NO_SOCKET","class":"no-receiver","subsystem":"core","function":"__udp4_lib_rcv","offset":1212,"address":"0xffffffff82046f4c","cpu":1,"device":{"index":1,"name":"lo"},"netns":{"inode":4026531840,"name":"host"},"packet":{"length":29,"family":"ipv4","protocol":"udp","source":{"address":"127.0.0.1","port":48777},"destination":{"address":"127.0.0.1","port":9},"ttl":64}}
+{"v":1,"kind":"summary","time":"2026-11-22T00:43:46.000000000Z","interval_ms":1000,"rows":[{"count":1,"bytes":29,"reason":"NO_SOCKET","class":"no-receiver","subsystem":"core","function":"__udp4_lib_rcv","offset":1212,"address":"0xffffffff82046f4c","device":{"index":1,"name":"lo"},"netns":{"inode":4026531840,"name":"host"},"protocol":"udp"},{"count":1,"bytes":60,"reason":"NOT_SPECIFIED","class":"unknown","subsystem":"core","address":"0xffffffff82046f50"}],"accounts":{"seen":2,"detailed":1,"sampled_out":1,"ring_full":0,"filtered":0,"table_full":0,"recursion_misses":0}}
+"#;
+
+/// Writes `recording` into a file in the folder that a report runs in, and gives that report.
+fn reported(recording: &str, arguments: &str) -> String {
+    let folder = tempfile::tempdir().expect("a folder for files");
+    fs::write(folder.path().join("drops.jsonl"), recording).expect("the file is written");
+    let command = &mut netdrop(&format!("report {arguments} drops.jsonl"));
+    let Output { status, stdout, stderr } = output(command.current_dir(folder.path()).env("TZ", "UTC"));
+    format!("{}{}{status}", text(stdout), text(stderr))
+}
+
+#[test]
+fn a_report_is_any_table_of_a_recording() {
+    let tables =
+        ["", "--by function", "--by flow", "--by reason --format text", "--by dst,port --format json"];
+    let told: Vec<_> = tables
+        .into_iter()
+        .map(|arguments| format!("$ netdrop report {arguments}\n{}", reported(RECORDING, arguments)))
+        .collect();
+    assert_snapshot!("reports", told.join("\n\n"));
+}
+
+#[test]
+fn a_damaged_recording_is_told_where() {
+    let cut = &RECORDING[..RECORDING.len() - 100];
+    let garbage = format!("{RECORDING}hello\n");
+    let newer = RECORDING.replace(r#""v":1"#, r#""v":2"#);
+    let told: Vec<_> =
+        [cut, &garbage, &newer, ""].into_iter().map(|recording| reported(recording, "")).collect();
+    assert_snapshot!("damaged_recordings", told.join("\n\n"));
+    let Output { status, stderr, .. } = output(&mut netdrop("report no-such-file"));
+    assert_eq!(status.code(), Some(1));
+    assert_eq!(text(stderr), "netdrop: cannot read no-such-file: No such file or directory (os error 2)\n");
 }
 
 #[test]
@@ -118,7 +167,9 @@ fn every_command_has_a_manual_page() {
     let folder = tempfile::tempdir().unwrap();
     let pages = folder.path().join("man/man1");
     assert_eq!(printed(netdrop("man").arg(&pages)), "");
-    for command in ["netdrop", "netdrop-watch", "netdrop-check", "netdrop-completions", "netdrop-man"] {
+    let commands =
+        ["watch", "report", "check", "explain", "completions", "man"].map(|name| format!("netdrop-{name}"));
+    for command in ["netdrop".to_owned()].into_iter().chain(commands) {
         let page = fs::read_to_string(pages.join(format!("{command}.1"))).unwrap();
         assert!(page.contains(".SH NAME"), "{page}");
     }
@@ -127,10 +178,40 @@ fn every_command_has_a_manual_page() {
 }
 
 #[test]
+fn explain_tells_of_each_name_in_turn() {
+    let told = printed(&mut netdrop("explain no_socket SKB_DROP_REASON_XDP ip_forward+0x4bc"));
+    let titles: Vec<_> = told.lines().filter(|line| line.ends_with(')') && line.contains(": ")).collect();
+    assert_eq!(
+        titles,
+        [
+            "NO_SOCKET: no-receiver (drop reason)",
+            "XDP: policy (drop reason)",
+            "ip_forward: routing (function)"
+        ]
+    );
+    let lines = printed(&mut netdrop("explain no_socket ip_forward --format json"));
+    let names: Vec<_> = lines
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["name"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(names, ["NO_SOCKET", "ip_forward"]);
+}
+
+#[test]
+fn explain_lists_the_classes_that_are_asked_for() {
+    let all = printed(&mut netdrop("explain --list")).lines().count();
+    let some = printed(&mut netdrop("explain --list --class congestion,routing"));
+    assert!(some.lines().count() > 40 && some.lines().count() < all);
+    assert!(some.lines().all(|line| line.contains(" congestion ") || line.contains(" routing ")), "{some}");
+}
+
+#[test]
 fn a_closed_pipe_is_no_failure() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    for arguments in ["watch --schema", "watch --help", "completions bash"] {
+    for arguments in ["watch --schema", "watch --help", "explain --list", "completions bash"] {
         let status = netdrop(arguments).stdout(writer.try_clone().unwrap()).status().unwrap();
         assert!(status.success(), "{arguments}: {status}");
     }

@@ -21,7 +21,7 @@ const fn package(name: &'static str, sign: &'static str, stage: Stage, reason: &
     Package { name, sign, stage, reason }
 }
 
-const PACKAGES: [Package; 17] = [
+const PACKAGES: [Package; 18] = [
     package(
         "rustc-web",
         "/usr/share/doc/rustc-web/copyright",
@@ -55,6 +55,7 @@ const PACKAGES: [Package; 17] = [
     package("iptables", "iptables-legacy", Stage::Scenarios, "drops by iptables and ip6tables"),
     package("bpftrace", "bpftrace", Stage::Scenarios, "a second observer of the same drops"),
     package("linux-perf", "perf", Stage::Scenarios, "a second observer of the same drops"),
+    package("tshark", "tshark", Stage::Scenarios, "reads the packets that netdrop writes"),
     package("qemu-system-x86", "qemu-system-x86_64", Stage::Vm, "runs the other kernels"),
     package("busybox-static", "busybox", Stage::Vm, "the guests' shell and small tools"),
     package("kmod", "depmod", Stage::Vm, "the order in which a kernel's modules load"),

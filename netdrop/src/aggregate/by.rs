@@ -65,6 +65,20 @@ impl By {
             .any(|each| self.has(each))
     }
 
+    /// With one dimension more.
+    #[must_use]
+    pub fn with(self, dimension: Dimension) -> Self {
+        Self(self.0 | Self::bit(dimension))
+    }
+
+    /// Each of its dimensions.
+    pub fn iter(self) -> impl Iterator<Item = Dimension> {
+        Dimension::value_variants().iter().copied().filter(move |each| self.has(*each))
+    }
+
+    /// No dimension at all.
+    pub const NONE: Self = Self(0);
+
     fn bit(dimension: Dimension) -> u16 {
         1 << dimension as u16
     }
@@ -79,7 +93,7 @@ impl By {
             reason: key.reason.filter(|_| self.has(Dimension::Reason)),
             ifindex: if device { key.ifindex } else { 0 },
             netns: if in_netns { key.netns } else { 0 },
-            protocol: if self.has(Dimension::Proto) { key.protocol } else { Protocol::default() },
+            protocol: if self.has(Dimension::Proto) { key.protocol.as_named() } else { Protocol::default() },
         }
     }
 

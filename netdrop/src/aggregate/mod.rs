@@ -3,6 +3,7 @@
 mod by;
 mod counters;
 mod flows;
+mod order;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -13,9 +14,11 @@ use std::time::Duration;
 
 pub use by::{By, ByError, Dimension};
 pub use counters::Counters;
+pub use order::order;
 
 use crate::model::{
-    Accounts, CountKey, Counts, Device, Drop, Endpoint, Netns, Reason, Row, Site, Summary, Timestamp,
+    Accounts, Attribution, CountKey, Counts, Device, Drop, Endpoint, Netns, Reason, Row, Site, Summary,
+    Timestamp,
 };
 use flows::{FlowKey, Flows};
 use rows::Rows;
@@ -50,6 +53,8 @@ pub struct Now {
 #[derive(Debug)]
 pub struct Aggregator {
     by: By,
+    /// Whether the rows are sums over details.
+    from_details: bool,
     counters: Counters,
     flows: Flows,
     examples: HashMap<CountKey, Example>,
@@ -73,9 +78,15 @@ impl Aggregator {
         Self::with_limit(by, FLOW_LIMIT)
     }
 
+    /// The same rows as estimates from details, also where counters could tell them apart: a recording's may not.
+    pub fn from_details(by: By) -> Self {
+        Self { from_details: true, ..Self::new(by) }
+    }
+
     fn with_limit(by: By, limit: usize) -> Self {
         Self {
             by,
+            from_details: by.needs_details(),
             counters: Counters::default(),
             flows: Flows::new(limit),
             examples: HashMap::new(),
@@ -88,7 +99,7 @@ impl Aggregator {
     /// Takes a detailed drop: an example for its row, and the weight of rows by flow.
     pub fn record(&mut self, drop: &Drop<'_>) {
         self.recorded += 1;
-        if self.by.needs_details() {
+        if self.from_details {
             self.flows.record(self.by, drop);
         } else if let (Some(source), Some(destination)) = (drop.packet.source, drop.packet.destination) {
             if self.examples.len() >= FLOW_LIMIT {
@@ -115,11 +126,17 @@ impl Aggregator {
             rows,
             accounts: now.accounts.since(&self.last.accounts),
             total: now.accounts,
+            attribution: Attribution::default(),
         };
         self.last_unsampled = self.unsampled();
-        self.flows.turn();
         self.last = now;
+        self.turn();
         summary
+    }
+
+    /// Starts the next interval of details; [`Aggregator::summary`] does it too.
+    pub fn turn(&mut self) {
+        self.flows.turn();
     }
 
     /// The rows of the whole run.
@@ -138,6 +155,7 @@ impl Aggregator {
             rows,
             accounts: now.accounts,
             total: now.accounts,
+            attribution: Attribution::default(),
         }
     }
 
@@ -151,7 +169,7 @@ impl Aggregator {
     /// All rows, most drops first; `of` chooses the counts to show from growth and total.
     fn rows(&self, now: &Now, names: &mut impl Names, of: fn(Counts, Counts) -> Counts) -> Vec<Row> {
         let mut rows = Rows::new(self.by, names);
-        if self.by.needs_details() {
+        if self.from_details {
             for (key, flow, sums) in self.flows.iter() {
                 rows.add(key, flow, of(sums.delta, sums.total), sums.total);
             }
@@ -165,10 +183,10 @@ impl Aggregator {
             return rows.finish(!exact, (of(other.delta, other.total), other.total));
         }
         for (key, delta, total) in self.counters.iter() {
-            let row = rows.add(key, FlowKey::default(), of(delta, total), total);
-            if let Some(example) = self.examples.get(&key) {
-                row.offer(example);
-            }
+            rows.add(key, FlowKey::default(), of(delta, total), total);
+        }
+        for (key, example) in &self.examples {
+            rows.offer(*key, example);
         }
         rows.finish(false, Default::default())
     }

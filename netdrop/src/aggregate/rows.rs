@@ -1,16 +1,16 @@
 //! Groups of counters that are alike in what was asked for, with their names.
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use crate::knowledge::class_of;
 use crate::model::{CountKey, Counts, Row};
 
 use super::flows::FlowKey;
-use super::{By, Dimension, Example, Names};
+use super::{By, Dimension, Example, Names, order};
 
-/// What makes a row one row; its order is that of rows with equal counts, so that they keep their places.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// What makes a row one row.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct RowKey {
     function: Option<String>,
     count: CountKey,
@@ -19,20 +19,10 @@ struct RowKey {
 
 /// A row under way.
 #[derive(Debug)]
-pub(super) struct Group {
+struct Group {
     row: Row,
     /// When its example was recorded.
     recorded: u64,
-}
-
-impl Group {
-    /// Takes the example, if it is later than the one it has.
-    pub fn offer(&mut self, example: &Example) {
-        if example.recorded > self.recorded {
-            self.recorded = example.recorded;
-            self.row.example = Some(example.flow);
-        }
-    }
 }
 
 /// The rows of one summary.
@@ -48,15 +38,9 @@ impl<'a, N: Names> Rows<'a, N> {
     }
 
     /// Adds counts to the row that they belong to.
-    pub fn add(&mut self, key: CountKey, flow: FlowKey, counts: Counts, total: Counts) -> &mut Group {
-        let mut count = self.by.mask(key);
-        let mut function = None;
-        if self.by.has(Dimension::Function) && !self.by.has(Dimension::Site) {
-            let name = self.names.site(count.address).function.clone();
-            function = Some(name.unwrap_or_else(|| format!("{:#x}", count.address)));
-            count.address = 0;
-        }
-        let group = match self.groups.entry(RowKey { function, count, flow }) {
+    pub fn add(&mut self, key: CountKey, flow: FlowKey, counts: Counts, total: Counts) {
+        let key = self.key(key, flow);
+        let group = match self.groups.entry(key) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
                 let row = named(self.by, entry.key(), self.names);
@@ -65,30 +49,53 @@ impl<'a, N: Names> Rows<'a, N> {
         };
         group.row.counts += counts;
         group.row.total += total;
-        group
     }
 
-    /// Most drops first, then the largest total, then by place; the row of all others, if it has any, last.
+    /// Shows an example with the row that it belongs to, if it is later than the one that the row has.
+    pub fn offer(&mut self, key: CountKey, example: &Example) {
+        let key = self.key(key, FlowKey::default());
+        if let Some(group) = self.groups.get_mut(&key)
+            && example.recorded > group.recorded
+        {
+            group.recorded = example.recorded;
+            group.row.example = Some(example.flow);
+        }
+    }
+
+    fn key(&mut self, key: CountKey, flow: FlowKey) -> RowKey {
+        let mut count = self.by.mask(key);
+        let mut function = None;
+        if self.by.has(Dimension::Function) && !self.by.has(Dimension::Site) {
+            let name = self.names.site(count.address).function.clone();
+            function = Some(name.unwrap_or_else(|| format!("{:#x}", count.address)));
+            count.address = 0;
+        }
+        RowKey { function, count, flow }
+    }
+
+    /// Ordered; the row of all others, if it has any.
     pub fn finish(self, estimated: bool, other: (Counts, Counts)) -> Vec<Row> {
-        let mut groups: Vec<_> = self.groups.into_iter().map(|(key, group)| (key, group.row)).collect();
-        groups.sort_unstable_by(|(a_key, a), (b_key, b)| {
-            let order = |row: &Row| Reverse((row.counts.packets, row.total.packets));
-            order(a).cmp(&order(b)).then_with(|| a_key.cmp(b_key))
-        });
         let other = Row { counts: other.0, total: other.1, other: true, ..Row::default() };
         let other = Some(other).filter(|row| row.total.packets > 0);
-        let rows = groups.into_iter().map(|(_, row)| row).chain(other);
-        rows.map(|row| Row { estimated, ..row }).collect()
+        let rows = self.groups.into_values().map(|group| group.row).chain(other);
+        let mut rows: Vec<_> = rows.map(|row| Row { estimated, ..row }).collect();
+        rows.sort_unstable_by(order);
+        rows
     }
 }
 
 /// A row without counts, its names resolved.
 fn named(by: By, key: &RowKey, names: &mut impl Names) -> Row {
     let count = key.count;
+    let site = by.has(Dimension::Site).then(|| names.site(count.address));
+    let reason = count.reason.map(|number| names.reason(number));
+    let function = key.function.as_deref().or_else(|| site.as_ref()?.function.as_deref());
+    let name = reason.as_ref().map(|reason| reason.name.as_str());
     Row {
-        site: by.has(Dimension::Site).then(|| names.site(count.address)),
+        class: by.has(Dimension::Reason).then(|| class_of(name, function)),
+        site,
         function: key.function.clone(),
-        reason: count.reason.map(|number| names.reason(number)),
+        reason,
         device: (count.ifindex != 0).then(|| names.device(count.netns, count.ifindex)),
         netns: (count.netns != 0).then(|| names.netns(count.netns)),
         protocol: Some(count.protocol).filter(|protocol| protocol.is_known()),

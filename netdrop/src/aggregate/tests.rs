@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::knowledge::Class;
-use crate::model::{Packet, Protocol};
+use crate::model::{Context, Header, Packet, Protocol};
 
 /// Names that are numbers.
 struct Numbers;
@@ -71,7 +71,7 @@ fn record(aggregator: &mut Aggregator, key: CountKey, weight: u64, source: u8, d
         device: Some(&names.device(key.netns, key.ifindex)),
         netns: Some(&names.netns(key.netns)),
         packet: &packet,
-        header: &[],
+        header: Header::default(), context: Context::default(),
     });
 }
 
@@ -130,6 +130,48 @@ fn rows_carry_what_they_tell_apart_and_nothing_else() {
     assert!(by_device.reason.is_none() && by_device.protocol.is_none());
     assert_eq!(row("reason").reason.unwrap().name, "R3");
     assert_eq!(row("proto").protocol.unwrap().ip, Some(6));
+}
+
+/// One place and one reason, whatever is asked.
+struct Place(&'static str, &'static str);
+
+impl Names for Place {
+    fn site(&mut self, address: u64) -> Arc<Site> {
+        Arc::new(Site { address, function: Some(self.0.into()), offset: 0, module: None })
+    }
+
+    fn reason(&mut self, number: u32) -> Arc<Reason> {
+        let (name, subsystem) = (self.1.to_owned(), "core".to_owned());
+        Arc::new(Reason { number, name, class: Class::Unknown, subsystem })
+    }
+
+    fn device(&mut self, netns: u32, ifindex: u32) -> Arc<Device> {
+        Numbers.device(netns, ifindex)
+    }
+
+    fn netns(&mut self, inode: u32) -> Arc<Netns> {
+        Numbers.netns(inode)
+    }
+}
+
+#[rstest::rstest]
+#[case::by_reason("site,reason", Some(1), "TCP_CSUM", Some(Class::Malformed))]
+#[case::by_function("site,reason", Some(1), "NOT_SPECIFIED", Some(Class::Congestion))]
+#[case::by_function_alone("function,reason", Some(1), "NOT_SPECIFIED", Some(Class::Congestion))]
+#[case::without_reasons("site,reason", None, "", Some(Class::Congestion))]
+#[case::without_a_function("reason", Some(1), "NOT_SPECIFIED", Some(Class::Unknown))]
+#[case::several_reasons_in_a_row("site", Some(1), "TCP_CSUM", None)]
+fn a_row_has_a_class_where_rows_tell_reasons_apart(
+    #[case] by: &str,
+    #[case] number: Option<u32>,
+    #[case] reason: &'static str,
+    #[case] class: Option<Class>,
+) {
+    let mut aggregator = Aggregator::new(by.parse().unwrap());
+    let key = CountKey { reason: number, ..key(2, 0, 1, 1, 17) };
+    let names = &mut Place("enqueue_to_backlog", reason);
+    let summary = aggregator.summary(now(1, Accounts::default()), [(key, counts(3))], names);
+    assert_eq!(summary.rows.iter().map(|row| row.class).collect::<Vec<_>>(), [class]);
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn list_reasons() -> anyhow::Result<()> {
     reasons.search_all(Path::new("/"));
     let mut lines = String::new();
     for (number, name) in reasons.iter() {
-        let class = class_of(name).as_str();
+        let class = class_of(Some(name), None).as_str();
         let subsystem = reasons.subsystem(number).map_or("", |name| name);
         let _ = writeln!(lines, "{number:>7}  {class:11}  {subsystem:18}  {name}");
     }

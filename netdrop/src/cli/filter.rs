@@ -13,7 +13,7 @@ pub struct Filters {
     /// Drop reasons, as in NO_SOCKET
     #[arg(long, value_name = "REASON,…", value_delimiter = ',')]
     reason: Vec<String>,
-    /// Classes: policy, congestion, no-receiver, malformed, routing, lifecycle, unknown
+    /// Classes: policy, congestion, no-receiver, malformed, routing, lifecycle, unknown (NOT_SPECIFIED is unknown)
     #[arg(long, value_name = "CLASS,…", value_delimiter = ',')]
     class: Vec<String>,
     /// Functions that drop, as in tcp_v4_rcv
@@ -85,6 +85,11 @@ pub struct Filters {
 }
 
 impl Filters {
+    /// Whether reasons or classes are named that shall pass.
+    pub fn choose_reasons(&self) -> bool {
+        !self.reason.is_empty() || !self.class.is_empty()
+    }
+
     /// In the filter's own terms.
     pub fn wanted(&self) -> Wanted {
         let choice = |only: &[String], not: &[String]| Choice { only: only.to_vec(), not: not.to_vec() };

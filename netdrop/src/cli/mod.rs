@@ -2,11 +2,14 @@
 
 mod check;
 mod exit;
+mod explain;
 mod filter;
 mod generate;
 mod log;
 mod output;
 mod privileges;
+mod progress;
+mod report;
 mod watch;
 
 use std::process::ExitCode;
@@ -39,8 +42,12 @@ pub struct Cli {
 enum Command {
     /// Follow drops live: a refreshing table on a terminal, a line a drop in a pipe
     Watch(Box<watch::Watch>),
+    /// Read a recording of watch again: any of its tables, without privileges
+    Report(report::Report),
     /// What this kernel and these privileges allow, line by line, with the consequence
     Check(check::Check),
+    /// What a drop reason or a function means, and what to do about it
+    Explain(explain::Explain),
     /// Write a completion script for a shell to standard output
     Completions(generate::Completions),
     /// Write the manual pages into a folder
@@ -56,7 +63,9 @@ pub fn main() -> ExitCode {
     log::start(cli.verbose);
     let result = match cli.command {
         Command::Watch(watch) => watch.run(),
+        Command::Report(report) => report.run(),
         Command::Check(check) => check.run(),
+        Command::Explain(explain) => explain.run(),
         Command::Completions(completions) => completions.run(&mut Cli::command()),
         Command::Man(man) => man.run(&Cli::command()),
     };

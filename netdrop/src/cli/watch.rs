@@ -11,7 +11,7 @@ use super::filter::Filters;
 use super::output::{FormatName, OutputFlags, print};
 use super::{Exit, privileges};
 use crate::aggregate::Aggregator;
-use crate::daemon::{Ended, Limits, Plan, Signals, Sink, SinkError, run};
+use crate::daemon::{Ended, Limits, Plan, Signals, SinkError, Witness, run};
 use crate::enrich::{Enricher, KernelResolver};
 use crate::filter::compile;
 use crate::kernel::features::Features;
@@ -38,7 +38,8 @@ const EXAMPLES: &str = "\
 Examples:
   netdrop watch --not-class lifecycle
   netdrop watch --by reason,flow --host 10.0.0.0/8 --duration 30s
-  netdrop watch --format json --output drops.jsonl --rotate 100M";
+  netdrop watch --format json --output drops.jsonl --rotate 100M
+  netdrop watch --reason NO_SOCKET --all --pcap drops.pcapng";
 
 /// `netdrop watch`.
 #[derive(Debug, Args)]
@@ -61,7 +62,7 @@ pub struct Watch {
     /// Details of every drop
     #[arg(long, conflicts_with = "rate", help_heading = "Details")]
     all: bool,
-    /// Bytes of the packet that are copied, 64 to 256
+    /// Bytes of the packet that are copied, 64 to 256: what an event in the ring buffer has room for
     #[arg(long, default_value_t = 96, value_parser = snaplen, value_name = "BYTES", help_heading = "Details")]
     snaplen: u32,
     /// Show the socket of each drop: its state, queues and limits, and who owns it [with --all: only on demand]
@@ -76,6 +77,10 @@ pub struct Watch {
     /// Show the task that ran on the CPU: it worked on the packet, and need not have to do with it
     #[arg(long, help_heading = "Details")]
     cpu_task: bool,
+    /// Name the rules that dropped (nftables, iptables, tc, XDP), by their counters before and after: runs nft and
+    /// iptables-save in each network namespace
+    #[arg(long, help_heading = "Details")]
+    rules: bool,
     /// Size of each CPU's ring buffer, as in 8M [default: 1M, with --all 2M; less on many CPUs]
     #[arg(long, value_parser = ring_size, value_name = "SIZE", help_heading = "Details")]
     ring_size: Option<u32>,
@@ -122,6 +127,15 @@ impl Watch {
                  leave out --rate or ask for more",
             );
         }
+        if self.output.is_one_file_for_both() {
+            return usage("--output and --pcap name the same file: lines and packets need one each");
+        }
+        if self.rate == Some(0) && self.output.has_packets() {
+            return usage(
+                "--pcap writes the packets of drops in detail, and --rate 0 asks for none: \
+                 leave out --rate or ask for more",
+            );
+        }
         if self.rate == Some(0) && self.count.is_some() {
             return usage(
                 "--count counts drops in detail, and --rate 0 asks for none: \
@@ -136,19 +150,22 @@ impl Watch {
 
     async fn watch(self, mut identity: Identity) -> anyhow::Result<Ended> {
         // The output is opened before anything is attached: a wrong path shall fail at once.
-        let sink = Sink::start(self.output.open()?).context("can't start the thread that writes")?;
+        let outlets = self.output.outlets(&identity, self.filters.choose_reasons())?;
         let options = self.options(&mut identity.reasons)?;
         let signals = Signals::new()?;
+        let mut witness = Witness::start(self.rules);
         let probe = Probe::attach(&(&identity).into(), &options).map_err(Exit::from)?;
+        witness.ready();
         announce(&probe, &identity);
         let logger = probe.log(options.log_level)?;
         let plan = Plan {
             probe,
             enricher: Enricher::new("/", identity.reasons),
+            owners: self.sockets(),
             aggregator: Aggregator::new(self.output.by()),
-            format: self.output.format(),
+            outlets,
+            witness,
             signals,
-            sink,
             limits: Limits { duration: self.duration, count: self.count },
             interval: self.output.interval,
             look: if self.all { LOOK_ALL } else { LOOK },
@@ -181,11 +198,15 @@ impl Watch {
             filter: compiled.filter,
             reasons: compiled.reasons,
             ring,
-            sockets: self.socket || (!self.all && !self.no_socket),
+            sockets: self.sockets(),
             stacks: self.stack,
             tasks: self.cpu_task,
             log_level: self.ebpf_log,
         })
+    }
+
+    fn sockets(&self) -> bool {
+        self.socket || (!self.all && !self.no_socket)
     }
 
     fn rate(&self) -> Rate {
@@ -193,6 +214,7 @@ impl Watch {
             return Rate::All;
         }
         Rate::PerSecond(self.rate.unwrap_or(match self.output.format_name() {
+            _ if self.output.has_packets() => LINES_RATE,
             FormatName::Table if !self.output.by().needs_details() => TABLE_RATE,
             FormatName::Dropwatch => 0,
             _ => LINES_RATE,

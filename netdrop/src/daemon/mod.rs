@@ -2,11 +2,16 @@
 
 mod backlog;
 mod events;
+mod outlets;
 mod run;
 mod sink;
+mod surroundings;
 mod symbols;
 mod terminal;
+mod witness;
 
-pub use run::{Ended, Format, Limits, Plan, RunError, Signals, run};
+pub use outlets::{Format, Outlet, Outlets};
+pub use run::{Ended, Limits, Plan, RunError, Signals, run};
 pub use sink::{Sink, SinkError};
 pub use terminal::Terminal;
+pub use witness::Witness;

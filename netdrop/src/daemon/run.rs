@@ -8,20 +8,16 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_unti
 use tracing::warn;
 
 use super::events::Events;
-use super::sink::{Sink, SinkError};
+use super::outlets::Outlets;
+use super::sink::SinkError;
+use super::surroundings::Surroundings;
 use super::symbols::SymbolReader;
-use super::terminal::Terminal;
+use super::witness::{Witness, dropped};
 use crate::aggregate::{Aggregator, Now};
 use crate::decode::{accounts, counts, decode};
 use crate::enrich::Enricher;
-use crate::model::{Accounts, Summary, Timestamp};
-use crate::output::{Output, Table};
+use crate::model::{Accounts, Attribution, Summary, Timestamp};
 use crate::probe::{Probe, ProbeError};
-
-/// Bytes of output that are handed over at once, about.
-const CHUNK: usize = 64 << 10;
-/// At the end, a consumer that reads nothing for so long is given up.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is to be run.
 pub struct Plan {
@@ -29,14 +25,16 @@ pub struct Plan {
     pub probe: Probe,
     /// The names.
     pub enricher: Enricher,
+    /// Whether the owners of sockets are looked for.
+    pub owners: bool,
     /// The rows.
     pub aggregator: Aggregator,
+    /// The counters at the start, to be compared with those at the end.
+    pub witness: Witness,
     /// What ends it from outside: caught from before the attachment is announced, so that none is lost.
     pub signals: Signals,
-    /// The format.
-    pub format: Format,
-    /// Where it goes.
-    pub sink: Sink,
+    /// The formats, and where they go.
+    pub outlets: Outlets,
     /// When it ends by itself.
     pub limits: Limits,
     /// Time between summaries.
@@ -44,14 +42,6 @@ pub struct Plan {
     /// Time between two looks into the ring buffer: nobody is woken for an event, as that would cost the CPU that drops
     /// the packet microseconds.
     pub look: Duration,
-}
-
-/// A format, and the terminal where it is drawn on one.
-pub enum Format {
-    /// Lines.
-    Lines(Box<dyn Output>),
-    /// The live table.
-    Live(Box<Table>, Terminal),
 }
 
 /// When a run ends by itself.
@@ -109,11 +99,11 @@ struct Run {
     plan: Plan,
     events: Events,
     symbols: SymbolReader,
+    context: Surroundings,
     /// A summary waits for the symbols.
     owes_summary: bool,
     started: Instant,
     shown: u64,
-    chunk: Vec<u8>,
     undecodable: u64,
 }
 
@@ -125,15 +115,16 @@ pub async fn run(mut plan: Plan) -> Result<Ended, RunError> {
     let rings = plan.probe.take_rings().map_err(|error| RunError::Wait { what: "drops", error })?;
     let mut symbols = SymbolReader::new(plan.enricher.root());
     symbols.start();
+    let context = Surroundings::new(&mut plan);
     let mut run = Run {
         // The first frame of a table, before anything happens.
-        owes_summary: matches!(plan.format, Format::Live(..)),
+        owes_summary: plan.outlets.is_live(),
         plan,
         events: Events::new(rings),
         symbols,
+        context,
         started: Instant::now(),
         shown: 0,
-        chunk: Vec::new(),
         undecodable: 0,
     };
     let output = run.follow().await?;
@@ -152,6 +143,7 @@ impl Run {
                     look = Instant::now() + self.plan.look;
                 }
                 Woken::Look => {
+                    self.context.refresh();
                     if std::mem::take(&mut self.owes_summary) {
                         ticks.reset_immediately();
                     }
@@ -165,15 +157,15 @@ impl Run {
                     }
                 }
                 Woken::Output(error) => return Ok(Err(error)),
-                Woken::Tick if !self.plan.sink.has_room() => {}
+                Woken::Tick if !self.plan.outlets.has_room() => {}
                 Woken::Tick if self.wants_symbols()? => self.owes_summary = true,
                 Woken::Tick => {
                     self.summary()?;
-                    if let Err(error) = self.plan.sink.send(&mut self.chunk) {
+                    if let Err(error) = self.plan.outlets.send() {
                         return Ok(Err(error));
                     }
                 }
-                Woken::Resized => self.resize(),
+                Woken::Resized => self.plan.outlets.resize(),
                 Woken::Stop => return Ok(Ok(())),
             }
         }
@@ -181,7 +173,7 @@ impl Run {
 
     async fn woken(&mut self, ticks: &mut Interval, look: Instant) -> Woken {
         let limit = self.plan.limits.duration.map(|duration| self.started + duration);
-        let Plan { sink, signals, .. } = &mut self.plan;
+        let Plan { outlets, signals, .. } = &mut self.plan;
         let reading = self.symbols.is_reading();
         // Without room for their lines, events stay in the ring: there the kernel counts those that find no place.
         let ready = async {
@@ -189,7 +181,7 @@ impl Run {
             if reading {
                 return Woken::Look;
             }
-            match sink.room().await {
+            match outlets.room().await {
                 Ok(()) => Woken::Look,
                 Err(error) => Woken::Output(error),
             }
@@ -216,14 +208,14 @@ impl Run {
         loop {
             self.events.keep_up();
             let mut more = true;
-            while more && self.chunk.len() < CHUNK {
+            while more && !self.plan.outlets.is_full() {
                 more = self.next_event();
             }
-            self.plan.sink.send(&mut self.chunk)?;
+            self.plan.outlets.send()?;
             if !more {
                 return Ok(Drained::Empty);
             }
-            if !self.plan.sink.has_room() {
+            if !self.plan.outlets.has_room() {
                 return Ok(Drained::Full);
             }
         }
@@ -235,12 +227,13 @@ impl Run {
             return false;
         }
         let Some(bytes) = self.events.next() else { return false };
-        let Plan { enricher, aggregator, format, .. } = &mut self.plan;
+        let Plan { enricher, aggregator, outlets, .. } = &mut self.plan;
         match decode(bytes) {
             Ok(raw) => {
-                let shown = enricher.enrich(&raw, |drop| {
+                let found = self.context.of(&raw);
+                let shown = enricher.enrich(&raw, found.beside(), |drop| {
                     aggregator.record(drop);
-                    format.output().drop(drop, &mut self.chunk);
+                    outlets.drop(drop);
                 });
                 if shown.is_none() {
                     let bytes = bytes.to_vec();
@@ -290,7 +283,10 @@ impl Run {
     fn now(&self) -> Result<Now, RunError> {
         let Plan { probe, .. } = &self.plan;
         let accounts = accounts(&probe.counts.accounts(), probe.recursion_misses()?);
-        Ok(Now { time: Timestamp::now(), elapsed: self.started.elapsed(), accounts })
+        // To the millisecond, as the lines of JSON tell it: a recording reads as the run did.
+        let elapsed =
+            Duration::from_millis(self.started.elapsed().as_millis().try_into().unwrap_or(u64::MAX));
+        Ok(Now { time: Timestamp::now(), elapsed, accounts })
     }
 
     /// Adds the summary of the interval to the chunk.
@@ -302,17 +298,10 @@ impl Run {
 
     fn summary_of(&mut self, now: Now) -> Result<(), RunError> {
         let counters = self.plan.probe.counts.counters()?;
-        let Plan { enricher, aggregator, format, .. } = &mut self.plan;
+        let Plan { enricher, aggregator, outlets, .. } = &mut self.plan;
         let summary = aggregator.summary(now, counters.iter().map(counts), enricher);
-        format.output().summary(&summary, &mut self.chunk);
+        outlets.summary(&summary);
         Ok(())
-    }
-
-    fn resize(&mut self) {
-        if let Format::Live(table, terminal) = &mut self.plan.format {
-            let view = terminal.view();
-            table.resize(view.width, view.height, &mut self.chunk);
-        }
     }
 
     /// Detaches, writes what is left and the final summary.
@@ -321,7 +310,8 @@ impl Run {
         if self.wants_symbols()? {
             self.wait_for_symbols();
         }
-        let mut output = match output {
+        let attribution = self.attribution()?;
+        let output = match output {
             Ok(()) => self.write_rest().await,
             failed => failed,
         };
@@ -329,43 +319,38 @@ impl Run {
         self.give_up_unread(&mut now.accounts);
         self.summary_of(now)?;
         let counters = self.plan.probe.counts.counters()?;
-        let Plan { enricher, aggregator, format, .. } = &mut self.plan;
+        let Plan { enricher, aggregator, outlets, .. } = &mut self.plan;
         let end = aggregator.end(now, counters.iter().map(counts), enricher);
-        format.output().end(&end, &mut self.chunk);
-        if output.is_ok() {
-            output = self.deliver().await;
-        }
-        if output.is_ok() {
-            output = self.plan.sink.finish(PATIENCE).await;
-        }
+        let end = Summary { attribution, ..end };
+        outlets.end(&end);
+        let finished = self.plan.outlets.finish().await;
         if self.undecodable > 0 {
             warn!(
                 "{} events could not be decoded: their drops are counted, their details lost",
                 self.undecodable
             );
         }
-        Ok(Ended { end, output })
+        Ok(Ended { end, output: output.and(finished) })
+    }
+
+    /// What other counters say, before they count what comes after the end.
+    fn attribution(&mut self) -> Result<Attribution, RunError> {
+        let counters = self.plan.probe.counts.counters()?;
+        let Plan { enricher, witness, .. } = &mut self.plan;
+        let drops = dropped(counters.iter().map(counts), enricher);
+        Ok(witness.testify(&drops, enricher))
     }
 
     /// Writes the events that are still in the ring.
     async fn write_rest(&mut self) -> Result<(), SinkError> {
         loop {
-            while self.chunk.len() < CHUNK && self.next_event() {}
-            if !self.chunk.is_empty() {
-                self.deliver().await?;
+            while !self.plan.outlets.is_full() && self.next_event() {}
+            if !self.plan.outlets.is_empty() {
+                self.plan.outlets.deliver().await?;
             } else if !self.wait_for_symbols() {
                 return Ok(());
             }
         }
-    }
-
-    /// Hands over the chunk as soon as there is room.
-    async fn deliver(&mut self) -> Result<(), SinkError> {
-        match tokio::time::timeout(PATIENCE, self.plan.sink.room()).await {
-            Ok(room) => room?,
-            Err(_) => return Err(SinkError::Blocked(PATIENCE)),
-        }
-        self.plan.sink.send(&mut self.chunk)
     }
 
     /// Details that nobody will see, because the count is reached or the output gone, are accounted as sampled out.
@@ -373,15 +358,6 @@ impl Run {
         while self.events.next().is_some() {
             accounts.detailed -= 1;
             accounts.sampled_out += 1;
-        }
-    }
-}
-
-impl Format {
-    fn output(&mut self) -> &mut dyn Output {
-        match self {
-            Self::Lines(output) => output.as_mut(),
-            Self::Live(table, _) => table.as_mut(),
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Where bytes go. A thread of its own writes them, so that a consumer that doesn't read never holds up the rest:
 //! then there is no room, the ring buffer isn't drained, and the kernel counts what it can't place.
 
-use std::io::{self, Write};
+use std::io;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
+
+use crate::output::Destination;
 
 /// Chunks under way to the writer.
 const CHUNKS: usize = 4;
@@ -38,7 +40,7 @@ impl Sink {
     ///
     /// # Errors
     /// When it can't be started.
-    pub fn start(mut output: impl Write + Send + 'static) -> io::Result<Self> {
+    pub fn start(mut output: impl Destination + 'static) -> io::Result<Self> {
         let (chunks, mut to_write) = mpsc::channel::<Vec<u8>>(CHUNKS);
         let (give_back, empty) = mpsc::unbounded_channel();
         let (fail, failed) = oneshot::channel();
@@ -52,7 +54,10 @@ impl Sink {
                 chunk.clear();
                 let _ = give_back.send(chunk);
             }
-            let _ = finish.send(());
+            match output.finish() {
+                Ok(()) => _ = finish.send(()),
+                Err(error) => _ = fail.send(error),
+            }
         })?;
         Ok(Self { chunks: Some(chunks), empty, failed, finished })
     }
@@ -116,12 +121,15 @@ impl Sink {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::sync::{Arc, Mutex};
 
     use super::*;
 
     #[derive(Clone, Default)]
     struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Destination for Shared {}
 
     impl Write for Shared {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -135,6 +143,8 @@ mod tests {
 
     struct Fails(io::ErrorKind);
 
+    impl Destination for Fails {}
+
     impl Write for Fails {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
             Err(self.0.into())
@@ -147,6 +157,8 @@ mod tests {
 
     /// Never written to until the other end is dropped.
     struct Stuck(std::sync::mpsc::Receiver<()>);
+
+    impl Destination for Stuck {}
 
     impl Write for Stuck {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -11,7 +11,7 @@ use netdrop_common::{
     CounterKey, Event, HEADER_AT_LINK, KEY_HAS_IP_PROTOCOL, OFFSET_NONE, REASON_NONE, read_plain,
 };
 
-use crate::model::{CpuTask, Socket, Accounts, CountKey, Counts, Gso, Packet, Protocol, Vlan};
+use crate::model::{Accounts, CountKey, Counts, CpuTask, Gso, Header, Packet, Protocol, Socket, Vlan};
 
 /// A drop as the eBPF program saw it: numbers for names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct RawDrop<'a> {
     /// What is known of the packet.
     pub packet: Packet,
     /// The packet's first bytes.
-    pub header: &'a [u8],
+    pub header: Header<'a>,
     /// The socket that it belongs to, when it was asked for and there is one.
     pub socket: Option<Socket>,
     /// The task that was on the CPU, when it was asked for.
@@ -68,7 +68,11 @@ pub fn decode(bytes: &[u8]) -> Result<RawDrop<'_>, DecodeError> {
         weight: event.weight.into(),
         cpu: event.cpu.into(),
         packet: packet(&event, header),
-        header,
+        header: Header {
+            bytes: header,
+            network: (event.network_offset != OFFSET_NONE).then_some(event.network_offset.into()),
+            vlan: (event.vlan_protocol != 0).then_some((event.vlan_protocol, event.vlan_tci)),
+        },
         socket,
         task,
         stack: event.stack,

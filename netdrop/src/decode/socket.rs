@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netdrop_common::{
-    Event, Extra, SOCKET_NONE, SOCKET_OF_PACKET, SOCKET_RECEIVING, SOCKET_REQUEST, SOCKET_TIME_WAIT, Socket as Raw,
+    Event, Extra, SOCKET_OF_PACKET, SOCKET_RECEIVING, SOCKET_REQUEST, SOCKET_TIME_WAIT, Socket as Raw, WITH_TASK,
     read_plain,
 };
 
@@ -22,13 +22,14 @@ pub fn decode(event: &Event, rest: &[u8]) -> (Option<Socket>, Option<CpuTask>) {
     let Some(extra) = place.and_then(|start| read_plain::<Extra>(&rest[start..])) else {
         return (None, None);
     };
-    let whose = match event.socket {
+    let whose = match event.socket & !WITH_TASK {
         SOCKET_OF_PACKET => Some(Whose::Packet),
         SOCKET_RECEIVING => Some(Whose::Receiver),
-        SOCKET_NONE.. => None,
+        _ => None,
     };
-    let task = CpuTask { pid: extra.task.pid, command: extra.task.command };
-    (whose.map(|whose| socket(whose, &extra.socket)), Some(task))
+    let task = (event.socket & WITH_TASK != 0)
+        .then_some(CpuTask { pid: extra.task.pid, command: extra.task.command });
+    (whose.map(|whose| socket(whose, &extra.socket)), task)
 }
 
 fn socket(whose: Whose, raw: &Raw) -> Socket {
@@ -82,7 +83,7 @@ fn queues(kind: SocketKind, raw: &Raw) -> Queues {
 
 #[cfg(test)]
 mod tests {
-    use netdrop_common::{SOCKET_FULL, Task, bytes_of};
+    use netdrop_common::{SOCKET_FULL, SOCKET_NONE, Task, bytes_of};
 
     use super::*;
 
@@ -114,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_udp_socket_that_is_not_read() {
-        let (socket, task) = record(SOCKET_RECEIVING, udp());
+        let (socket, task) = record(SOCKET_RECEIVING | WITH_TASK, udp());
         let socket = socket.unwrap();
         assert_eq!((socket.whose, socket.kind, socket.inode), (Whose::Receiver, SocketKind::Full, Some(4711)));
         assert_eq!((socket.family_name(), socket.state_name()), (Some("ipv4"), Some("UNCONNECTED")));
@@ -148,8 +149,8 @@ mod tests {
 
     #[test]
     fn no_socket_and_no_room_for_one() {
-        assert_eq!(record(SOCKET_NONE, udp()).0, None);
-        assert_eq!(record(200, udp()).0, None);
+        assert_eq!(record(SOCKET_NONE, udp()), (None, None));
+        assert_eq!(record(100, udp()), (None, None));
         let event = Event { socket: SOCKET_OF_PACKET, header_length: 60, ..Event::default() };
         assert_eq!(decode(&event, &[0; 96]), (None, None));
         assert_eq!(decode(&event, &[0; 130]), (None, None), "the header's bytes are not taken for a socket");

@@ -21,9 +21,10 @@ use crate::decode::RawDrop;
 use crate::kernel::devices::Devices;
 use crate::kernel::netns::Namespaces;
 use crate::kernel::reasons::Reasons;
+use crate::kernel::stack::from_site;
 use crate::kernel::symbols::{Resolved, Symbols, SymbolsError};
 use crate::knowledge::class_of;
-use crate::model::{Device, Drop, Netns, Reason, Site};
+use crate::model::{Context, Device, Drop, Netns, Owner, Reason, Site};
 
 /// An address that no symbol covers makes for a new reading of kallsyms (a module may have come) at most so often.
 const SYMBOLS_AGAIN: Duration = Duration::from_secs(10);
@@ -42,6 +43,17 @@ pub struct Enricher {
     named_reasons: HashMap<u32, Arc<Reason>>,
     /// What each counter's numbers mean; forgotten at each summary, as interfaces get other names.
     places: HashMap<CounterKey, Place>,
+    /// Call chains by their number and site.
+    stacks: HashMap<(u32, u64), Arc<[String]>>,
+}
+
+/// What is known of a drop besides its event.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Beside<'a> {
+    /// Who has its socket.
+    pub owner: Option<&'a Owner>,
+    /// Its call chain, innermost first.
+    pub chain: Option<&'a [u64]>,
 }
 
 /// A counter's numbers, named.
@@ -68,6 +80,7 @@ impl Enricher {
             sites: HashMap::new(),
             named_reasons: HashMap::new(),
             places: HashMap::new(),
+            stacks: HashMap::new(),
         }
     }
 
@@ -90,6 +103,7 @@ impl Enricher {
             Ok(symbols) => {
                 self.symbols = Some(symbols);
                 self.places.clear();
+                self.stacks.clear();
             }
             Err(error) if first => warn!("{error}"),
             Err(_) => {}
@@ -97,7 +111,12 @@ impl Enricher {
     }
 
     /// Gives a drop its names and hands it on; `None` when its site [wants symbols](Enricher::wants_symbols) first.
-    pub fn enrich<T>(&mut self, raw: &RawDrop<'_>, take: impl FnOnce(&Drop<'_>) -> T) -> Option<T> {
+    pub fn enrich<T>(
+        &mut self,
+        raw: &RawDrop<'_>,
+        beside: Beside<'_>,
+        take: impl FnOnce(&Drop<'_>) -> T,
+    ) -> Option<T> {
         if !self.places.contains_key(&raw.key) {
             if self.wants_symbols(raw.key.site) {
                 return None;
@@ -105,6 +124,7 @@ impl Enricher {
             let place = self.place(&raw.key);
             self.places.insert(raw.key, place);
         }
+        let stack = self.stack(raw, beside.chain);
         let place = &self.places[&raw.key];
         Some(take(&Drop {
             time: self.clock.wall_time(raw.time_ns),
@@ -116,7 +136,21 @@ impl Enricher {
             netns: place.netns.as_deref(),
             packet: &raw.packet,
             header: raw.header,
+            context: Context {
+                socket: raw.socket.as_ref(),
+                owner: beside.owner,
+                cpu_task: raw.task.as_ref(),
+                stack: &stack,
+            },
         }))
+    }
+
+    /// The call chain in words; each is named once.
+    fn stack(&mut self, raw: &RawDrop<'_>, chain: Option<&[u64]>) -> Arc<[String]> {
+        let (Some(chain), Some(symbols)) = (chain, &self.symbols) else { return Arc::default() };
+        let named = self.stacks.entry((raw.stack, raw.key.site));
+        let name = || from_site(chain, raw.key.site, symbols).iter().map(ToString::to_string).collect();
+        Arc::clone(named.or_insert_with(name))
     }
 
     /// Starts the next interval: names that may have changed are looked up anew, and the clock is set.
@@ -169,7 +203,7 @@ impl Names for Enricher {
         let subsystem = self.reasons.subsystem(number);
         let reason = Arc::new(Reason {
             number,
-            class: class_of(name.as_deref().unwrap_or_default()),
+            class: class_of(Some(name.as_deref().unwrap_or_default()), None),
             name: name.map_or_else(|| format!("{number:#x}"), |name| name.to_string()),
             subsystem: subsystem.map_or_else(|| format!("{}", number >> 16), ToString::to_string),
         });

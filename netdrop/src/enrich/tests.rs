@@ -26,7 +26,7 @@ fn function(enricher: &mut Enricher, site: u64) -> Option<String> {
     let key = CounterKey { site, reason: REASON_NONE, ..CounterKey::default() };
     let event = Event { key, ..Event::default() };
     let raw = decode(bytes_of(&event)).unwrap();
-    enricher.enrich(&raw, |drop| drop.site.function.clone().unwrap_or_default())
+    enricher.enrich(&raw, Beside::default(), |drop| drop.site.function.clone().unwrap_or_default())
 }
 
 #[test]

@@ -1,4 +1,8 @@
 //! `--reason` and `--class`: both are sets of reasons.
+//!
+//! Here the class is the reason's alone. `NOT_SPECIFIED` is of class `unknown`, though output classifies it by its function:
+//! the program would need rules of (function, reason) for it, and a rule by function alone would let that function's drops for
+//! other reasons in. Likewise `--class` needs a kernel with reasons.
 
 use netdrop_common::{REASON_EXCLUDED, REASON_INCLUDED};
 
@@ -24,7 +28,7 @@ pub fn resolve(wanted: &Wanted, reasons: &Reasons) -> Result<Vec<(u32, u32)>, Fi
         }
         for name in of(&wanted.class) {
             let class: Class = name.parse()?;
-            let members = reasons.iter().filter(|(_, name)| class_of(name) == class);
+            let members = reasons.iter().filter(|(_, name)| class_of(Some(name), None) == class);
             resolved.extend(members.map(|(number, _)| (number, verdict)));
         }
     }

@@ -4,6 +4,7 @@
 //! Nothing here loads programs; that is the probe's part.
 
 pub mod btf;
+pub mod debug_info;
 pub mod devices;
 pub mod features;
 #[cfg(test)]
@@ -13,4 +14,5 @@ pub mod layout;
 pub mod near;
 pub mod netns;
 pub mod reasons;
+pub mod stack;
 pub mod symbols;

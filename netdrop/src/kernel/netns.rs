@@ -5,7 +5,7 @@
 //! `/run/docker/netns`. One read of mountinfo finds them all. (The files in those folders say nothing by themselves:
 //! where the mount is not visible, they are plain empty files.) The others are known by a process inside.
 
-mod mountinfo;
+pub(crate) mod mountinfo;
 #[cfg(test)]
 mod tests;
 

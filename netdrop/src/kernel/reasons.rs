@@ -154,11 +154,15 @@ impl Reasons {
     /// Finds a reason by name, in any case, with or without `SKB_DROP_REASON_`.
     pub fn number(&self, name: &str) -> Result<u32, UnknownReason> {
         let wanted = name.to_ascii_uppercase();
-        let wanted = own_name(&wanted);
-        self.names.iter().find(|(_, name)| ***name == *wanted).map(|(number, _)| *number).ok_or_else(|| {
-            let suggestion = closest(wanted, self.names.values().map(AsRef::as_ref));
+        // Some names begin like a prefix themselves: SKB_CSUM is what follows SKB_DROP_REASON_.
+        self.numbered(&wanted).or_else(|| self.numbered(own_name(&wanted))).ok_or_else(|| {
+            let suggestion = closest(own_name(&wanted), self.names.values().map(AsRef::as_ref));
             UnknownReason { name: name.to_owned(), suggestion: suggestion.map(Arc::from) }
         })
+    }
+
+    fn numbered(&self, wanted: &str) -> Option<u32> {
+        self.names.iter().find(|(_, name)| ***name == *wanted).map(|(number, _)| *number)
     }
 
     /// All known reasons by number.

@@ -1,7 +1,16 @@
-//! What is known about drop reasons and drop sites, as data files with a look-up.
+//! What is known about drop reasons and drop sites: data files, and ways to look something up in them.
+//!
+//! The files in `data` are records in the format of GNU recutils (`Field: value` lines, a blank line between records), one
+//! file a subsystem. They are compiled in and indexed when something is first looked up; a record is read when it is shown.
 
+mod ask;
+mod base;
 mod class;
-mod classes;
+mod entry;
+#[cfg(test)]
+mod tests;
 
+pub use ask::{Answer, AskError, Kernel, ask};
+pub use base::{class_of, entries, reason, site};
 pub use class::{Class, UnknownClass};
-pub use classes::class_of;
+pub use entry::{Entry, Kind, Source, Step};

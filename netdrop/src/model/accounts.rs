@@ -43,4 +43,18 @@ impl Accounts {
             recursion_misses: self.recursion_misses.saturating_sub(earlier.recursion_misses),
         }
     }
+
+    /// These and `others` together.
+    #[must_use]
+    pub fn plus(&self, others: &Self) -> Self {
+        Self {
+            seen: self.seen.saturating_add(others.seen),
+            detailed: self.detailed.saturating_add(others.detailed),
+            sampled_out: self.sampled_out.saturating_add(others.sampled_out),
+            ring_full: self.ring_full.saturating_add(others.ring_full),
+            filtered: self.filtered.saturating_add(others.filtered),
+            table_full: self.table_full.saturating_add(others.table_full),
+            recursion_misses: self.recursion_misses.saturating_add(others.recursion_misses),
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! What netdrop speaks of, as plain data: no I/O, no kernel, no formats.
 
 mod accounts;
+mod attribution;
+mod owner;
 mod packet;
 mod place;
 mod protocol;
@@ -10,9 +12,15 @@ mod summary;
 mod time;
 
 pub use accounts::Accounts;
+pub use attribution::{
+    Attribution, BpfProgram, Certainty, CounterSource, DeviceCount, Direction, RuleHit, RuleSystem,
+    RuleVerdict,
+};
+pub use owner::{Container, Holding, Owner, Pod, Process, Runtime, Workload};
 pub use packet::{Endpoint, Family, Gso, Packet, Protocol, TcpFlags, Vlan};
 pub use place::{Device, Netns, Reason, Site};
-pub use record::Drop;
+pub use protocol::{NoFlag, NoProtocol};
+pub use record::{Context, Drop, Header};
 pub use socket::{CpuTask, Queues, Socket, SocketKind, Whose};
 pub use summary::{CountKey, Counts, Row, Summary};
 pub use time::Timestamp;

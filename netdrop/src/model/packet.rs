@@ -1,5 +1,6 @@
 //! What is known of a dropped packet.
 
+use std::fmt;
 use std::net::IpAddr;
 
 /// Which kind of packet: the `EtherType` and, for IP, the protocol inside.
@@ -29,6 +30,17 @@ pub struct Endpoint {
     pub address: IpAddr,
     /// TCP's, UDP's, SCTP's port; absent in fragments after the first and in other protocols.
     pub port: Option<u16>,
+}
+
+/// `10.0.0.1:80`, `[fd00::1]:80`.
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.address, self.port) {
+            (IpAddr::V4(address), Some(port)) => write!(f, "{address}:{port}"),
+            (IpAddr::V6(address), Some(port)) => write!(f, "[{address}]:{port}"),
+            (address, None) => write!(f, "{address}"),
+        }
+    }
 }
 
 /// One VLAN tag, IEEE 802.1Q.

@@ -1,5 +1,7 @@
 //! Where and why: the site in the kernel's code, its reason, the device, the network namespace.
 
+use serde::Serialize;
+
 use crate::knowledge::Class;
 
 /// A place in the kernel's code that frees a packet as dropped.
@@ -29,19 +31,21 @@ pub struct Reason {
 }
 
 /// A network device.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Device {
     /// Interface index, unique in its network namespace.
     pub index: u32,
     /// Its name, where the namespace could be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
 
 /// A network namespace.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Netns {
     /// Inode number of the namespace, as in `/proc/PID/ns/net`.
     pub inode: u32,
     /// `host`, the name of `ip netns`, a container's, or one of its processes (`pid:N`).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }

@@ -1,6 +1,9 @@
 //! Names of protocols and of TCP's flags, as tcpdump and /etc/protocols write them.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::str::FromStr;
+use std::sync::LazyLock;
 
 use netdrop_common::protocol;
 
@@ -10,6 +13,8 @@ use super::{Family, Protocol, TcpFlags};
 const IPV4: u16 = 0x0800;
 /// `EtherType` of IPv6.
 const IPV6: u16 = 0x86dd;
+/// `EtherType` of ARP.
+const ARP: u16 = 0x0806;
 
 impl Protocol {
     /// The protocol's name: IP's inner protocol where it is known, else the link layer's; absent where none is assigned here.
@@ -17,6 +22,16 @@ impl Protocol {
         match self.ip {
             Some(number) => ip_name(number),
             None => ether_name(self.ethertype),
+        }
+    }
+
+    /// The family of its network header, by the `EtherType`.
+    pub fn family(self) -> Option<Family> {
+        match self.ethertype {
+            IPV4 => Some(Family::Ipv4),
+            IPV6 => Some(Family::Ipv6),
+            ARP => Some(Family::Arp),
+            _ => None,
         }
     }
 
@@ -28,6 +43,19 @@ impl Protocol {
             (None, None) => None,
             (ip, ethertype) => Some(Self { ethertype: ethertype.unwrap_or(0), ip }),
         }
+    }
+
+    /// The one of all protocols with its name that stands for them: IP's inner protocols over IPv4 and IPv6 are the same
+    /// to people, and so are both `EtherType`s of MPLS and of `PPPoE`.
+    #[must_use]
+    pub fn as_named(self) -> Self {
+        let ethertype = match (self.ip, self.ethertype) {
+            (Some(_), _) => 0,
+            (None, 0x8848) => 0x8847,
+            (None, 0x8864) => 0x8863,
+            (None, ethertype) => ethertype,
+        };
+        Self { ethertype, ip: self.ip }
     }
 
     /// All names that [`Protocol::from_name`] knows.
@@ -70,7 +98,7 @@ fn ether_name(ethertype: u16) -> Option<&'static str> {
     Some(match ethertype {
         0x0004 => "llc",
         IPV4 => "ipv4",
-        0x0806 => "arp",
+        ARP => "arp",
         0x8100 => "vlan",
         IPV6 => "ipv6",
         0x8847 | 0x8848 => "mpls",
@@ -96,6 +124,35 @@ impl fmt::Display for Protocol {
     }
 }
 
+/// No protocol is written so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no protocol's name, no ip-N and no EtherType in hexadecimal")]
+pub struct NoProtocol;
+
+/// Reads what [`fmt::Display`] writes, as far as it tells: see [`Protocol::as_named`].
+impl FromStr for Protocol {
+    type Err = NoProtocol;
+
+    fn from_str(text: &str) -> Result<Self, NoProtocol> {
+        static NAMED: LazyLock<HashMap<&str, Protocol>> = LazyLock::new(|| {
+            let ip = (0..=u8::MAX).map(|number| Protocol { ethertype: 0, ip: Some(number) });
+            let link = (0..=u16::MAX).rev().map(|ethertype| Protocol { ethertype, ip: None });
+            link.chain(ip).filter_map(|protocol| Some((protocol.name()?, protocol))).collect()
+        });
+        if let Some(protocol) = NAMED.get(text) {
+            return Ok(*protocol);
+        }
+        if let Some(number) = text.strip_prefix("ip-") {
+            return number
+                .parse()
+                .map(|number| Self { ethertype: 0, ip: Some(number) })
+                .map_err(|_| NoProtocol);
+        }
+        let digits = text.strip_prefix("0x").ok_or(NoProtocol)?;
+        u16::from_str_radix(digits, 16).map(|ethertype| Self { ethertype, ip: None }).map_err(|_| NoProtocol)
+    }
+}
+
 impl Family {
     /// The name in lower case.
     pub fn as_str(self) -> &'static str {
@@ -112,6 +169,25 @@ impl TcpFlags {
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         const NAMES: [&str; 8] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
         NAMES.into_iter().enumerate().filter(move |(bit, _)| self.0 & (1 << bit) != 0).map(|(_, name)| name)
+    }
+}
+
+/// A flag of no known name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the flags of TCP are FIN, SYN, RST, PSH, ACK, URG, ECE and CWR")]
+pub struct NoFlag;
+
+/// Reads `SYN|ACK`; nothing is no flag.
+impl FromStr for TcpFlags {
+    type Err = NoFlag;
+
+    fn from_str(text: &str) -> Result<Self, NoFlag> {
+        let mut flags = 0;
+        for name in text.split('|').filter(|_| !text.is_empty()) {
+            let bit = (0..8).find(|bit| Self(1 << bit).names().next() == Some(name)).ok_or(NoFlag)?;
+            flags |= 1 << bit;
+        }
+        Ok(Self(flags))
     }
 }
 
@@ -140,6 +216,27 @@ mod tests {
     #[case(0, None, "")]
     fn a_protocol_has_its_inmost_name(#[case] ethertype: u16, #[case] ip: Option<u8>, #[case] name: &str) {
         assert_eq!(Protocol { ethertype, ip }.to_string(), name);
+    }
+
+    #[test]
+    fn every_protocol_is_read_as_it_is_written() {
+        let link = (1..=u16::MAX).map(|ethertype| Protocol { ethertype, ip: None });
+        let ip = (0..=u8::MAX).map(|number| Protocol { ethertype: 0x0800, ip: Some(number) });
+        for protocol in link.chain(ip) {
+            assert_eq!(protocol.to_string().parse(), Ok(protocol.as_named()), "{protocol}");
+            assert_eq!(protocol.as_named().to_string(), protocol.to_string());
+        }
+        for text in ["", "ip-", "ip-256", "0x", "0x10000", "UDP"] {
+            assert_eq!(text.parse::<Protocol>(), Err(NoProtocol), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_set_of_flags_is_read_as_it_is_written() {
+        for bits in 0..=u8::MAX {
+            assert_eq!(TcpFlags(bits).to_string().parse(), Ok(TcpFlags(bits)));
+        }
+        assert_eq!("SYN|".parse::<TcpFlags>(), Err(NoFlag));
     }
 
     #[rstest::rstest]

@@ -4,7 +4,8 @@ use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Accounts, Device, Endpoint, Netns, Protocol, Reason, Site, Timestamp};
+use super::{Accounts, Attribution, Device, Endpoint, Netns, Protocol, Reason, Site, Timestamp};
+use crate::knowledge::Class;
 
 /// What the kernel counts by, in the kernel's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -64,6 +65,8 @@ pub struct Row {
     pub function: Option<String>,
     /// Why.
     pub reason: Option<Arc<Reason>>,
+    /// The kind of loss, by reason and where that says nothing by function; absent where rows don't tell reasons apart.
+    pub class: Option<Class>,
     /// Which device.
     pub device: Option<Arc<Device>>,
     /// Which network namespace.
@@ -97,4 +100,6 @@ pub struct Summary {
     pub accounts: Accounts,
     /// The accounts since the start.
     pub total: Accounts,
+    /// What other counters say of the run; empty but at the end.
+    pub attribution: Attribution,
 }

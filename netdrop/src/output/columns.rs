@@ -97,8 +97,7 @@ pub fn identity(rows: &[Row], of: fn(&Row) -> Counts) -> Vec<Column> {
             })
         },
         Column::text("PROTO", 5, rows, |row| row.protocol.map(|protocol| protocol.to_string())),
-        Column::text("CLASS", 11, rows, |row| row.reason.as_ref().map(|reason| reason.class.to_string()))
-            .optional(),
+        Column::text("CLASS", 11, rows, |row| row.class.map(|class| class.to_string())).optional(),
         Column::text("SOURCE", 15, rows, |row| row.source.map(|source| Address(source).to_string())),
         Column::text("DESTINATION", 15, rows, |row| match (row.destination, row.port) {
             (Some(destination), None) => Some(Address(destination).to_string()),
@@ -136,8 +135,7 @@ pub fn lines(rows: &[Row], columns: Vec<Column>, width: usize, color: bool) -> V
     let rows = rows.iter().enumerate().map(|(index, row)| {
         let cells = chosen.iter().map(|(column, width)| cell(&column.cells[index], column.kind, *width));
         let text = line(cells, width);
-        let class = row.reason.as_ref().map_or(Class::Unknown, |reason| reason.class);
-        if color { painted(text, class) } else { text }
+        if color { painted(text, row.class.unwrap_or(Class::Unknown)) } else { text }
     });
     std::iter::once(titles).chain(rows).collect()
 }

@@ -3,14 +3,21 @@
 //! Written by hand, because a million events a second leave no time for an allocation or a look at a field's name:
 //! every key is a constant, with the comma in front of it.
 
+mod owner;
 mod push;
+mod socket;
 #[cfg(test)]
 mod tests;
 
 use push::{number, string};
 
+use serde::Serialize;
+
 use super::{Clock, Output, append};
-use crate::model::{Accounts, Device, Drop, Endpoint, Netns, Packet, Protocol, Reason, Row, Site, Summary};
+use crate::knowledge::Class;
+use crate::model::{
+    Accounts, Attribution, Device, Drop, Endpoint, Netns, Packet, Protocol, Reason, Row, Site, Summary,
+};
 
 /// The JSON Schema (2020-12) of every line.
 pub const SCHEMA: &str = include_str!("../../schema/netdrop-1.schema.json");
@@ -44,6 +51,7 @@ impl Json {
         }
         out.extend_from_slice(br#"],"accounts":"#);
         push_accounts(out, &summary.accounts);
+        push_attribution(out, &summary.attribution);
         out.extend_from_slice(b"}\n");
     }
 }
@@ -60,9 +68,7 @@ impl Output for Json {
         self.clock.push(drop.time, out);
         out.push(b'"');
         number(out, br#","weight":"#, drop.weight);
-        if let Some(reason) = drop.reason {
-            push_reason(out, reason);
-        }
+        push_reason(out, drop.reason, Some(drop.class()));
         push_site(out, drop.site);
         number(out, br#","cpu":"#, drop.cpu);
         if let Some(device) = drop.device {
@@ -72,6 +78,7 @@ impl Output for Json {
             push_netns(out, netns);
         }
         push_packet(out, drop.packet);
+        socket::push_context(out, &drop.context);
         out.extend_from_slice(b"}\n");
     }
 
@@ -84,6 +91,21 @@ impl Output for Json {
     }
 }
 
+/// Once a run, so that a library may write it.
+fn push_attribution(out: &mut Vec<u8>, attribution: &Attribution) {
+    let Attribution { rules, devices, notes } = attribution;
+    push_list(out, br#","rules":"#, rules);
+    push_list(out, br#","devices":"#, devices);
+    push_list(out, br#","notes":"#, notes);
+}
+
+fn push_list(out: &mut Vec<u8>, key: &[u8], list: &[impl Serialize]) {
+    if !list.is_empty() {
+        out.extend_from_slice(key);
+        serde_json::to_writer(out, list).expect("plain data into a Vec");
+    }
+}
+
 fn push_row(out: &mut Vec<u8>, row: &Row) {
     number(out, br#"{"count":"#, row.counts.packets);
     number(out, br#","bytes":"#, row.counts.bytes);
@@ -93,9 +115,7 @@ fn push_row(out: &mut Vec<u8>, row: &Row) {
     if row.other {
         out.extend_from_slice(br#","other":true"#);
     }
-    if let Some(reason) = &row.reason {
-        push_reason(out, reason);
-    }
+    push_reason(out, row.reason.as_deref(), row.class);
     if let Some(site) = &row.site {
         push_site(out, site);
     } else if let Some(function) = &row.function {
@@ -114,7 +134,9 @@ fn push_row(out: &mut Vec<u8>, row: &Row) {
         push_endpoint(out, br#","source":"#, source);
     }
     if let Some(destination) = row.destination {
-        push_endpoint(out, br#","destination":"#, destination);
+        // `--by dst,port` tells the port beside the address.
+        let port = destination.port.or(row.port);
+        push_endpoint(out, br#","destination":"#, Endpoint { port, ..destination });
     } else if let Some(port) = row.port {
         number(out, br#","destination":{"port":"#, port);
         out.push(b'}');
@@ -133,10 +155,19 @@ fn push_accounts(out: &mut Vec<u8>, accounts: &Accounts) {
     out.push(b'}');
 }
 
-fn push_reason(out: &mut Vec<u8>, reason: &Reason) {
-    string(out, br#","reason":"#, &reason.name);
-    string(out, br#","class":"#, reason.class.as_str());
-    string(out, br#","subsystem":"#, &reason.subsystem);
+/// Without a reason a class that isn't known is left out, as all that isn't known.
+fn push_reason(out: &mut Vec<u8>, reason: Option<&Reason>, class: Option<Class>) {
+    let class = class.or_else(|| reason.map(|reason| reason.class));
+    let class = class.filter(|class| reason.is_some() || *class != Class::Unknown);
+    if let Some(reason) = reason {
+        string(out, br#","reason":"#, &reason.name);
+    }
+    if let Some(class) = class {
+        string(out, br#","class":"#, class.as_str());
+    }
+    if let Some(reason) = reason {
+        string(out, br#","subsystem":"#, &reason.subsystem);
+    }
 }
 
 fn push_site(out: &mut Vec<u8>, site: &Site) {

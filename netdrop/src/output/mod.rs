@@ -1,11 +1,16 @@
 //! How drops and summaries are written: one file a format, behind one trait. Bytes are appended; nothing here does I/O
-//! but [`RotatingFile`].
+//! but [`RotatingFile`] and [`PacketFiles`].
 
+mod attribution;
 mod clock;
 mod color;
 mod columns;
 mod dropwatch;
+pub mod explain;
+mod file;
+mod fold;
 pub mod json;
+mod pcapng;
 mod report;
 mod rotate;
 mod screen;
@@ -19,8 +24,10 @@ mod samples;
 pub use clock::Clock;
 pub use color::Color;
 pub use dropwatch::Dropwatch;
+pub use file::{Destination, FileError, Limit, Rotation};
 pub use json::Json;
-pub use rotate::{FileError, RotatingFile, Rotation};
+pub use pcapng::{Machine, PacketFiles, Pcapng};
+pub use rotate::RotatingFile;
 pub use table::{Table, View, render};
 pub use text::Text;
 

@@ -1,6 +1,8 @@
 //! The final summary for people: every row with its share, then the accounts in words.
 
+use super::attribution;
 use super::columns::{Column, about, identity, lines as table};
+use super::fold::{Folded, fold, sentence};
 use super::words::accounts;
 use crate::model::{Row, Summary};
 use crate::units::{elapsed, rate, thousands};
@@ -8,25 +10,32 @@ use crate::units::{elapsed, rate, thousands};
 /// Columns of a bar that stands for everything.
 const BAR_WIDTH: u64 = 8;
 
-/// The lines of the final summary, those of the table at most `width` wide.
-pub fn lines(summary: &Summary, width: usize, color: bool) -> Vec<String> {
+/// The lines of the final summary, those of the table at most `width` wide; with `folds`, lifecycle drops are one line.
+pub fn lines(summary: &Summary, width: usize, color: bool, folds: bool) -> Vec<String> {
     let drops = summary.accounts.seen.saturating_sub(summary.accounts.filtered);
     let time = elapsed(summary.elapsed);
     let mut lines = vec![match drops {
         0 => format!("No drops in {time}."),
         _ => format!("{} drops in {time}, {} on average.", thousands(drops), rate(drops, summary.elapsed)),
     }];
+    let all = summary.rows.iter().map(|row| row.counts.packets).sum();
+    let Folded { rows, line: folded } = fold(&summary.rows, folds);
     if !summary.rows.is_empty() {
         lines.push(String::new());
-        lines.extend(table(&summary.rows, columns(&summary.rows), width, color));
+        if !rows.is_empty() {
+            lines.extend(table(&rows, columns(&rows, all), width, color));
+        }
+        lines.extend(folded);
+        lines.extend(rows.first().and_then(sentence));
         lines.push(String::new());
     }
     lines.extend(accounts(&summary.accounts));
+    lines.extend(attribution::lines(&summary.attribution, width));
     lines
 }
 
-fn columns(rows: &[Row]) -> Vec<Column> {
-    let all: u64 = rows.iter().map(|row| row.counts.packets).sum();
+/// Shares are those of `all` drops, folded ones included.
+fn columns(rows: &[Row], all: u64) -> Vec<Column> {
     let mut columns = vec![
         Column::number("DROPS", rows, |row| about(row) + &thousands(row.counts.packets)),
         Column::number("SHARE", rows, |row| share(row.counts.packets, all)),

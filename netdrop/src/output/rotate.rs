@@ -1,39 +1,17 @@
-//! `--output FILE`, with rotation by size.
+//! `--output FILE`: lines into a file that is rotated by size or time.
 
-use std::ffi::OsString;
-use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use thiserror::Error;
+use super::file::{Destination, Limit, OutputFile, Rotation};
 
-/// A failed operation on an output file; the source of the [`io::Error`]s that [`RotatingFile`] returns.
-#[derive(Debug, Error)]
-#[error("cannot {action} {}: {error}", path.display())]
-pub struct FileError {
-    action: &'static str,
-    path: PathBuf,
-    error: io::Error,
-}
-
-/// When to rotate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rotation {
-    /// Bytes that a file holds at most, unless a single line is longer or its end comes with a later write.
-    pub limit: u64,
-    /// How many older files stay, as `FILE.1` (the youngest) to `FILE.N`.
-    pub keep: u32,
-}
-
-/// A file that, when it is full, becomes `FILE.1`, and `FILE.1` `FILE.2`, and so on. No line is ever cut in two.
+/// A file that, when it is full, becomes `FILE.1`, and `FILE.1` `FILE.2`, and so on. No line is ever cut in two: a file is
+/// larger than its limit when a single line is, or when a line's end comes with a later write.
 ///
 /// Without rotation an existing file is overwritten, as the shell's `>` does; with it, it is continued.
-#[derive(Debug)]
 pub struct RotatingFile {
-    path: PathBuf,
+    file: OutputFile,
     rotation: Option<Rotation>,
-    file: File,
-    size: u64,
     at_line_start: bool,
 }
 
@@ -43,46 +21,26 @@ impl RotatingFile {
     /// # Errors
     /// When it can't be opened for writing; the error names the path.
     pub fn open(path: &Path, rotation: Option<Rotation>) -> io::Result<Self> {
-        let mut options = File::options();
-        options.create(true);
-        let options =
-            if rotation.is_some() { options.append(true) } else { options.write(true).truncate(true) };
-        let opened = options.open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
-        let (size, file) = opened.map_err(|error| failed("open", path, error))?;
-        Ok(Self { path: path.to_owned(), rotation, file, size, at_line_start: true })
+        let file = if rotation.is_some() { OutputFile::append(path) } else { OutputFile::create(path) };
+        Ok(Self { file: file?, rotation, at_line_start: true })
     }
 
     /// How many bytes of `buffer` go into this file, after turning to a new one if the first line has no room.
     fn room(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let Some(rotation) = self.rotation else { return Ok(buffer.len()) };
+        let Some(Rotation { limit, keep }) = self.rotation else { return Ok(buffer.len()) };
         let line = line_end(buffer);
-        if self.at_line_start && self.size > 0 && self.size + line as u64 > rotation.limit {
-            self.rotate(rotation.keep)?;
+        let full = match limit {
+            Limit::Size(limit) => self.file.size() + line as u64 > limit,
+            Limit::Age(limit) => self.file.age() >= limit,
+        };
+        if self.at_line_start && self.file.size() > 0 && full {
+            self.file.turn(keep)?;
         }
-        let left = usize::try_from(rotation.limit.saturating_sub(self.size)).unwrap_or(usize::MAX);
+        let Limit::Size(limit) = limit else { return Ok(buffer.len()) };
+        let left = usize::try_from(limit.saturating_sub(self.file.size())).unwrap_or(usize::MAX);
         let whole_lines =
             buffer[..left.min(buffer.len())].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         Ok(whole_lines.max(line))
-    }
-
-    fn rotate(&mut self, keep: u32) -> io::Result<()> {
-        for older in (1..keep).rev() {
-            move_if_there(&self.numbered(older), &self.numbered(older + 1))?;
-        }
-        if keep > 0 {
-            move_if_there(&self.path, &self.numbered(1))?;
-        }
-        // Someone may have put a file there meanwhile: it is not ours to read on from.
-        self.file = File::create(&self.path).map_err(|error| failed("create", &self.path, error))?;
-        self.size = 0;
-        Ok(())
-    }
-
-    /// `FILE.1`, `FILE.2`, …
-    fn numbered(&self, number: u32) -> PathBuf {
-        let mut name = OsString::from(&self.path);
-        name.push(format!(".{number}"));
-        name.into()
     }
 }
 
@@ -92,15 +50,19 @@ impl Write for RotatingFile {
             return Ok(0);
         }
         let room = self.room(buffer)?;
-        let written =
-            self.file.write(&buffer[..room]).map_err(|error| failed("write to", &self.path, error))?;
-        self.size += written as u64;
+        let written = self.file.write(&buffer[..room])?;
         self.at_line_start = buffer[..written].last().map_or(self.at_line_start, |byte| *byte == b'\n');
         Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush().map_err(|error| failed("write to", &self.path, error))
+        self.file.flush()
+    }
+}
+
+impl Destination for RotatingFile {
+    fn finish(&mut self) -> io::Result<()> {
+        self.file.finish()
     }
 }
 
@@ -109,22 +71,11 @@ fn line_end(buffer: &[u8]) -> usize {
     buffer.iter().position(|byte| *byte == b'\n').map_or(buffer.len(), |at| at + 1)
 }
 
-fn move_if_there(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::rename(from, to) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("rename", from, error)),
-        _ => Ok(()),
-    }
-}
-
-/// An error of the same kind that names the file.
-fn failed(action: &'static str, path: &Path, error: io::Error) -> io::Error {
-    let kind = error.kind();
-    // `write_all` retries an interrupted call by this kind, whatever the error carries.
-    io::Error::new(kind, FileError { action, path: path.to_owned(), error })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::time::Duration;
+
     use super::*;
 
     /// Each file's content, the youngest first.
@@ -154,7 +105,7 @@ mod tests {
     ) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("drops.json");
-        let mut file = RotatingFile::open(&path, Some(Rotation { limit, keep })).unwrap();
+        let mut file = RotatingFile::open(&path, Some(Rotation { limit: Limit::Size(limit), keep })).unwrap();
         for text in writes {
             file.write_all(text.as_bytes()).unwrap();
         }
@@ -166,7 +117,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("drops.json");
         fs::write(&path, "a\n").unwrap();
-        let rotation = Some(Rotation { limit: 4, keep: 1 });
+        let rotation = Some(Rotation { limit: Limit::Size(4), keep: 1 });
         RotatingFile::open(&path, rotation).unwrap().write_all(b"b\nc\n").unwrap();
         assert_eq!(files(&path), ["c\n", "a\nb\n"]);
         RotatingFile::open(&path, None).unwrap().write_all(b"d\n").unwrap();
@@ -174,10 +125,40 @@ mod tests {
     }
 
     #[test]
+    fn files_turn_by_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("drops.json");
+        let at_once = Some(Rotation { limit: Limit::Age(Duration::ZERO), keep: 1 });
+        let mut file = RotatingFile::open(&path, at_once).unwrap();
+        file.write_all(b"a\nb\n").unwrap();
+        file.write_all(b"c\n").unwrap();
+        assert_eq!(files(&path), ["c\n", "a\nb\n"]);
+        let never = Some(Rotation { limit: Limit::Age(Duration::MAX), keep: 1 });
+        RotatingFile::open(&path, never).unwrap().write_all(b"d\n").unwrap();
+        assert_eq!(files(&path), ["c\nd\n", "a\nb\n"]);
+    }
+
+    #[test]
+    fn a_name_in_zst_is_compressed_and_each_file_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("drops.jsonl.zst");
+        // A zstd frame without content has nine bytes and more: each flushed line fills a file.
+        let mut file = RotatingFile::open(&path, Some(Rotation { limit: Limit::Size(9), keep: 9 })).unwrap();
+        for line in ["a\n", "b\n"] {
+            file.write_all(line.as_bytes()).unwrap();
+            file.flush().unwrap();
+        }
+        file.finish().unwrap();
+        let text = |path: &Path| zstd::decode_all(fs::File::open(path).unwrap()).unwrap();
+        assert_eq!(text(&path), b"b\n");
+        assert_eq!(text(&folder.path().join("drops.jsonl.zst.1")), b"a\n");
+    }
+
+    #[test]
     fn an_error_names_the_file_and_keeps_its_kind() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("missing").join("drops.json");
-        let error = RotatingFile::open(&path, None).unwrap_err();
+        let error = RotatingFile::open(&path, None).err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
         assert!(
             error.to_string().starts_with(&format!("cannot open {}: No such file", path.display())),

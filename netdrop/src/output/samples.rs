@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::knowledge::Class;
 use crate::model::{
-    Accounts, Counts, Device, Drop, Endpoint, Family, Gso, Netns, Packet, Protocol, Reason, Row, Site,
-    Summary, TcpFlags, Timestamp, Vlan,
+    Accounts, Attribution, BpfProgram, Certainty, CounterSource, Counts, Device, DeviceCount, Direction,
+    Drop, Endpoint, Family, Gso, Context, Header, Netns, Packet, Protocol, Reason, Row, RuleHit, RuleSystem,
+    RuleVerdict, Site, Summary, TcpFlags, Timestamp, Vlan,
 };
 
 pub const TIME: Timestamp = Timestamp(1_795_308_225_123_456_789);
@@ -56,7 +57,7 @@ impl Parts {
             device: self.device.as_deref(),
             netns: self.netns.as_deref(),
             packet: &self.packet,
-            header: &[],
+            header: Header::default(), context: Context::default(),
         }
     }
 }
@@ -131,6 +132,7 @@ pub fn summary() -> Summary {
             total: counts(4_894_120, 141_929_480),
             site: Some(site("__udp4_lib_rcv", 1212)),
             reason: Some(reason("NO_SOCKET", Class::NoReceiver)),
+            class: Some(Class::NoReceiver),
             device: Some(device(1, "lo")),
             netns: host.clone(),
             protocol: Some(UDP),
@@ -142,6 +144,7 @@ pub fn summary() -> Summary {
             total: counts(340, 20_400),
             site: Some(site("tcp_conn_request", 418)),
             reason: Some(reason("TCP_LISTEN_OVERFLOW", Class::Congestion)),
+            class: Some(Class::Congestion),
             device: Some(device(2, "eth0")),
             netns: Some(netns(4_026_532_001, "web")),
             protocol: Some(TCP),
@@ -153,6 +156,7 @@ pub fn summary() -> Summary {
             total: counts(1, 84),
             site: Some(site("nft_do_chain_inet_with_a_long_name", 31)),
             reason: Some(reason("NETFILTER_DROP", Class::Policy)),
+            class: Some(Class::Policy),
             device: Some(device(3, "vethf00dcafe")),
             netns: host,
             protocol: Some(Protocol { ethertype: 0x0800, ip: Some(1) }),
@@ -176,7 +180,15 @@ pub fn summary() -> Summary {
         recursion_misses: 3,
     };
     let interval = Duration::from_secs(1);
-    Summary { time: TIME, interval, elapsed: Duration::from_secs(12), rows, accounts, total }
+    Summary {
+        time: TIME,
+        interval,
+        elapsed: Duration::from_secs(12),
+        rows,
+        accounts,
+        total,
+        attribution: Attribution::default(),
+    }
 }
 
 /// The end of the same run.
@@ -186,6 +198,22 @@ pub fn end() -> Summary {
         row.counts = row.total;
     }
     Summary { interval: end.elapsed, accounts: end.total, ..end }
+}
+
+/// The same interval with two kinds of lifecycle drops beside the loss, one of them the most of all.
+pub fn with_noise() -> Summary {
+    let noise = |name: &str, function: &str, address, packets| Row {
+        counts: counts(packets, packets * 60),
+        total: counts(packets * 2, packets * 120),
+        site: Some(Arc::new(Site { address, ..(*site(function, 9)).clone() })),
+        reason: Some(reason(name, Class::Lifecycle)),
+        class: Some(Class::Lifecycle),
+        ..Row::default()
+    };
+    let mut summary = summary();
+    summary.rows.insert(0, noise("TCP_OLD_DATA", "tcp_data_queue", 1, 600_000));
+    summary.rows.push(noise("QUEUE_PURGE", "skb_queue_purge_reason", 2, 7));
+    summary
 }
 
 /// The text of what `write` appends.
@@ -213,4 +241,84 @@ pub fn flows() -> Summary {
         Row { other: true, ..row(3) },
     ];
     Summary { rows, ..summary() }
+}
+
+/// A rule that counted, one that couldn't, a program, and devices.
+pub fn attribution() -> Attribution {
+    let of_nft = RuleHit {
+        system: RuleSystem::Nft,
+        netns: Some((*netns(4_026_532_001, "web")).clone()),
+        family: Some("inet".into()),
+        table: Some("fw".into()),
+        chain: Some("input".into()),
+        hook: Some("input".into()),
+        handle: Some(8),
+        position: Some(4),
+        device: None,
+        direction: None,
+        program: None,
+        text: "udp dport 9 counter drop".into(),
+        verdict: RuleVerdict::Drop,
+        packets: Some(12_345),
+        bytes: Some(358_005),
+        drops: 12_350,
+        certainty: Certainty::Part,
+    };
+    let policy = RuleHit {
+        verdict: RuleVerdict::Policy,
+        handle: None,
+        position: None,
+        text: "policy drop".into(),
+        packets: None,
+        bytes: None,
+        certainty: Certainty::Only,
+        ..of_nft.clone()
+    };
+    let candidate =
+        RuleHit { certainty: Certainty::Candidate, packets: Some(7), bytes: Some(203), ..of_nft.clone() };
+    let program = BpfProgram { id: 42, name: Some("fw".into()) };
+    let of_tc = RuleHit {
+        system: RuleSystem::Tc,
+        netns: Some((*netns(4_026_531_840, "host")).clone()),
+        family: None,
+        table: None,
+        chain: Some("0".into()),
+        hook: None,
+        handle: Some(1),
+        position: None,
+        device: Some((*device(2, "eth0")).clone()),
+        direction: Some(Direction::Ingress),
+        program: Some(program.clone()),
+        text: "filter bpf pref 49152 fw.o:[tc] direct-action".into(),
+        verdict: RuleVerdict::Program,
+        packets: None,
+        bytes: None,
+        drops: 3,
+        certainty: Certainty::Only,
+    };
+    let ring = DeviceCount {
+        device: (*device(2, "eth0")).clone(),
+        netns: Some((*netns(4_026_531_840, "host")).clone()),
+        counter: "rx_missed_errors".into(),
+        source: CounterSource::Link,
+        count: 81,
+        meaning: "the device had no room: its ring was full before the CPU emptied it".into(),
+        also_seen: None,
+        program: None,
+    };
+    let xdp = DeviceCount {
+        netns: Some((*netns(4_026_532_001, "web")).clone()),
+        counter: "rx_queue_*_xdp_drops".into(),
+        source: CounterSource::Driver,
+        count: 1_000,
+        meaning: "dropped by the XDP program, in the driver".into(),
+        also_seen: Some(400),
+        program: Some(program),
+        ..ring.clone()
+    };
+    Attribution {
+        rules: vec![of_nft, policy, of_tc, candidate],
+        devices: vec![ring, xdp],
+        notes: vec!["`nft` is not installed: install nftables to have its rules named.".into()],
+    }
 }

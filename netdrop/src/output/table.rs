@@ -1,6 +1,7 @@
 //! The live table for a terminal: most drops a second first, in place, in whatever width and height there are.
 
 use super::columns::{Column, about, cut, identity, lines};
+use super::fold::{Folded, fold, sentence};
 use super::screen::Screen;
 use super::{Output, report};
 use crate::model::{Drop, Row, Summary};
@@ -21,14 +22,21 @@ pub struct View {
 #[derive(Debug)]
 pub struct Table {
     view: View,
+    folds: bool,
     screen: Screen,
     last: Summary,
 }
 
 impl Table {
-    /// A table for a terminal of this size.
+    /// A table for a terminal of this size, with lifecycle drops folded into one line.
     pub fn new(view: View) -> Self {
-        Self { view, screen: Screen::default(), last: Summary::default() }
+        Self { view, folds: true, screen: Screen::default(), last: Summary::default() }
+    }
+
+    /// The same, with a row for whatever class it is.
+    #[must_use]
+    pub fn unfolded(self) -> Self {
+        Self { folds: false, ..self }
     }
 
     /// Redraws for a terminal that has another size now.
@@ -38,7 +46,7 @@ impl Table {
     }
 
     fn draw(&mut self, out: &mut Vec<u8>) {
-        self.screen.draw(&render(&self.last, self.view), self.view.width, out);
+        self.screen.draw(&render(&self.last, self.view, self.folds), self.view.width, out);
     }
 }
 
@@ -52,23 +60,29 @@ impl Output for Table {
 
     fn end(&mut self, summary: &Summary, out: &mut Vec<u8>) {
         self.screen.clear(self.view.width, out);
-        for line in report::lines(summary, self.view.width, self.view.color) {
+        for line in report::lines(summary, self.view.width, self.view.color, self.folds) {
             out.extend_from_slice(line.as_bytes());
             out.push(b'\n');
         }
     }
 }
 
+/// Lines of a screen from which on one of them says what the top row means.
+const ROOM_FOR_MEANING: usize = 10;
+
 /// The frame for `summary`: at most `height - 1` lines, so that the cursor below it has a line, each at most `width` wide.
-pub fn render(summary: &Summary, view: View) -> String {
+/// With `folds`, lifecycle drops are one line.
+pub fn render(summary: &Summary, view: View, folds: bool) -> String {
     let mut frame = vec![cut(&headline(summary), view.width)];
-    // The headline, the titles and the cursor's line are no rows.
-    let room = view.height.saturating_sub(3).max(1);
-    if !summary.rows.is_empty() {
-        let fits = summary.rows.len() <= room;
+    let Folded { rows, line: folded } = fold(&summary.rows, folds);
+    let meaning = rows.first().filter(|_| view.height >= ROOM_FOR_MEANING).and_then(sentence);
+    let below: Vec<String> = folded.into_iter().chain(meaning).collect();
+    // The headline, the titles, what stands below and the cursor's line are no rows.
+    let room = view.height.saturating_sub(3 + below.len()).max(1);
+    if !rows.is_empty() {
+        let fits = rows.len() <= room;
         // The last line that there is room for tells of the rest.
-        let shown = if fits { &summary.rows } else { &summary.rows[..room - 1] };
-        let rest = &summary.rows[shown.len()..];
+        let (shown, rest) = if fits { (&rows[..], &[][..]) } else { rows.split_at(room - 1) };
         frame.extend(lines(shown, columns(shown, summary), view.width, view.color));
         if !rest.is_empty() {
             let drops = rest.iter().map(|row| row.counts.packets).sum();
@@ -76,6 +90,7 @@ pub fn render(summary: &Summary, view: View) -> String {
             frame.push(cut(&more, view.width));
         }
     }
+    frame.extend(below.iter().map(|line| cut(line, view.width)));
     frame.truncate(view.height.saturating_sub(1).max(1));
     frame.join("\n") + "\n"
 }
@@ -118,6 +133,7 @@ mod tests {
 
     use super::super::samples::{self, written};
     use super::*;
+    use crate::knowledge::Class;
 
     fn view(width: usize, height: usize) -> View {
         View { width, height, color: false }
@@ -125,40 +141,43 @@ mod tests {
 
     #[test]
     fn in_80_columns() {
-        assert_snapshot!(render(&samples::summary(), view(80, 24)), @r"
+        assert_snapshot!(render(&samples::summary(), view(80, 24), true), @r"
         4,894,461 drops in 12 s · now 489,424/s · 412 details lost · 3 unseen
         DROPS/S      DROPS  REASON               FUNCTION        DEVICE     NETNS  PROTO
         489,412  4,894,120  NO_SOCKET            __udp4_lib_rcv  lo         host   udp
              12        340  TCP_LISTEN_OVERFLOW  tcp_conn_requ…  eth0       web    tcp
               0          1  NETFILTER_DROP       nft_do_chain_…  vethf00d…  host   icmp
+        NO_SOCKET: No socket waits at the packet's destination: nobody listens at that …
         ");
     }
 
     #[test]
     fn in_140_columns() {
-        assert_snapshot!(render(&samples::summary(), view(140, 24)), @r"
+        assert_snapshot!(render(&samples::summary(), view(140, 24), true), @r"
         4,894,461 drops in 12 s · now 489,424/s · 412 details lost · 3 unseen
         DROPS/S      DROPS  REASON               FUNCTION                                 DEVICE        NETNS  PROTO  CLASS          BYTES
         489,412  4,894,120  NO_SOCKET            __udp4_lib_rcv+0x4bc                     lo            host   udp    no-receiver   142 MB
              12        340  TCP_LISTEN_OVERFLOW  tcp_conn_request+0x1a2                   eth0          web    tcp    congestion   20.4 kB
               0          1  NETFILTER_DROP       nft_do_chain_inet_with_a_long_name+0x1f  vethf00dcafe  host   icmp   policy          84 B
+        NO_SOCKET: No socket waits at the packet's destination: nobody listens at that port, or the connection is gone.
         ");
     }
 
     #[test]
     fn in_200_columns() {
-        assert_snapshot!(render(&samples::summary(), view(200, 24)), @r"
+        assert_snapshot!(render(&samples::summary(), view(200, 24), true), @r"
         4,894,461 drops in 12 s · now 489,424/s · 412 details lost · 3 unseen
         DROPS/S      DROPS  REASON               FUNCTION                                 DEVICE        NETNS  PROTO  CLASS          BYTES  EXAMPLE
         489,412  4,894,120  NO_SOCKET            __udp4_lib_rcv+0x4bc                     lo            host   udp    no-receiver   142 MB  127.0.0.1:48777 > 127.0.0.1:9
              12        340  TCP_LISTEN_OVERFLOW  tcp_conn_request+0x1a2                   eth0          web    tcp    congestion   20.4 kB  [2001:db8::1]:4242 > [2001:db8::2]:80
               0          1  NETFILTER_DROP       nft_do_chain_inet_with_a_long_name+0x1f  vethf00dcafe  host   icmp   policy          84 B
+        NO_SOCKET: No socket waits at the packet's destination: nobody listens at that port, or the connection is gone.
         ");
     }
 
     #[test]
     fn rows_that_do_not_fit_are_summed_in_one_line() {
-        assert_snapshot!(render(&samples::summary(), view(80, 5)), @r"
+        assert_snapshot!(render(&samples::summary(), view(80, 5), true), @r"
         4,894,461 drops in 12 s · now 489,424/s · 412 details lost · 3 unseen
         DROPS/S      DROPS  REASON     FUNCTION              DEVICE  NETNS  PROTO
         489,412  4,894,120  NO_SOCKET  __udp4_lib_rcv+0x4bc  lo      host   udp
@@ -169,18 +188,68 @@ mod tests {
     #[test]
     fn classes_have_colours() {
         let view = View { color: true, ..view(80, 24) };
-        assert_snapshot!(render(&samples::summary(), view).escape_debug().to_string().replace("\\n", "\n"), @r"
+        assert_snapshot!(render(&samples::summary(), view, true).escape_debug().to_string().replace("\\n", "\n"), @r"
         4,894,461 drops in 12 s · now 489,424/s · 412 details lost · 3 unseen
         \u{1b}[1mDROPS/S      DROPS  REASON               FUNCTION        DEVICE     NETNS  PROTO\u{1b}[0m
         \u{1b}[34m489,412  4,894,120  NO_SOCKET            __udp4_lib_rcv  lo         host   udp\u{1b}[0m
         \u{1b}[31m     12        340  TCP_LISTEN_OVERFLOW  tcp_conn_requ…  eth0       web    tcp\u{1b}[0m
         \u{1b}[33m      0          1  NETFILTER_DROP       nft_do_chain_…  vethf00d…  host   icmp\u{1b}[0m
+        NO_SOCKET: No socket waits at the packet\'s destination: nobody listens at that …
         ");
     }
 
     #[test]
+    fn lifecycle_drops_are_one_line() {
+        assert_snapshot!(render(&samples::with_noise(), view(80, 24), true), @r"
+        4,894,461 drops in 12 s · now 489,424/s · 412 details lost · 3 unseen
+        DROPS/S      DROPS  REASON               FUNCTION        DEVICE     NETNS  PROTO
+        489,412  4,894,120  NO_SOCKET            __udp4_lib_rcv  lo         host   udp
+             12        340  TCP_LISTEN_OVERFLOW  tcp_conn_requ…  eth0       web    tcp
+              0          1  NETFILTER_DROP       nft_do_chain_…  vethf00d…  host   icmp
+        lifecycle: 1,200,014 drops at 2 sites, no loss; --all-classes shows them
+        NO_SOCKET: No socket waits at the packet's destination: nobody listens at that …
+        ");
+    }
+
+    #[test]
+    fn lifecycle_drops_are_rows_when_asked_for() {
+        let frame = render(&samples::with_noise(), view(140, 24), false);
+        assert!(frame.contains("TCP_OLD_DATA") && frame.contains("QUEUE_PURGE"), "{frame}");
+        assert!(!frame.contains("no loss"), "{frame}");
+    }
+
+    #[test]
+    fn nothing_but_noise_has_no_table() {
+        let mut summary = samples::with_noise();
+        summary.rows.retain(|row| row.class == Some(Class::Lifecycle));
+        assert_snapshot!(render(&summary, view(80, 24), true), @r"
+        4,894,461 drops in 12 s · now 489,424/s · 412 details lost · 3 unseen
+        lifecycle: 1,200,014 drops at 2 sites, no loss; --all-classes shows them
+        ");
+    }
+
+    #[rstest::rstest]
+    #[case::a_site_where_there_is_no_reason("NOT_SPECIFIED", "enqueue_to_backlog", "enqueue_to_backlog: ")]
+    #[case::a_split_function("NOT_SPECIFIED", "nf_hook_slow.cold", "nf_hook_slow: ")]
+    #[case::the_reason_first("TCP_CSUM", "enqueue_to_backlog", "TCP_CSUM: ")]
+    fn the_top_row_is_explained(#[case] reason: &str, #[case] function: &str, #[case] begins: &str) {
+        let mut summary = samples::summary();
+        summary.rows[0].reason = Some(samples::reason(reason, Class::Unknown));
+        summary.rows[0].site = Some(samples::site(function, 4));
+        let frame = render(&summary, view(80, 24), true);
+        assert!(frame.lines().last().unwrap().starts_with(begins), "{frame}");
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_explained() {
+        let mut summary = samples::summary();
+        summary.rows[0].reason = Some(samples::reason("A_REASON_OF_TOMORROW", Class::Unknown));
+        assert_eq!(render(&summary, view(80, 24), true).lines().count(), 5);
+    }
+
+    #[test]
     fn flows_are_marked_as_estimates() {
-        assert_snapshot!(render(&samples::flows(), view(80, 24)), @r"
+        assert_snapshot!(render(&samples::flows(), view(80, 24), true), @r"
         4,894,461 drops in 12 s · now 489,424/s · 412 details lost · 3 unseen
         DROPS/S   DROPS  SOURCE         DESTINATION    BYTES
            ~700  ~1,400  10.0.0.1:4242  10.0.0.2:80   ~84 kB
@@ -192,7 +261,7 @@ mod tests {
     #[test]
     fn nothing_yet() {
         let summary = Summary { elapsed: Duration::from_millis(12_345), ..Summary::default() };
-        assert_snapshot!(render(&summary, view(80, 24)), @"no drops yet (12 s); Ctrl-C ends");
+        assert_snapshot!(render(&summary, view(80, 24), true), @"no drops yet (12 s); Ctrl-C ends");
     }
 
     #[test]
@@ -201,12 +270,13 @@ mod tests {
         written(|out| table.summary(&samples::summary(), out));
         let end = written(|out| table.end(&samples::end(), out));
         assert_snapshot!(end.replace('\x1b', "␛").replace('\r', "␍"), @r"
-        ␛[5A␍␛[J4,894,461 drops in 12 s, 408 k/s on average.
+        ␛[6A␍␛[J4,894,461 drops in 12 s, 408 k/s on average.
 
             DROPS   SHARE  REASON               FUNCTION        DEVICE      NETNS  PROTO
         4,894,120  >99.9%  NO_SOCKET            __udp4_lib_rcv  lo          host   udp
               340   <0.1%  TCP_LISTEN_OVERFLOW  tcp_conn_requ…  eth0        web    tcp
                 1   <0.1%  NETFILTER_DROP       nft_do_chain_…  vethf00dc…  host   icmp
+        NO_SOCKET: No socket waits at the packet's destination: nobody listens at that port, or the connection is gone.
 
         4,894,461 drops seen: 12,012 with details, 4,882,037 sampled out, 412 details lost (ring buffer full).
         3 more were not seen: the kernel's recursion guard kept them from netdrop.
@@ -219,19 +289,20 @@ mod tests {
         written(|out| table.summary(&samples::summary(), out));
         let redrawn = written(|out| table.resize(60, 24, out));
         assert_snapshot!(redrawn.replace('\x1b', "␛").replace('\r', "␍"), @r"
-        ␛[14A␍␛[J4,894,461 drops in 12 s · now 489,424/s · 412 details lost …
+        ␛[16A␍␛[J4,894,461 drops in 12 s · now 489,424/s · 412 details lost …
         DROPS/S      DROPS  REASON    FUNCTI…  DEVICE   NETNS  PROTO
         489,412  4,894,120  NO_SOCK…  __udp4…  lo       host   udp
              12        340  TCP_LIS…  tcp_co…  eth0     web    tcp
               0          1  NETFILT…  nft_do…  vethf0…  host   icmp
+        NO_SOCKET: No socket waits at the packet's destination: nob…
         ");
     }
 
     proptest! {
         #[test]
         fn a_frame_fits_its_terminal(width in 1_usize..200, height in 2_usize..30) {
-            for summary in [samples::summary(), samples::flows(), Summary::default()] {
-                let frame = render(&summary, view(width, height));
+            for summary in [samples::summary(), samples::with_noise(), samples::flows(), Summary::default()] {
+                let frame = render(&summary, view(width, height), true);
                 prop_assert!(frame.lines().count() < height);
                 for line in frame.lines() {
                     prop_assert!(line.width() <= width, "{} > {width}: {line}", line.width());

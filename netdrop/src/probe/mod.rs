@@ -2,6 +2,7 @@
 
 mod counts;
 mod error;
+mod inspect;
 mod log;
 mod memory_lock;
 mod object;
@@ -17,6 +18,7 @@ use std::os::fd::OwnedFd;
 use aya::maps::MapData;
 pub use counts::Counts;
 pub use error::ProbeError;
+pub use inspect::{program_name, tcx_programs};
 pub use log::Log;
 use netdrop_common::{Event, Extra, Filter, Layout, RATE_ALL, SNAPLEN_MAX, Settings};
 use ring::Geometry;

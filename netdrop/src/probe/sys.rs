@@ -92,6 +92,29 @@ pub fn program_info(program: impl AsFd) -> io::Result<bpf_prog_info> {
     Ok(info)
 }
 
+/// A descriptor of the program that the kernel knows by this number.
+pub fn program_by_id(id: u32) -> io::Result<OwnedFd> {
+    let mut attr = zeroed_attr();
+    attr.__bindgen_anon_6.__bindgen_anon_1.prog_id = id;
+    let fd = bpf(bpf_cmd::BPF_PROG_GET_FD_BY_ID, &mut attr)?;
+    // SAFETY: the command gives a new descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The numbers of the programs that are attached in this way to a device of the caller's network namespace; as many as
+/// `ids` has room for.
+pub fn programs_attached(ifindex: u32, attach: bpf_attach_type, ids: &mut [u32]) -> io::Result<usize> {
+    let mut attr = zeroed_attr();
+    attr.query.__bindgen_anon_1.target_ifindex = ifindex;
+    attr.query.attach_type = attach as u32;
+    attr.query.prog_ids = ids.as_mut_ptr() as u64;
+    attr.query.__bindgen_anon_2.prog_cnt = u32::try_from(ids.len()).map_err(io::Error::other)?;
+    bpf(bpf_cmd::BPF_PROG_QUERY, &mut attr)?;
+    // SAFETY: the command writes this member of the union.
+    let count = unsafe { attr.query.__bindgen_anon_2.prog_cnt };
+    Ok(ids.len().min(count as usize))
+}
+
 /// Waits until every CPU has left what ran before: `synchronize_rcu` by way of membarrier(2).
 pub fn wait_for_readers() {
     // SAFETY: the call takes numbers only. Where it isn't offered, the few drops in flight stay uncounted.

@@ -1,9 +1,11 @@
 //! The laboratory: network namespaces, links and rules that vanish with the value that owns them.
 
+mod folder;
 mod namespace;
 mod topology;
 mod wait;
 
+pub use folder::Folder;
 pub use namespace::{Namespace, remove_leftovers};
 pub use topology::{Lab, RECEIVER, SENDER, wait_running};
 pub use wait::{interrupted, until, watch_for_interrupt};

@@ -1,13 +1,18 @@
 //! The table, by subsystem.
 
+mod attribution;
 mod exactness;
 mod failures;
 mod filters;
 mod ip;
 mod ipv6;
+mod knowledge;
 mod link;
 mod neighbour;
 mod netfilter;
+mod owner;
+mod pcap;
+mod recordings;
 mod shape;
 mod tc_xdp;
 mod tcp;
@@ -27,7 +32,16 @@ pub fn all() -> Vec<Case> {
         link::table(),
         tc_xdp::table(),
     ];
-    let systems = [exactness::table(), filters::table(), failures::table()];
+    let systems = [
+        exactness::table(),
+        filters::table(),
+        knowledge::table(),
+        owner::table(),
+        pcap::table(),
+        recordings::table(),
+        attribution::table(),
+        failures::table(),
+    ];
     let scenarios = tables.into_iter().flatten().map(Case::Scenario);
     scenarios.chain(systems.into_iter().flatten().map(Case::System)).collect()
 }

@@ -101,7 +101,7 @@ pub fn table() -> Vec<Scenario> {
 }
 
 /// A classifier that drops: classic BPF that returns 2, `TC_ACT_SHOT`, as its direct action.
-fn classifier(namespace: &Namespace, device: &str, hook: &str) -> Result<()> {
+pub fn classifier(namespace: &Namespace, device: &str, hook: &str) -> Result<()> {
     namespace.feature("clsact", &format!("tc qdisc add dev {device} clsact"), "")?;
     let filter = format!("filter add dev {device} {hook} bpf da bytecode \"1,6 0 0 2,\"\n");
     namespace.feature("cls_bpf", "tc -batch -", &filter)

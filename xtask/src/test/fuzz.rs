@@ -12,8 +12,15 @@ use crate::workspace;
 const SECONDS_EACH: u32 = 10;
 
 /// Good inputs to begin with, by target: folders of the repository.
-const SEEDS: [(&str, &str); 3] =
-    [("btf", "netdrop/tests/fixtures/btf"), ("decode", "fuzz/seeds/decode"), ("filter", "fuzz/seeds/filter")];
+const SEEDS: [(&str, &str); 7] = [
+    ("btf", "netdrop/tests/fixtures/btf"),
+    ("cgroup_path", "fuzz/seeds/cgroup_path"),
+    ("debug_info", "netdrop/tests/fixtures/debug_info"),
+    ("decode", "fuzz/seeds/decode"),
+    ("filter", "fuzz/seeds/filter"),
+    ("recording", "fuzz/seeds/recording"),
+    ("rules", "fuzz/seeds/rules"),
+];
 
 /// Each target counts as one.
 pub fn run(notes: &mut Vec<String>) -> Result<Tally> {

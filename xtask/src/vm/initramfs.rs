@@ -13,7 +13,7 @@ use super::modules::{self, Modules};
 use crate::workspace;
 
 /// Tools that the scenarios call; those the host lacks are left out, and the scenarios that need them say so.
-const TOOLS: [&str; 10] = [
+const TOOLS: [&str; 12] = [
     "dash",
     "ip",
     "tc",
@@ -21,6 +21,8 @@ const TOOLS: [&str; 10] = [
     "nft",
     "iptables-legacy",
     "ip6tables-legacy",
+    "iptables-legacy-save",
+    "ip6tables-legacy-save",
     "ethtool",
     "dropwatch",
     "conntrack",

@@ -40,7 +40,7 @@ fn mount(line: &[u8]) -> Option<Mount> {
 }
 
 /// Blanks and backslashes are written in octal: `\040`.
-fn unescape(field: &[u8]) -> Vec<u8> {
+pub(crate) fn unescape(field: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(field.len());
     let mut rest = field;
     while let [first, tail @ ..] = rest {

@@ -66,6 +66,16 @@ fn names_are_found_however_they_are_written(#[case] name: &str) {
 }
 
 #[rstest]
+#[case("SKB_CSUM")]
+#[case("skb_drop_reason_skb_csum")]
+#[case("SKB_GSO_SEG")]
+fn names_that_begin_like_a_prefix_are_found(#[case] name: &str) {
+    let reasons = of("7.3");
+    let number = reasons.number(name).unwrap();
+    assert!(name.to_ascii_uppercase().ends_with(&**reasons.name(number).unwrap()));
+}
+
+#[rstest]
 #[case("NO_SOKET", "this kernel has no drop reason `NO_SOKET`; did you mean `NO_SOCKET`?")]
 #[case(
     "tcp_listen_overflw",

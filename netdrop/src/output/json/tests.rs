@@ -54,6 +54,27 @@ fn what_is_unknown_is_absent() {
     assert_snapshot!(line, @r#"{"v":1,"kind":"drop","time":"2026-11-22T00:43:45.123456789Z","weight":1,"address":"0xffffffff8193bb1c","cpu":1,"packet":{"length":60}}"#);
 }
 
+/// A kernel without reasons, and one that says `NOT_SPECIFIED`: the function tells the class, if it is known.
+#[rstest::rstest]
+#[case(None, "enqueue_to_backlog", None, Some("congestion"))]
+#[case(None, "a_driver_xmit", None, None)]
+#[case(Some("NOT_SPECIFIED"), "enqueue_to_backlog", Some("NOT_SPECIFIED"), Some("congestion"))]
+#[case(Some("NOT_SPECIFIED"), "a_driver_xmit", Some("NOT_SPECIFIED"), Some("unknown"))]
+fn the_function_classifies_where_the_reason_does_not(
+    #[case] reason: Option<&str>,
+    #[case] function: &str,
+    #[case] written_reason: Option<&str>,
+    #[case] class: Option<&str>,
+) {
+    let mut parts = samples::bare();
+    parts.reason = reason.map(|name| samples::reason(name, Class::Unknown));
+    parts.site = samples::site(function, 4);
+    let line = written(|out| Json::new().drop(&parts.drop(1), out));
+    validate(&line);
+    let value: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((value["reason"].as_str(), value["class"].as_str()), (written_reason, class));
+}
+
 #[test]
 fn a_summary_has_the_rows_that_dropped_in_it() {
     let line = written(|out| Json::new().summary(&samples::summary(), out));
@@ -66,6 +87,20 @@ fn the_end_has_the_totals() {
     let line = written(|out| Json::new().end(&samples::end(), out));
     validate(&line);
     assert_snapshot!(line, @r#"{"v":1,"kind":"end","time":"2026-11-22T00:43:45.123456789Z","interval_ms":12000,"rows":[{"count":4894120,"bytes":141929480,"reason":"NO_SOCKET","class":"no-receiver","subsystem":"core","function":"__udp4_lib_rcv","offset":1212,"address":"0xffffffff82046f4c","device":{"index":1,"name":"lo"},"netns":{"inode":4026531840,"name":"host"},"protocol":"udp"},{"count":340,"bytes":20400,"reason":"TCP_LISTEN_OVERFLOW","class":"congestion","subsystem":"core","function":"tcp_conn_request","offset":418,"address":"0xffffffff82046f4c","device":{"index":2,"name":"eth0"},"netns":{"inode":4026532001,"name":"web"},"protocol":"tcp"},{"count":1,"bytes":84,"reason":"NETFILTER_DROP","class":"policy","subsystem":"core","function":"nft_do_chain_inet_with_a_long_name","offset":31,"address":"0xffffffff82046f4c","device":{"index":3,"name":"vethf00dcafe"},"netns":{"inode":4026531840,"name":"host"},"protocol":"icmp"}],"accounts":{"seen":4894461,"detailed":12012,"sampled_out":4882037,"ring_full":412,"filtered":0,"table_full":0,"recursion_misses":3}}"#);
+}
+
+#[test]
+fn the_end_has_what_other_counters_say() {
+    let end = Summary { attribution: samples::attribution(), ..samples::end() };
+    let line = written(|out| Json::new().end(&end, out));
+    validate(&line);
+    let Value::Object(line) = serde_json::from_str(&line).unwrap() else { panic!("no object") };
+    let told = ["rules", "devices", "notes"].map(|key| line[key].to_string());
+    assert_snapshot!(told.join("\n"), @r#"
+    [{"bytes":358005,"certainty":"part","chain":"input","drops":12350,"family":"inet","handle":8,"hook":"input","netns":{"inode":4026532001,"name":"web"},"packets":12345,"position":4,"system":"nft","table":"fw","text":"udp dport 9 counter drop","verdict":"drop"},{"certainty":"only","chain":"input","drops":12350,"family":"inet","hook":"input","netns":{"inode":4026532001,"name":"web"},"system":"nft","table":"fw","text":"policy drop","verdict":"policy"},{"certainty":"only","chain":"0","device":{"index":2,"name":"eth0"},"direction":"ingress","drops":3,"handle":1,"netns":{"inode":4026531840,"name":"host"},"program":{"id":42,"name":"fw"},"system":"tc","text":"filter bpf pref 49152 fw.o:[tc] direct-action","verdict":"program"},{"bytes":203,"certainty":"candidate","chain":"input","drops":12350,"family":"inet","handle":8,"hook":"input","netns":{"inode":4026532001,"name":"web"},"packets":7,"position":4,"system":"nft","table":"fw","text":"udp dport 9 counter drop","verdict":"drop"}]
+    [{"count":81,"counter":"rx_missed_errors","device":{"index":2,"name":"eth0"},"meaning":"the device had no room: its ring was full before the CPU emptied it","netns":{"inode":4026531840,"name":"host"},"source":"link"},{"also_seen":400,"count":1000,"counter":"rx_queue_*_xdp_drops","device":{"index":2,"name":"eth0"},"meaning":"dropped by the XDP program, in the driver","netns":{"inode":4026532001,"name":"web"},"program":{"id":42,"name":"fw"},"source":"driver"}]
+    ["`nft` is not installed: install nftables to have its rules named."]
+    "#);
 }
 
 /// What the lines say of an endpoint.

@@ -1,0 +1,162 @@
+//! Which counters of a device count losses, and what each means: a data file and a lookup.
+//!
+//! Drivers name their counters as they like. The table has the names of the common ones, and at its end what a name
+//! says by itself (`drop`, `discard`, `err`): a counter of losses that nobody knows shall be shown all the same.
+
+use std::sync::LazyLock;
+
+/// What is known of a counter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loss {
+    /// Whether netdrop can have seen it.
+    pub kind: LossKind,
+    /// What it means, in a phrase.
+    pub meaning: &'static str,
+}
+
+/// How a counter of losses goes together with drops of skbs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LossKind {
+    /// There never was an skb.
+    Hardware,
+    /// The kernel freed an skb, as far as the stack counts in it.
+    Stack,
+    /// An XDP program took it.
+    Xdp,
+    /// A sum of others.
+    Total,
+}
+
+/// A pattern, and what it means; nothing for what is no loss.
+type Line = (&'static str, Option<Loss>);
+
+static TABLE: LazyLock<Vec<Line>> =
+    LazyLock::new(|| include_str!("losses.tsv").lines().filter_map(line).collect());
+
+fn line(line: &'static str) -> Option<Line> {
+    let mut fields = line.split('\t');
+    let pattern = fields.next().filter(|pattern| !pattern.starts_with('#'))?;
+    let kind = match fields.next()? {
+        "hardware" => LossKind::Hardware,
+        "stack" => LossKind::Stack,
+        "xdp" => LossKind::Xdp,
+        "total" => LossKind::Total,
+        _ => return Some((pattern, None)),
+    };
+    Some((pattern, Some(Loss { kind, meaning: fields.next()? })))
+}
+
+/// What the counter called `name` means, if it counts losses. Capitals don't matter.
+pub fn loss(name: &str) -> Option<Loss> {
+    let name = name.to_ascii_lowercase();
+    // gve writes its queue behind: `rx_drops_packet_over_mru[2]`.
+    let name = name.rsplit_once('[').filter(|_| name.ends_with(']')).map_or(name.as_str(), |(name, _)| name);
+    TABLE.iter().find(|(pattern, _)| fits(pattern, name)).and_then(|(_, loss)| *loss)
+}
+
+/// The counter's name with a `*` in the place of a queue's number: `rx_queue_3_drops` → `rx_queue_*_drops`. The number in
+/// a name's last part may be something else (`tx_512_to_1023`), but such are no losses.
+pub fn without_queue(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for char in name.chars() {
+        if !char.is_ascii_digit() {
+            out.push(char);
+        } else if !out.ends_with('*') {
+            out.push('*');
+        }
+    }
+    out
+}
+
+/// Whether `name` fits a pattern in which each `*` stands for any characters.
+fn fits(pattern: &str, name: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(mut name) = name.strip_prefix(start) else { return false };
+    let mut parts = rest.split('*').peekable();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return name.ends_with(part);
+        }
+        let Some(at) = name.find(part) else { return false };
+        name = &name[at + part.len()..];
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names that drivers really use, each with what is said of it.
+    #[rstest::rstest]
+    #[case::link("rx_missed_errors", Some(LossKind::Hardware))]
+    #[case::link_stack("rx_dropped", Some(LossKind::Stack))]
+    #[case::veth("rx_queue_0_xdp_drops", Some(LossKind::Xdp))]
+    #[case::veth_packets("rx_queue_0_xdp_packets", None)]
+    #[case::veth_errors("tx_queue_0_xdp_xmit_errors", Some(LossKind::Xdp))]
+    #[case::mlx5("rx_out_of_buffer", Some(LossKind::Hardware))]
+    #[case::mlx5_phy("rx_discards_phy", Some(LossKind::Hardware))]
+    #[case::mlx5_xdp("rx12_xdp_drop", Some(LossKind::Xdp))]
+    #[case::mlx5_priority("rx_prio3_discards", Some(LossKind::Hardware))]
+    #[case::mlx5_no_loss("rx_corrected_bits_phy", None)]
+    #[case::ixgbe("rx_no_dma_resources", Some(LossKind::Hardware))]
+    #[case::ixgbe_no_loss("fdir_miss", None)]
+    #[case::ice("rx_crc_errors.nic", Some(LossKind::Hardware))]
+    #[case::i40e("port.rx_discards", Some(LossKind::Hardware))]
+    #[case::bnxt("[3]: rx_discards", Some(LossKind::Hardware))]
+    #[case::ena("pps_allowance_exceeded", Some(LossKind::Hardware))]
+    #[case::ena_queue("queue_5_rx_refil_partial", Some(LossKind::Hardware))]
+    #[case::gve("rx_drops_packet_over_mru[2]", Some(LossKind::Hardware))]
+    #[case::virtio("rx0_drops", Some(LossKind::Hardware))]
+    #[case::vmxnet3("  drv dropped tx total", Some(LossKind::Stack))]
+    #[case::unknown("FooBar_Overflow", Some(LossKind::Hardware))]
+    #[case::packets("rx_packets", None)]
+    #[case::bytes("tx_queue_0_bytes", None)]
+    #[case::sizes("tx_512_to_1023_bytes", None)]
+    #[case::transmissions("tx_retransmissions", None)]
+    fn what_a_name_means(#[case] name: &str, #[case] kind: Option<LossKind>) {
+        assert_eq!(loss(name).map(|loss| loss.kind), kind);
+    }
+
+    #[test]
+    fn every_counter_of_the_kernels_own_is_named() {
+        for name in super::super::links::LOSSES.map(|(_, name)| name) {
+            assert!(TABLE.iter().any(|(pattern, loss)| *pattern == name && loss.is_some()), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_line_of_the_table_is_whole() {
+        for line in include_str!("losses.tsv").lines().filter(|line| !line.starts_with('#')) {
+            let fields: Vec<&str> = line.split('\t').collect();
+            assert!(
+                matches!(fields[..], [_, "-", "-"] | [_, "hardware" | "stack" | "xdp" | "total", _]),
+                "{line}"
+            );
+            let pattern = fields[0];
+            assert_eq!(pattern, pattern.to_ascii_lowercase());
+        }
+    }
+
+    #[rstest::rstest]
+    #[case("rx_queue_13_xdp_drops", "rx_queue_*_xdp_drops")]
+    #[case("rx0_drops", "rx*_drops")]
+    #[case("rx_missed_errors", "rx_missed_errors")]
+    fn queues_are_summed(#[case] name: &str, #[case] summed: &str) {
+        assert_eq!(without_queue(name), summed);
+    }
+
+    #[rstest::rstest]
+    #[case("a", "a", true)]
+    #[case("a", "ab", false)]
+    #[case("*", "", true)]
+    #[case("*a", "ba", true)]
+    #[case("*a", "ab", false)]
+    #[case("*a*", "ab", true)]
+    #[case("a*b*c", "a-b-c", true)]
+    #[case("a*b*c", "a-c-b", false)]
+    #[case("ab*ab", "ab", false)]
+    fn patterns(#[case] pattern: &str, #[case] name: &str, #[case] expected: bool) {
+        assert_eq!(fits(pattern, name), expected);
+    }
+}

@@ -1,0 +1,15 @@
+//! What else the kernel counts: the rules of its firewalls, its classifiers, its devices. One reader a file, bytes in and
+//! a struct out; [`snapshot`] asks them all within one network namespace. Nothing here runs while drops are read.
+
+pub mod classifiers;
+pub mod command;
+pub mod ethtool;
+pub mod firewall;
+pub mod iptables;
+pub mod links;
+pub mod losses;
+pub mod netlink;
+pub mod nft;
+pub mod nft_text;
+pub mod rule;
+pub mod snapshot;

@@ -1,0 +1,64 @@
+//! The records, and how they are found.
+
+use std::sync::LazyLock;
+
+use super::Class;
+use super::entry::{Entry, Kind};
+
+/// Subsystem and records. Functions are in a file of their own.
+const FILES: [(&str, &str); 5] = [
+    ("core", include_str!("data/core.rec")),
+    ("mac80211", include_str!("data/mac80211.rec")),
+    ("openvswitch", include_str!("data/openvswitch.rec")),
+    ("qdisc", include_str!("data/qdisc.rec")),
+    ("core", include_str!("data/sites.rec")),
+];
+
+/// By kind and name. Made when something is first looked up, in a fraction of a millisecond: whoever asks nothing pays nothing.
+static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
+    let mut entries: Vec<_> = FILES.iter().flat_map(|(subsystem, text)| read(subsystem, text)).collect();
+    entries.sort_unstable_by_key(|entry| (entry.kind, entry.name));
+    entries
+});
+
+/// One entry for each name of each record: functions that drop alike share a record.
+pub(super) fn read(subsystem: &'static str, text: &'static str) -> impl Iterator<Item = Entry> {
+    text.split("\n\n").flat_map(move |record| {
+        record.lines().filter_map(move |line| {
+            let (kind, name) = line
+                .strip_prefix("Reason: ")
+                .map(|name| (Kind::Reason, name))
+                .or_else(|| line.strip_prefix("Site: ").map(|name| (Kind::Function, name)))?;
+            Some(Entry { kind, name, subsystem, record })
+        })
+    })
+}
+
+/// All entries: reasons by name, then functions by name.
+pub fn entries() -> impl Iterator<Item = &'static Entry> {
+    ENTRIES.iter()
+}
+
+/// A reason by the name that the kernel's enum gives it, without `SKB_DROP_REASON_`.
+pub fn reason(name: &str) -> Option<&'static Entry> {
+    find(Kind::Reason, name)
+}
+
+/// A function; what the compiler put behind its name (`.isra.0`, `.cold`) is left aside.
+pub fn site(function: &str) -> Option<&'static Entry> {
+    find(Kind::Function, function.split('.').next().unwrap_or(function))
+}
+
+fn find(kind: Kind, name: &str) -> Option<&'static Entry> {
+    let found = ENTRIES.binary_search_by(|entry| (entry.kind, entry.name).cmp(&(kind, name)));
+    found.ok().map(|at| &ENTRIES[at])
+}
+
+/// The class of a drop. The reason decides; where the kernel gives none (before 5.17) or says `NOT_SPECIFIED`, the function,
+/// as far as it is known. A reason that is not in the base is [`Class::Unknown`] wherever it happens: that would be a guess.
+pub fn class_of(reason: Option<&str>, function: Option<&str>) -> Class {
+    match reason {
+        None | Some("NOT_SPECIFIED") => function.and_then(site).map_or(Class::Unknown, Entry::class),
+        Some(name) => self::reason(name).map_or(Class::Unknown, Entry::class),
+    }
+}

@@ -1,0 +1,88 @@
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use super::made_up::MadeUp;
+use super::*;
+
+fn owners(tree: &MadeUp, now: Instant) -> Owners {
+    let mut owners = Owners::new(tree.root());
+    owners.refresh(now, Duration::MAX);
+    owners
+}
+
+fn text(owners: &mut Owners, socket: Socket, now: Instant) -> String {
+    owners.owner(socket, now).map_or_else(|| "?".into(), |owner| format!("{owner} {}", owner.workload))
+}
+
+const fn socket(inode: u32) -> Socket {
+    Socket { inode, cookie: 0, cgroup: 0 }
+}
+
+#[test]
+fn a_sockets_own_cgroup_comes_before_its_holders() {
+    let tree = MadeUp::new();
+    let cgroup = tree.root().join("sys/fs/cgroup/system.slice/web.service");
+    fs::create_dir_all(&cgroup).unwrap();
+    let id = fs::metadata(&cgroup).unwrap().ino();
+    let top = fs::metadata(tree.root().join("sys/fs/cgroup")).unwrap().ino();
+    tree.process(10, "nginx", 5, &[80]);
+    tree.cgroup(10, "0::/system.slice/other.service\n");
+    let now = Instant::now();
+    let mut owners = owners(&tree, now);
+    assert_eq!(text(&mut owners, socket(80), now), "nginx(10) other.service");
+    assert_eq!(text(&mut owners, Socket { cgroup: id, ..socket(80) }, now), "nginx(10) web.service");
+    // A hybrid host's processes are all in the root of v2.
+    assert_eq!(text(&mut owners, Socket { cgroup: top, ..socket(80) }, now), "nginx(10) other.service");
+    // Without a file, the cgroup is still known.
+    assert_eq!(text(&mut owners, Socket { cgroup: id, ..socket(0) }, now), "web.service web.service");
+    assert_eq!(text(&mut owners, socket(0), now), "?");
+    assert_eq!(owners.cgroups_called("web.service").collect::<Vec<_>>(), [id]);
+    assert_eq!(owners.processes().collect::<Vec<_>>(), [(10, "nginx")]);
+    let coverage = owners.coverage();
+    assert_eq!((coverage.processes, coverage.holdings, coverage.refused, coverage.left_out), (1, 1, 0, 0));
+    assert!(coverage.memory > 0);
+}
+
+/// What is left of a connection after close(2) has no inode, but the cookie that it always had.
+#[test]
+fn an_orphan_is_known_by_its_cookie() {
+    let tree = MadeUp::new();
+    tree.process(10, "nginx", 5, &[80]);
+    let now = Instant::now();
+    let mut owners = owners(&tree, now);
+    let orphan = Socket { inode: 0, cookie: 7, cgroup: 0 };
+    assert_eq!(text(&mut owners, orphan, now), "?");
+    let later = now + ANSWER_AGE;
+    assert_eq!(text(&mut owners, Socket { cookie: 7, ..socket(80) }, later), "nginx(10) ");
+    tree.close(10, 3);
+    assert_eq!(text(&mut owners, orphan, later + ANSWER_AGE), "nginx(10, closed) ");
+}
+
+#[test]
+fn an_answer_is_good_for_a_moment() {
+    let tree = MadeUp::new();
+    tree.process(10, "nginx", 5, &[80]);
+    let now = Instant::now();
+    let mut owners = owners(&tree, now);
+    assert_eq!(text(&mut owners, socket(80), now), "nginx(10) ");
+    tree.exit(10);
+    assert_eq!(text(&mut owners, socket(80), now + ANSWER_AGE / 2), "nginx(10) ");
+    assert_eq!(text(&mut owners, socket(80), now + ANSWER_AGE), "nginx(10, gone) ");
+}
+
+/// A flood over many sockets looks at few processes; the others' answers come from the index as they are.
+#[test]
+fn the_looks_are_bounded() {
+    let tree = MadeUp::new();
+    let many: Vec<u32> = (0..1000).collect();
+    tree.process(10, "nginx", 5, &many);
+    let now = Instant::now();
+    let mut owners = owners(&tree, now);
+    tree.exit(10);
+    let mut gone = 0;
+    for inode in 1..1000 {
+        gone += usize::from(text(&mut owners, socket(inode), now).contains("gone"));
+    }
+    assert_eq!(gone, ANSWERS);
+    assert_eq!(owners.answers.len(), ANSWERS);
+}

@@ -1,0 +1,252 @@
+//! Lines in, the summary of each run out. The aggregator is that of `watch`; what the kernel's counters are to it there, the recorded
+//! rows are here.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::book::Book;
+use super::error::RecordingError;
+use super::line::{DropLine, Line, Totals};
+use crate::aggregate::{Aggregator, By, Dimension, Now};
+use crate::model::{Accounts, CountKey, Counts, Drop, Context, Header, Summary, Timestamp};
+
+/// A part of the time; counts are those of the summaries in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Window {
+    /// From this time on.
+    pub since: Option<Timestamp>,
+    /// Before this time.
+    pub until: Option<Timestamp>,
+}
+
+impl Window {
+    fn holds(self, time: Timestamp) -> bool {
+        self.since.is_none_or(|since| since <= time) && self.until.is_none_or(|until| time < until)
+    }
+
+    fn is_all(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// How far a run was recorded that has no end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unended {
+    /// To this summary.
+    Summary(Timestamp),
+    /// It has details alone.
+    Details,
+}
+
+/// All details of a run together.
+#[derive(Debug, Clone, Copy, Default)]
+struct Details {
+    first: Option<Timestamp>,
+    last: Timestamp,
+    count: u64,
+    weight: u64,
+}
+
+/// Reads any number of runs.
+#[derive(Debug)]
+pub struct Replay {
+    by: By,
+    window: Window,
+    run: Option<Run>,
+    ended: Vec<Summary>,
+}
+
+/// A run under way.
+#[derive(Debug)]
+struct Run {
+    book: Book,
+    /// The rows from counts, or from details where only these can tell.
+    counted: Aggregator,
+    /// The rows from details, for what the recorded rows don't tell apart; none where `counted` is from details anyway.
+    estimated: Option<Aggregator>,
+    counters: HashMap<CountKey, Counts>,
+    now: Now,
+    /// Whether there were counts at all.
+    has_totals: bool,
+    details: Details,
+    /// What the rows tell apart.
+    in_rows: By,
+    /// What the details tell.
+    in_details: By,
+}
+
+impl Replay {
+    /// Rows that differ by `by`, of the drops in `window`.
+    pub fn new(by: By, window: Window) -> Self {
+        Self { by, window, run: None, ended: Vec::new() }
+    }
+
+    /// Takes the next line.
+    ///
+    /// # Errors
+    /// When a run has ended whose lines can't tell what was asked for.
+    pub fn take(&mut self, line: &Line<'_>) -> Result<(), RecordingError> {
+        let (by, window) = (self.by, self.window);
+        let run = self.run.get_or_insert_with(|| Run::new(by));
+        match line {
+            Line::Drop(drop) if window.holds(drop.time) => run.drop(drop),
+            Line::Summary(totals) if window.holds(totals.time) => run.summary(totals),
+            Line::End(totals) => {
+                if window.is_all() {
+                    run.end(totals);
+                }
+                self.finish()?;
+            }
+            Line::Drop(_) | Line::Summary(_) | Line::Other => {}
+        }
+        Ok(())
+    }
+
+    /// The last line of a recording was given. Where its run has no end, tells how far it goes.
+    ///
+    /// # Errors
+    /// When its lines can't tell what was asked for.
+    pub fn finish(&mut self) -> Result<Option<Unended>, RecordingError> {
+        let Some(run) = self.run.take() else { return Ok(None) };
+        let unended = if run.has_totals { Unended::Summary(run.now.time) } else { Unended::Details };
+        self.ended.push(run.finish(self.by)?);
+        Ok(Some(unended))
+    }
+
+    /// What each run came to, in order.
+    pub fn into_summaries(self) -> Vec<Summary> {
+        self.ended
+    }
+}
+
+impl Run {
+    fn new(by: By) -> Self {
+        Self {
+            book: Book::default(),
+            counted: Aggregator::new(by),
+            estimated: (!by.needs_details()).then(|| Aggregator::from_details(by)),
+            counters: HashMap::new(),
+            now: Now::default(),
+            has_totals: false,
+            details: Details::default(),
+            in_rows: By::NONE,
+            in_details: By::NONE,
+        }
+    }
+
+    fn drop(&mut self, line: &DropLine<'_>) {
+        let key = self.book.key(&line.whence, line.packet.protocol);
+        self.in_details = told(self.in_details, &key, line.whence.site.is_some());
+        let names = self.book.names(&key);
+        let drop = Drop {
+            time: line.time,
+            weight: line.weight,
+            site: &names.site,
+            reason: names.reason.as_deref(),
+            cpu: line.cpu,
+            device: names.device.as_deref(),
+            netns: names.netns.as_deref(),
+            packet: &line.packet,
+            header: Header::default(), context: Context::default(),
+        };
+        self.details.add(&drop);
+        self.counted.record(&drop);
+        if let Some(estimated) = &mut self.estimated {
+            estimated.record(&drop);
+        }
+    }
+
+    fn summary(&mut self, totals: &Totals<'_>) {
+        let accounts = self.now.accounts;
+        self.now = Now {
+            time: totals.time,
+            elapsed: self.now.elapsed.saturating_add(totals.interval),
+            accounts: accounts.plus(&totals.accounts),
+        };
+        self.rows(totals);
+        self.counted.turn();
+        if let Some(estimated) = &mut self.estimated {
+            estimated.turn();
+        }
+    }
+
+    /// The end says it all, also what was in files that are gone.
+    fn end(&mut self, totals: &Totals<'_>) {
+        self.now = Now { time: totals.time, elapsed: totals.interval, accounts: totals.accounts };
+        self.counters.clear();
+        self.rows(totals);
+    }
+
+    fn rows(&mut self, totals: &Totals<'_>) {
+        self.has_totals = true;
+        for row in &totals.rows {
+            let key = self.book.key(&row.whence, row.protocol.unwrap_or_default());
+            // Estimates don't add up to exact counts of anything but the whole.
+            if !row.estimated {
+                let has_address = row.whence.site.as_ref().is_some_and(|site| site.address.is_some());
+                self.in_rows = told(self.in_rows, &key, has_address);
+            }
+            let counters = self.counters.entry(key).or_default();
+            counters.packets = counters.packets.saturating_add(row.counts.packets);
+            counters.bytes = counters.bytes.saturating_add(row.counts.bytes);
+        }
+    }
+
+    fn finish(mut self, by: By) -> Result<Summary, RecordingError> {
+        if !self.has_totals {
+            let mut aggregator = self.estimated.unwrap_or(self.counted);
+            return Ok(aggregator.end(self.details.now(), [], &mut self.book));
+        }
+        let untold = |dimension: &Dimension| !self.in_rows.has(*dimension);
+        let counted = by.needs_details() || self.counters.is_empty() || {
+            let in_details = |dimension: &Dimension| self.in_details.has(*dimension);
+            let is_code = |dimension: &Dimension| matches!(dimension, Dimension::Site | Dimension::Function);
+            // Of every drop the site is known; what else no line tells may just not have been there.
+            if let Some(code) = by.iter().filter(untold).find(|each| is_code(each) && !in_details(each)) {
+                return Err(RecordingError::Untold([code].into_iter().collect()));
+            }
+            !by.iter().filter(untold).any(|each| in_details(&each))
+        };
+        let mut aggregator = self.estimated.filter(|_| !counted).unwrap_or(self.counted);
+        Ok(aggregator.end(self.now, self.counters, &mut self.book))
+    }
+}
+
+impl Details {
+    fn add(&mut self, drop: &Drop<'_>) {
+        self.first.get_or_insert(drop.time);
+        self.last = self.last.max(drop.time);
+        self.count += 1;
+        self.weight = self.weight.saturating_add(drop.weight);
+    }
+
+    /// What is known without any count: these drops happened, and those that they stand for.
+    fn now(&self) -> Now {
+        let first = self.first.unwrap_or_default().since_epoch();
+        let accounts = Accounts {
+            seen: self.weight,
+            detailed: self.count,
+            sampled_out: self.weight.saturating_sub(self.count),
+            ..Accounts::default()
+        };
+        let millis = self.last.since_epoch().saturating_sub(first).as_millis();
+        let elapsed = Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX));
+        Now { time: self.last, elapsed, accounts }
+    }
+}
+
+/// `by` and what a line counted under `key` tells.
+fn told(mut by: By, key: &CountKey, has_address: bool) -> By {
+    let tells = [
+        (Dimension::Site, has_address),
+        (Dimension::Function, key.address != 0),
+        (Dimension::Reason, key.reason.is_some()),
+        (Dimension::Device, key.ifindex != 0),
+        (Dimension::Netns, key.netns != 0),
+        (Dimension::Proto, key.protocol.is_known()),
+    ];
+    for (dimension, told) in tells {
+        by = if told { by.with(dimension) } else { by };
+    }
+    by
+}

@@ -1,0 +1,324 @@
+//! Whose a socket is, asked of the library on the machine's own /proc, `sock_diag` and cgroups.
+
+use std::fs;
+use std::io::IoSliceMut;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use netdrop::model::Owner;
+use netdrop::owner::diag::{Diag, Query};
+use netdrop::owner::{Owners, Socket};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{ControlMessage, MsgFlags, recvmsg, sendmsg};
+use nix::sys::wait::waitpid;
+use nix::unistd::{ForkResult, Pid, fork};
+
+use crate::lab::{Namespace, Skip, until};
+use crate::scenario::System;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub fn table() -> Vec<System> {
+    vec![
+        System::new("owner-of-an-own-socket", |_| own_socket()),
+        System::new("owner-in-another-namespace", |_| another_namespace()),
+        System::new("owner-inherited-by-three-workers", |_| workers()),
+        System::new("owner-passed-to-another-process", |_| passed_on()),
+        System::new("owner-gone-between-drop-and-look-up", |_| gone()),
+        System::new("owner-closed-its-socket", |_| closed()),
+        System::new("owner-in-a-container-by-cgroup-v2", |_| container(Hierarchy::Unified)),
+        System::new("owner-in-a-container-by-cgroup-v1", |_| container(Hierarchy::Legacy)),
+    ]
+}
+
+fn own_socket() -> Result<()> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    let numbers = find(None, &socket)?;
+    ensure!(u64::from(numbers.inode) == inode(&socket)?, "sock_diag's inode is {}", numbers.inode);
+    expect(&mut searched(), numbers, &this_process(""))
+}
+
+fn another_namespace() -> Result<()> {
+    let namespace = Namespace::create("owner")?;
+    let socket = namespace.enter(|| Ok(UdpSocket::bind("127.0.0.1:0")?))?;
+    // The same address in this namespace is another socket, or none.
+    let numbers = find(Some(namespace.path().as_ref()), &socket)?;
+    ensure!(u64::from(numbers.inode) == inode(&socket)?, "sock_diag's inode is {}", numbers.inode);
+    expect(&mut searched(), numbers, &this_process(""))
+}
+
+fn workers() -> Result<()> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    let numbers = find(None, &socket)?;
+    let mut workers = (0..3).map(|_| Holder::fork()).collect::<Result<Vec<_>>>()?;
+    drop(socket);
+    workers.sort_by_key(Holder::pid);
+    let mut owners = searched();
+    expect(&mut owners, numbers, &process(workers[0].pid(), "", "+2"))?;
+    let first = workers.remove(0);
+    drop(first);
+    expect(&mut owners, numbers, &process(workers[0].pid(), "", "+1"))
+}
+
+/// `SCM_RIGHTS`, cmsg(3): on its way the socket is in no process's table.
+fn passed_on() -> Result<()> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    let numbers = find(None, &socket)?;
+    let mut owners = searched();
+    expect(&mut owners, numbers, &this_process(""))?;
+
+    let (here, there) = UnixDatagram::pair()?;
+    let passed = [socket.as_raw_fd()];
+    sendmsg::<()>(
+        here.as_raw_fd(),
+        &[std::io::IoSlice::new(b"x")],
+        &[ControlMessage::ScmRights(&passed)],
+        MsgFlags::empty(),
+        None,
+    )?;
+    drop(socket);
+    expect(&mut owners, numbers, &this_process(", closed"))?;
+
+    let receiver = Holder::receiver(&there)?;
+    until("the other process to have the socket", PATIENCE, || {
+        owners.search();
+        let owner = owners.owner(numbers).context("it was known")?;
+        Ok(owner.processes.iter().any(|process| process.pid == receiver.pid()).then_some(()))
+    })
+}
+
+fn gone() -> Result<()> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    let numbers = find(None, &socket)?;
+    let holder = Holder::fork()?;
+    drop(socket);
+    let mut owners = searched();
+    let pid = holder.pid();
+    drop(holder);
+    expect(&mut owners, numbers, &process(pid, ", gone", ""))?;
+    owners.search();
+    expect(&mut owners, numbers, &process(pid, ", gone", ""))?;
+    // A process that is closed to us (a security module) might have it.
+    let sees_all = owners.owners.coverage().refused == 0;
+    let nobody = owners.owner(numbers).is_some_and(|owner| owner.nobody);
+    ensure!(nobody == sees_all, "nobody has it: said {nobody}, all processes seen {sees_all}");
+    Ok(())
+}
+
+fn closed() -> Result<()> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    let numbers = find(None, &socket)?;
+    let mut owners = searched();
+    drop(socket);
+    expect(&mut owners, numbers, &this_process(", closed"))
+}
+
+#[derive(Clone, Copy)]
+enum Hierarchy {
+    Unified,
+    Legacy,
+}
+
+/// As docker's `cgroupfs` driver names it. The process is moved there; its socket was made before, elsewhere.
+fn container(hierarchy: Hierarchy) -> Result<()> {
+    let id = format!("{:064x}", std::process::id());
+    let cgroup = Cgroup::create(hierarchy, &id)?;
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    let holder = Holder::fork()?;
+    fs::write(cgroup.path.join("cgroup.procs"), holder.pid().to_string())
+        .with_context(|| format!("can't move a process to {}", cgroup.path.display()))?;
+    let numbers = find(None, &socket)?;
+    drop(socket);
+    let mut owners = searched();
+    // By the process, also where the socket's own cgroup is the root, which says nothing.
+    let by_process = Socket { cgroup: 0, ..numbers };
+    expect_container(&mut owners, by_process, &id)?;
+    if matches!(hierarchy, Hierarchy::Unified) {
+        let by_cgroup = Socket { cgroup: fs::metadata(&cgroup.path)?.ino(), ..Socket::default() };
+        expect_container(&mut owners, by_cgroup, &id)?;
+        // A socket made inside has that very id in the kernel.
+        let inside = Inside::bind(&cgroup)?;
+        ensure!(
+            inside.numbers.cgroup == by_cgroup.cgroup || inside.numbers.cgroup == 0,
+            "the kernel says {}, the directory is {}",
+            inside.numbers.cgroup,
+            by_cgroup.cgroup
+        );
+    }
+    drop(holder);
+    Ok(())
+}
+
+fn expect_container(owners: &mut Asked, socket: Socket, id: &str) -> Result<()> {
+    let owner = owners.owner(socket).context("nothing is known of the owner")?;
+    let found = owner.workload.container.as_ref().context("no container is named")?;
+    ensure!(found.runtime.as_str() == "docker" && found.id == id, "{found:?}, not docker's {id}");
+    Ok(())
+}
+
+/// A socket that was made while this process was in the cgroup.
+struct Inside {
+    numbers: Socket,
+}
+
+impl Inside {
+    fn bind(cgroup: &Cgroup) -> Result<Self> {
+        let home = cgroup.parent.join("cgroup.procs");
+        let this = std::process::id().to_string();
+        fs::write(cgroup.path.join("cgroup.procs"), &this)?;
+        let socket = UdpSocket::bind("127.0.0.1:0");
+        fs::write(home, &this).context("can't move back to the root cgroup")?;
+        Ok(Self { numbers: find(None, &socket?)? })
+    }
+}
+
+/// The index as of now, and a clock ahead of the machine's: each answer is good for a moment, and a fresh one is wanted.
+struct Asked {
+    owners: Owners,
+    now: Instant,
+}
+
+fn searched() -> Asked {
+    let mut owners = Owners::new(Path::new("/"));
+    let now = Instant::now();
+    owners.refresh(now, Duration::MAX);
+    Asked { owners, now }
+}
+
+impl Asked {
+    fn owner(&mut self, socket: Socket) -> Option<Arc<Owner>> {
+        self.now += Duration::from_millis(200);
+        self.owners.owner(socket, self.now)
+    }
+
+    /// Long enough after the last search for another.
+    fn search(&mut self) {
+        self.now += Duration::from_secs(9);
+        self.owners.refresh(self.now, Duration::MAX);
+    }
+}
+
+fn expect(asked: &mut Asked, socket: Socket, wanted: &str) -> Result<()> {
+    let found = asked.owner(socket).map_or_else(|| "nothing".into(), |owner| owner.to_string());
+    ensure!(found == wanted, "the owner is {found}, not {wanted}");
+    Ok(())
+}
+
+fn this_process(state: &str) -> String {
+    process(std::process::id(), state, "")
+}
+
+/// All have the name of this one: none runs another program.
+fn process(pid: u32, state: &str, others: &str) -> String {
+    let command = fs::read_to_string("/proc/self/comm").unwrap_or_default();
+    format!("{}({pid}{state}){others}", command.trim_end())
+}
+
+fn inode(socket: &UdpSocket) -> Result<u64> {
+    let link = fs::read_link(format!("/proc/self/fd/{}", socket.as_raw_fd()))?;
+    let digits: String = link.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
+    Ok(digits.parse()?)
+}
+
+/// As the kernel lists it.
+fn find(netns: Option<&Path>, socket: &UdpSocket) -> Result<Socket> {
+    let local = socket.local_addr()?;
+    let remote = SocketAddr::from(([0, 0, 0, 0], 0));
+    let found = Diag::open(netns)?.find(&Query { protocol: 17, local, remote, device: 0 })?;
+    Ok(found.with_context(|| Skip(format!("sock_diag doesn't find {local}: no udp_diag?")))?.socket())
+}
+
+/// A process that holds what this one had open when it was made; it ends when this is dropped.
+struct Holder(Pid);
+
+impl Holder {
+    fn fork() -> Result<Self> {
+        Self::fork_and(|| ())
+    }
+
+    /// A holder of what comes through the socket.
+    fn receiver(from: &UnixDatagram) -> Result<Self> {
+        let mut control = nix::cmsg_space!(i32);
+        let mut byte = [0];
+        Self::fork_and(|| {
+            let mut data = [IoSliceMut::new(&mut byte)];
+            // The descriptor stays open: this is but a number.
+            let _ = recvmsg::<()>(from.as_raw_fd(), &mut data, Some(&mut control), MsgFlags::empty());
+        })
+    }
+
+    /// `work` may call nothing that isn't async-signal-safe, and allocates nothing.
+    fn fork_and(work: impl FnOnce()) -> Result<Self> {
+        // SAFETY: the child only makes system calls.
+        match unsafe { fork() }? {
+            ForkResult::Parent { child } => Ok(Self(child)),
+            ForkResult::Child => {
+                // SAFETY: no memory arguments.
+                unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+                work();
+                loop {
+                    // SAFETY: it has no arguments.
+                    unsafe { libc::pause() };
+                }
+            }
+        }
+    }
+
+    fn pid(&self) -> u32 {
+        self.0.as_raw().cast_unsigned()
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = kill(self.0, Signal::SIGKILL);
+        let _ = waitpid(self.0, None);
+    }
+}
+
+/// A cgroup of our own, removed when this is dropped.
+struct Cgroup {
+    parent: PathBuf,
+    path: PathBuf,
+}
+
+impl Cgroup {
+    fn create(hierarchy: Hierarchy, id: &str) -> Result<Self> {
+        let parent = match hierarchy {
+            Hierarchy::Unified => mount("cgroup2", "")?,
+            Hierarchy::Legacy => mount("cgroup", "pids")?,
+        };
+        let path = parent.join("docker").join(id);
+        match fs::create_dir_all(&path) {
+            Ok(()) => Ok(Self { parent, path }),
+            Err(error) => bail!(Skip(format!("can't make the cgroup {}: {error}", path.display()))),
+        }
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        // Those that were inside have ended; the kernel takes them out a moment later.
+        let _ = until("the cgroup to be empty", PATIENCE, || Ok(fs::remove_dir(&self.path).ok()));
+        // `docker` stays if it was there before and has others.
+        let _ = self.path.parent().map(fs::remove_dir);
+    }
+}
+
+/// The first mount of the type whose options hold the word.
+fn mount(kind: &str, option: &str) -> Result<PathBuf> {
+    let mounts = fs::read_to_string("/proc/mounts")?;
+    let found = mounts.lines().find_map(|line| {
+        let mut words = line.split(' ');
+        let (point, its_kind, options) = (words.nth(1)?, words.next()?, words.next()?);
+        let has_option = option.is_empty() || options.split(',').any(|one| one == option);
+        (its_kind == kind && has_option).then(|| PathBuf::from(point))
+    });
+    found.with_context(|| Skip(format!("no {kind} hierarchy {option} is mounted")))
+}
