@@ -119,7 +119,7 @@ pub struct Layout {
     pub cgroup_kn: u32,
     /// `kernfs_node.id`, u64.
     pub kernfs_id: u32,
-    /// `request_sock.rsk_listener`, pointer.
+    /// `request_sock.__req_common.skc_listener`, pointer.
     pub rsk_listener: u32,
 }
 

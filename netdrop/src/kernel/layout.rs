@@ -119,7 +119,7 @@ wanted! {
     sk_cgroup_val = "sock"."sk_cgrp_data.val", 8, detail;
     cgroup_kn = "cgroup"."kn", 8, detail;
     kernfs_id = "kernfs_node"."id", 8, detail;
-    rsk_listener = "request_sock"."rsk_listener", 8, detail;
+    rsk_listener = "request_sock"."__req_common.skc_listener", 8, detail;
 }
 
 /// The structs and member paths that a layout is made from: what a test's reduced BTF must keep.

@@ -75,7 +75,7 @@ pub struct Owners {
     cgroups: Cgroups,
     names: Names,
     cookies: Recent<u64, u32>,
-    answers: HashMap<Socket, Option<Arc<Owner>>>,
+    answers: HashMap<Socket, Arc<Owner>>,
     answered: Option<Instant>,
 }
 
@@ -109,13 +109,13 @@ impl Owners {
             self.answers.clear();
         }
         if let Some(answer) = self.answers.get(&socket) {
-            return answer.clone();
+            return Some(Arc::clone(answer));
         }
         let check = self.answers.len() < ANSWERS;
         let answer = self.find(socket, check, now).map(Arc::new);
         // What isn't known yet may be after the next search.
-        if check && answer.is_some() {
-            self.answers.insert(socket, answer.clone());
+        if check && let Some(answer) = &answer {
+            self.answers.insert(socket, Arc::clone(answer));
         }
         answer
     }

@@ -19,7 +19,7 @@ use frame::{Frame, Link};
 use super::Output;
 use super::file::Limit;
 use super::words::{DeviceName, NetnsName, Place, Plain};
-use crate::model::{Drop, Summary, Timestamp};
+use crate::model::{Drop, Owner, Summary, Timestamp};
 
 /// Tells a reader the byte order.
 const BYTE_ORDER: u32 = 0x1a2b_3c4d;
@@ -228,12 +228,22 @@ fn push_interface(drop: &Drop<'_>, link: Link, out: &mut Vec<u8>) {
 fn push_comment<'a>(block: Block<'a>, drop: &Drop<'_>) -> Block<'a> {
     let place = Place(drop.site);
     let stands_for = Weight(drop.weight);
+    let owner = Owned(drop.context.owner);
     match drop.reason {
         Some(reason) => {
             let name = Plain(&reason.name);
-            block.text(COMMENT, format_args!("{name} ({}) at {place}{stands_for}", reason.class))
+            block.text(COMMENT, format_args!("{name} ({}) at {place}{owner}{stands_for}", reason.class))
         }
-        None => block.text(COMMENT, format_args!("dropped at {place}{stands_for}")),
+        None => block.text(COMMENT, format_args!("dropped at {place}{owner}{stands_for}")),
+    }
+}
+
+/// Said only of packets whose socket has one.
+struct Owned<'a>(Option<&'a Owner>);
+
+impl fmt::Display for Owned<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |owner| write!(f, ", owner {}", Plain(&owner.to_string())))
     }
 }
 
