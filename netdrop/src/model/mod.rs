@@ -17,7 +17,7 @@ pub use attribution::{
 };
 pub use owner::{Container, Holding, Owner, Pod, Process, Runtime, Workload};
 pub use packet::{Endpoint, Family, Gso, Packet, Protocol, TcpFlags, Vlan};
-pub use place::{Device, Netns, Reason, Site};
+pub use place::{Device, Netns, Reason, Site, Source};
 pub use protocol::{NoFlag, NoProtocol};
 pub use record::{Drop, Header};
 pub use summary::{CountKey, Counts, Row, Summary};
