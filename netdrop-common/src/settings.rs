@@ -23,10 +23,10 @@ pub struct Settings {
     pub record_bytes: u32,
     /// Records of a ring, less one; they are a power of two.
     pub ring_mask: u32,
-    /// 1 where other CPUs see stores in the order in which they were made (x86).
-    pub stores_ordered: u32,
     /// 1 when there is any rule: without, the program asks for nothing else of the filter.
     pub filtered: u32,
+    /// Where the last record of a ring starts, in bytes from the first.
+    pub ring_last: u32,
     /// BTF type id of `struct iphdr`, for `bpf_rdonly_cast`; 0 where the kernel doesn't offer it (before 6.2).
     pub iphdr_type_id: u32,
     /// BTF type id of `struct ipv6hdr`, likewise.

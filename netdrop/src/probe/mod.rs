@@ -133,7 +133,7 @@ impl Options {
             snaplen: self.snaplen(),
             record_bytes: geometry.record_bytes,
             ring_mask: geometry.records - 1,
-            stores_ordered: cfg!(any(target_arch = "x86", target_arch = "x86_64")).into(),
+            ring_last: (geometry.records - 1) * geometry.record_bytes,
             filtered: self.filter.is_active().into(),
             iphdr_type_id: kernel.cast.map_or(0, |cast| cast.iphdr),
             ipv6hdr_type_id: kernel.cast.map_or(0, |cast| cast.ipv6hdr),

@@ -10,7 +10,7 @@ use aya::maps::{Map, MapData, MapError};
 use aya_obj::{EbpfSectionKind, Object};
 use netdrop_common::{Counter, OverflowKey, bytes_of};
 
-use super::patch::{Numbers, patch};
+use super::patch::{Numbers, STORES_ORDERED, patch};
 use super::ring::Geometry;
 use super::{Attach, Kernel, Options, ProbeError, program, sys};
 
@@ -43,6 +43,7 @@ pub fn load(attach: Attach, kernel: &Kernel, options: &Options) -> Result<Loaded
         layout: &kernel.layout,
         settings: &options.settings(kernel, &geometry),
         cast: kernel.cast.map(|cast| cast.function),
+        stores_ordered: STORES_ORDERED,
     };
     patch(&mut object, &numbers);
     let statics = HashMap::from([

@@ -13,13 +13,22 @@ pub struct Numbers<'a> {
     /// BTF type id of the kernel's `bpf_rdonly_cast`. Without one its calls stay what they are: a helper that doesn't
     /// exist, in branches that the verifier prunes.
     pub cast: Option<u32>,
+    /// Whether other CPUs see stores in the order in which they were made.
+    pub stores_ordered: bool,
 }
+
+/// x86 orders stores (Intel SDM, volume 3, 10.2.2).
+pub const STORES_ORDERED: bool = cfg!(any(target_arch = "x86", target_arch = "x86_64"));
 
 /// `BPF_ALU64 | BPF_MOV | BPF_K`.
 const MOV: u8 = 0xb7;
 /// `BPF_JMP | BPF_CALL`, and what its source register says of calls to kernel functions.
 const CALL: u8 = 0x85;
 const PSEUDO_KFUNC_CALL: u8 = 2;
+/// `BPF_STX | BPF_ATOMIC | BPF_DW` with the immediate `BPF_XCHG`, and `BPF_STX | BPF_MEM | BPF_DW`.
+const ATOMIC: u8 = 0xdb;
+const EXCHANGE: i32 = 0xe1;
+const STORE: u8 = 0x7b;
 /// `BPF_LDX | BPF_MEM`, in the bits that aren't the size.
 const LOAD_MEMORY: u8 = 0x61;
 const NOT_SIZE: u8 = !0x18;
@@ -51,6 +60,9 @@ impl Numbers<'_> {
         {
             instruction.set_src_reg(PSEUDO_KFUNC_CALL);
             instruction.imm = function.cast_signed();
+        } else if self.stores_ordered && instruction.code == ATOMIC && instruction.imm == EXCHANGE {
+            instruction.code = STORE;
+            instruction.imm = 0;
         }
     }
 }
@@ -85,7 +97,8 @@ mod tests {
         let settings = Settings { snaplen: 96, ..Settings::default() };
         let snaplen = i32::try_from(std::mem::offset_of!(Settings, snaplen) / 4).unwrap();
         let members = i16::try_from(size_of::<Layout>() / 4).unwrap();
-        let numbers = Numbers { layout: &layout, settings: &settings, cast: Some(4711) };
+        let numbers =
+            Numbers { layout: &layout, settings: &settings, cast: Some(4711), stores_ordered: true };
         // What stands there before: code, offset, immediate; and after.
         let cases = [
             ((MOV, 0, LAYOUT + 5), (MOV, 0, 5)),
@@ -106,6 +119,9 @@ mod tests {
             ((0x07, 0, LAYOUT + 5), (0x07, 0, LAYOUT + 5)),
             ((CALL, 0, RDONLY_CAST), (CALL, 0, 4711)),
             ((CALL, 0, 5), (CALL, 0, 5)),
+            // An exchange, and an atomic addition.
+            ((ATOMIC, 0, EXCHANGE), (STORE, 0, 0)),
+            ((ATOMIC, 0, 0), (ATOMIC, 0, 0)),
         ];
         for ((code, off, imm), expected) in cases {
             let mut patched = instruction(code, off, imm);
@@ -115,10 +131,14 @@ mod tests {
     }
 
     #[test]
-    fn without_a_kernel_function_calls_stay() {
-        let numbers = Numbers { layout: &layout(), settings: &Settings::default(), cast: None };
+    fn what_is_needed_stays() {
+        let numbers =
+            Numbers { layout: &layout(), settings: &Settings::default(), cast: None, stores_ordered: false };
         let mut call = instruction(CALL, 0, RDONLY_CAST);
         numbers.write(&mut call);
         assert_eq!((call.src_reg(), call.imm), (0, RDONLY_CAST));
+        let mut exchange = instruction(ATOMIC, 0, EXCHANGE);
+        numbers.write(&mut exchange);
+        assert_eq!((exchange.code, exchange.imm), (ATOMIC, EXCHANGE), "needed where stores aren't ordered");
     }
 }
