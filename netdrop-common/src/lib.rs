@@ -16,7 +16,9 @@ mod socket;
 pub use counter::{
     Accounts, Counter, CounterKey, CpuState, KEY_HAS_IP_PROTOCOL, OverflowKey, REASON_NONE, SLOTS,
 };
-pub use event::{Event, HEADER_AT_LINK, HEADER_AT_NETWORK, HEADER_NONE, OFFSET_NONE, SNAPLEN_MAX, STACK_DEPTH, STACK_NONE};
+pub use event::{
+    Event, HEADER_AT_LINK, HEADER_AT_NETWORK, HEADER_NONE, OFFSET_NONE, SNAPLEN_MAX, STACK_DEPTH, STACK_NONE,
+};
 pub use filter::{
     AddressRule, DeviceRule, Filter, FunctionRule, MAX_RULES, NetnsRule, PortRule, ProtocolRule,
     REASON_EXCLUDED, REASON_INCLUDED, Rule, SIDE_DESTINATION, SIDE_EITHER, SIDE_SOURCE, group,
@@ -25,8 +27,8 @@ pub use layout::{ABSENT, Layout};
 pub use ring::RingHeader;
 pub use settings::{RATE_ALL, Settings};
 pub use socket::{
-    Extra, SOCKET_FULL, SOCKET_NONE, SOCKET_OF_PACKET, SOCKET_RECEIVING, SOCKET_REQUEST, SOCKET_TIME_WAIT, Socket,
-    Task, WITH_TASK,
+    Extra, SOCKET_FULL, SOCKET_NONE, SOCKET_OF_PACKET, SOCKET_RECEIVING, SOCKET_REQUEST, SOCKET_TIME_WAIT,
+    Socket, Task, WITH_TASK,
 };
 
 /// Marks a type as plain bytes: `repr(C)`, no padding, any bit pattern valid.

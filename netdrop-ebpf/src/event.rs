@@ -5,7 +5,8 @@ use aya_ebpf::{
     helpers::generated::{bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_probe_read_kernel},
 };
 use netdrop_common::{
-    Event, Extra, HEADER_AT_LINK, HEADER_AT_NETWORK, HEADER_NONE, OFFSET_NONE, SNAPLEN_MAX, SOCKET_NONE, Task, WITH_TASK,
+    Event, Extra, HEADER_AT_LINK, HEADER_AT_NETWORK, HEADER_NONE, OFFSET_NONE, SNAPLEN_MAX, SOCKET_NONE,
+    Task, WITH_TASK,
 };
 
 use crate::{
@@ -20,7 +21,12 @@ use crate::{
 
 /// Sends the details; `None` when the ring is full.
 #[inline(always)]
-pub unsafe fn send<M: Memory>(context: &impl EbpfContext, subject: &Subject, due: &Due, cpu: &Cpu) -> Option<()> {
+pub unsafe fn send<M: Memory>(
+    context: &impl EbpfContext,
+    subject: &Subject,
+    due: &Due,
+    cpu: &Cpu,
+) -> Option<()> {
     let reserved = ring::reserve(cpu)?;
     unsafe { fill::<M>(context, reserved.record.cast(), subject, due, cpu) };
     reserved.submit();

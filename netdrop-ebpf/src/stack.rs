@@ -1,7 +1,8 @@
 //! The way through the kernel that led to a drop. Equal ones are kept once.
 
 use aya_ebpf::{
-    EbpfContext, bindings::BPF_F_FAST_STACK_CMP, helpers::generated::bpf_get_stackid, macros::map, maps::StackTrace,
+    EbpfContext, bindings::BPF_F_FAST_STACK_CMP, helpers::generated::bpf_get_stackid, macros::map,
+    maps::StackTrace,
 };
 use netdrop_common::STACK_NONE;
 

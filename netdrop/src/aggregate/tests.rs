@@ -14,7 +14,7 @@ impl Names for Numbers {
     fn site(&mut self, address: u64) -> Arc<Site> {
         // Two sites a function; the first has no symbol.
         let function = (address > 1).then(|| format!("f{}", address / 2));
-        Arc::new(Site { address, function, offset: address, module: None })
+        Arc::new(Site { address, function, offset: address, module: None, source: None })
     }
 
     fn reason(&mut self, number: u32) -> Arc<Reason> {
@@ -71,7 +71,8 @@ fn record(aggregator: &mut Aggregator, key: CountKey, weight: u64, source: u8, d
         device: Some(&names.device(key.netns, key.ifindex)),
         netns: Some(&names.netns(key.netns)),
         packet: &packet,
-        header: Header::default(), context: Context::default(),
+        header: Header::default(),
+        context: Context::default(),
     });
 }
 
@@ -137,7 +138,7 @@ struct Place(&'static str, &'static str);
 
 impl Names for Place {
     fn site(&mut self, address: u64) -> Arc<Site> {
-        Arc::new(Site { address, function: Some(self.0.into()), offset: 0, module: None })
+        Arc::new(Site { address, function: Some(self.0.into()), offset: 0, module: None, source: None })
     }
 
     fn reason(&mut self, number: u32) -> Arc<Reason> {

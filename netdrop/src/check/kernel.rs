@@ -1,12 +1,19 @@
 //! What the kernel is.
 
+use std::path::Path;
+
 use super::Finding;
+use crate::kernel::debug_info::DebugInfo;
 use crate::kernel::features::{Features, Lockdown};
 use crate::kernel::identity::{Identity, IdentityError};
 use crate::kernel::reasons::Source;
 
 /// Findings about the kernel, from its files.
-pub fn findings(features: &Features, identity: &Result<Identity, IdentityError>) -> Vec<Finding> {
+pub fn findings(
+    root: &Path,
+    features: &Features,
+    identity: &Result<Identity, IdentityError>,
+) -> Vec<Finding> {
     let mut findings = vec![release(features), lockdown(features)];
     match identity {
         Ok(identity) => {
@@ -14,7 +21,7 @@ pub fn findings(features: &Features, identity: &Result<Identity, IdentityError>)
         }
         Err(error) => findings.push(Finding::broken("BTF", "unusable", error.to_string())),
     }
-    findings.extend([symbols(features), tracefs(features)]);
+    findings.extend([symbols(features), tracefs(features), lines(root, features)]);
     findings
 }
 
@@ -103,5 +110,14 @@ fn tracefs(features: &Features) -> Finding {
             "not needed, but names reasons where BTF doesn't",
         ),
         None => Finding::good("tracefs", "not mounted", "not needed"),
+    }
+}
+
+fn lines(root: &Path, features: &Features) -> Finding {
+    match DebugInfo::find(root, &features.release, None) {
+        Ok(found) => {
+            Finding::good("debug information", found.path().display().to_string(), "drops show source lines")
+        }
+        Err(why) => Finding::limited("debug information", "none", why.to_string()),
     }
 }

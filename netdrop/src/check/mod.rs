@@ -54,7 +54,7 @@ impl Finding {
 pub fn check(root: &Path) -> Vec<Finding> {
     let features = Features::read(root);
     let identity = Identity::read(root);
-    let mut findings = kernel::findings(&features, &identity);
+    let mut findings = kernel::findings(root, &features, &identity);
     findings.extend(process::findings(&features));
     findings.extend(attach::findings(&features, identity.as_ref().ok()));
     findings

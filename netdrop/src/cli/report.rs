@@ -33,6 +33,9 @@ pub struct Report {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "DIMENSION,…",
           default_values_t = [Dimension::Site, Dimension::Reason, Dimension::Device, Dimension::Netns, Dimension::Proto])]
     by: Vec<Dimension>,
+    /// Rows for lifecycle drops too, which a table folds into one line
+    #[arg(long)]
+    all_classes: bool,
     /// How the totals are written
     #[arg(short, long, value_enum, default_value_t = ReportFormat::Table)]
     format: ReportFormat,
@@ -83,6 +86,11 @@ impl Report {
         print(&out)
     }
 
+    fn table(&self, view: View) -> Table {
+        let table = Table::new(view);
+        if self.all_classes { table.unfolded() } else { table }
+    }
+
     fn output(&self) -> Box<dyn Output> {
         /// A pipe has no width: every column is shown whole.
         const ANY_WIDTH: usize = 1000;
@@ -91,8 +99,8 @@ impl Report {
         let color =
             self.color.enabled(on_terminal, variable("NO_COLOR").as_deref(), variable("TERM").as_deref());
         match self.format {
-            ReportFormat::Table if on_terminal => Box::new(Table::new(Terminal::new(color).view())),
-            ReportFormat::Table => Box::new(Table::new(View { width: ANY_WIDTH, height: usize::MAX, color })),
+            ReportFormat::Table if on_terminal => Box::new(self.table(Terminal::new(color).view())),
+            ReportFormat::Table => Box::new(self.table(View { width: ANY_WIDTH, height: usize::MAX, color })),
             ReportFormat::Text => Box::new(Text::new(Clock::local(), color)),
             ReportFormat::Json => Box::new(Json::new()),
         }

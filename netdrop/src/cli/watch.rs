@@ -1,11 +1,12 @@
 //! `netdrop watch`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use netdrop_common::SNAPLEN_MAX;
+use tracing::info;
 
 use super::filter::Filters;
 use super::output::{FormatName, OutputFlags, print};
@@ -14,6 +15,7 @@ use crate::aggregate::Aggregator;
 use crate::daemon::{Ended, Limits, Plan, Signals, SinkError, Witness, run};
 use crate::enrich::{Enricher, KernelResolver};
 use crate::filter::compile;
+use crate::kernel::debug_info::DebugInfo;
 use crate::kernel::features::Features;
 use crate::kernel::identity::Identity;
 use crate::kernel::reasons::Reasons;
@@ -81,6 +83,10 @@ pub struct Watch {
     /// iptables-save in each network namespace
     #[arg(long, help_heading = "Details")]
     rules: bool,
+    /// Take source lines from this file, which must be of the running kernel's build [default: looked for where
+    /// distributions and debuginfod put it]
+    #[arg(long, value_name = "FILE", help_heading = "Details")]
+    vmlinux: Option<PathBuf>,
     /// Size of each CPU's ring buffer, as in 8M [default: 1M, with --all 2M; less on many CPUs]
     #[arg(long, value_parser = ring_size, value_name = "SIZE", help_heading = "Details")]
     ring_size: Option<u32>,
@@ -152,16 +158,19 @@ impl Watch {
         // The output is opened before anything is attached: a wrong path shall fail at once.
         let outlets = self.output.outlets(&identity, self.filters.choose_reasons())?;
         let options = self.options(&mut identity.reasons)?;
+        let named_debug_info = self.named_debug_info(&identity)?;
         let signals = Signals::new()?;
         let mut witness = Witness::start(self.rules);
         let probe = Probe::attach(&(&identity).into(), &options).map_err(Exit::from)?;
         witness.ready();
         announce(&probe, &identity);
+        let debug_info = named_debug_info.or_else(|| found_debug_info(&identity));
         let logger = probe.log(options.log_level)?;
         let plan = Plan {
             probe,
             enricher: Enricher::new("/", identity.reasons),
             owners: self.sockets(),
+            debug_info,
             aggregator: Aggregator::new(self.output.by()),
             outlets,
             witness,
@@ -209,6 +218,14 @@ impl Watch {
         self.socket || (!self.all && !self.no_socket)
     }
 
+    /// Of the file that the user names: it must be of use.
+    fn named_debug_info(&self, identity: &Identity) -> anyhow::Result<Option<DebugInfo>> {
+        let Some(path) = &self.vmlinux else { return Ok(None) };
+        let found = DebugInfo::find(Path::new("/"), &identity.features.release, Some(path))?;
+        eprintln!("netdrop: {found}");
+        Ok(Some(found))
+    }
+
     fn rate(&self) -> Rate {
         if self.all {
             return Rate::All;
@@ -220,6 +237,15 @@ impl Watch {
             _ => LINES_RATE,
         }))
     }
+}
+
+/// Where it usually lies. Nobody asked for it: it's looked for after the attachment, and that there is none is told by
+/// `check` and `--verbose` alone.
+fn found_debug_info(identity: &Identity) -> Option<DebugInfo> {
+    DebugInfo::find(Path::new("/"), &identity.features.release, None)
+        .inspect(|found| info!("{found}"))
+        .inspect_err(|error| info!("{error}"))
+        .ok()
 }
 
 /// One line on standard error: from here on every drop is counted.

@@ -2,6 +2,8 @@
 
 mod backlog;
 mod events;
+mod lines;
+mod lookups;
 mod outlets;
 mod run;
 mod sink;

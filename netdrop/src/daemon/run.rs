@@ -8,14 +8,15 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_unti
 use tracing::warn;
 
 use super::events::Events;
+use super::lookups::Lookups;
 use super::outlets::Outlets;
 use super::sink::SinkError;
 use super::surroundings::Surroundings;
-use super::symbols::SymbolReader;
 use super::witness::{Witness, dropped};
 use crate::aggregate::{Aggregator, Now};
 use crate::decode::{accounts, counts, decode};
 use crate::enrich::Enricher;
+use crate::kernel::debug_info::DebugInfo;
 use crate::model::{Accounts, Attribution, Summary, Timestamp};
 use crate::probe::{Probe, ProbeError};
 
@@ -27,6 +28,8 @@ pub struct Plan {
     pub enricher: Enricher,
     /// Whether the owners of sockets are looked for.
     pub owners: bool,
+    /// Where source lines come from.
+    pub debug_info: Option<DebugInfo>,
     /// The rows.
     pub aggregator: Aggregator,
     /// The counters at the start, to be compared with those at the end.
@@ -98,9 +101,9 @@ enum Drained {
 struct Run {
     plan: Plan,
     events: Events,
-    symbols: SymbolReader,
+    lookups: Lookups,
     context: Surroundings,
-    /// A summary waits for the symbols.
+    /// A summary waits for names.
     owes_summary: bool,
     started: Instant,
     shown: u64,
@@ -113,15 +116,14 @@ struct Run {
 /// When the kernel can't be read any more; whatever happens to the output is told in [`Ended`].
 pub async fn run(mut plan: Plan) -> Result<Ended, RunError> {
     let rings = plan.probe.take_rings().map_err(|error| RunError::Wait { what: "drops", error })?;
-    let mut symbols = SymbolReader::new(plan.enricher.root());
-    symbols.start();
+    let lookups = Lookups::start(&mut plan.enricher, plan.debug_info.take());
     let context = Surroundings::new(&mut plan);
     let mut run = Run {
         // The first frame of a table, before anything happens.
         owes_summary: plan.outlets.is_live(),
         plan,
         events: Events::new(rings),
-        symbols,
+        lookups,
         context,
         started: Instant::now(),
         shown: 0,
@@ -138,7 +140,7 @@ impl Run {
         let mut look = self.started;
         loop {
             match self.woken(&mut ticks, look).await {
-                Woken::Look if self.waits_for_symbols() => {
+                Woken::Look if self.waits_for_names() => {
                     self.events.keep();
                     look = Instant::now() + self.plan.look;
                 }
@@ -158,7 +160,7 @@ impl Run {
                 }
                 Woken::Output(error) => return Ok(Err(error)),
                 Woken::Tick if !self.plan.outlets.has_room() => {}
-                Woken::Tick if self.wants_symbols()? => self.owes_summary = true,
+                Woken::Tick if self.wants_names()? => self.owes_summary = true,
                 Woken::Tick => {
                     self.summary()?;
                     if let Err(error) = self.plan.outlets.send() {
@@ -174,7 +176,7 @@ impl Run {
     async fn woken(&mut self, ticks: &mut Interval, look: Instant) -> Woken {
         let limit = self.plan.limits.duration.map(|duration| self.started + duration);
         let Plan { outlets, signals, .. } = &mut self.plan;
-        let reading = self.symbols.is_reading();
+        let reading = self.lookups.is_reading();
         // Without room for their lines, events stay in the ring: there the kernel counts those that find no place.
         let ready = async {
             sleep_until(look).await;
@@ -230,6 +232,7 @@ impl Run {
         let Plan { enricher, aggregator, outlets, .. } = &mut self.plan;
         match decode(bytes) {
             Ok(raw) => {
+                let site = raw.key.site;
                 let found = self.context.of(&raw);
                 let shown = enricher.enrich(&raw, found.beside(), |drop| {
                     aggregator.record(drop);
@@ -238,7 +241,7 @@ impl Run {
                 if shown.is_none() {
                     let bytes = bytes.to_vec();
                     self.events.put_back(&bytes);
-                    self.symbols.start();
+                    self.lookups.look_up(site, enricher);
                     return false;
                 }
             }
@@ -253,31 +256,23 @@ impl Run {
         true
     }
 
-    /// Whether symbols are being read; those that have been are taken over.
-    fn waits_for_symbols(&mut self) -> bool {
-        if let Some(read) = self.symbols.poll() {
-            self.plan.enricher.learn(read);
-        }
-        self.symbols.is_reading()
+    /// Whether names are being read; those that have been are taken over.
+    fn waits_for_names(&mut self) -> bool {
+        self.lookups.poll(&mut self.plan.enricher);
+        self.lookups.is_reading()
     }
 
     /// Whether a summary must wait for names of what was counted.
-    fn wants_symbols(&mut self) -> Result<bool, RunError> {
-        let counters = self.plan.probe.counts.counters()?;
-        if counters.iter().any(|counter| self.plan.enricher.wants_symbols(counter.key.site)) {
-            self.symbols.start();
+    fn wants_names(&mut self) -> Result<bool, RunError> {
+        for counter in self.plan.probe.counts.counters()? {
+            self.lookups.look_up(counter.key.site, &self.plan.enricher);
         }
-        Ok(self.symbols.is_reading())
+        Ok(self.lookups.is_reading())
     }
 
     /// False when there is nothing to wait for.
-    fn wait_for_symbols(&mut self) -> bool {
-        let read = self.symbols.wait();
-        let waited = read.is_some();
-        if let Some(read) = read {
-            self.plan.enricher.learn(read);
-        }
-        waited
+    fn wait_for_names(&mut self) -> bool {
+        self.lookups.wait(&mut self.plan.enricher)
     }
 
     fn now(&self) -> Result<Now, RunError> {
@@ -307,8 +302,9 @@ impl Run {
     /// Detaches, writes what is left and the final summary.
     async fn end(mut self, output: Result<(), SinkError>) -> Result<Ended, RunError> {
         self.plan.probe.detach();
-        if self.wants_symbols()? {
-            self.wait_for_symbols();
+        // Symbols first, then the lines of what they name.
+        while self.wants_names()? {
+            self.wait_for_names();
         }
         let attribution = self.attribution()?;
         let output = match output {
@@ -347,7 +343,7 @@ impl Run {
             while !self.plan.outlets.is_full() && self.next_event() {}
             if !self.plan.outlets.is_empty() {
                 self.plan.outlets.deliver().await?;
-            } else if !self.wait_for_symbols() {
+            } else if !self.wait_for_names() {
                 return Ok(());
             }
         }

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netdrop_common::{
-    Event, Extra, SOCKET_OF_PACKET, SOCKET_RECEIVING, SOCKET_REQUEST, SOCKET_TIME_WAIT, Socket as Raw, WITH_TASK,
-    read_plain,
+    Event, Extra, SOCKET_OF_PACKET, SOCKET_RECEIVING, SOCKET_REQUEST, SOCKET_TIME_WAIT, Socket as Raw,
+    WITH_TASK, read_plain,
 };
 
 use crate::model::{CpuTask, Endpoint, Queues, Socket, SocketKind, Whose};
@@ -117,7 +117,10 @@ mod tests {
     fn a_udp_socket_that_is_not_read() {
         let (socket, task) = record(SOCKET_RECEIVING | WITH_TASK, udp());
         let socket = socket.unwrap();
-        assert_eq!((socket.whose, socket.kind, socket.inode), (Whose::Receiver, SocketKind::Full, Some(4711)));
+        assert_eq!(
+            (socket.whose, socket.kind, socket.inode),
+            (Whose::Receiver, SocketKind::Full, Some(4711))
+        );
         assert_eq!((socket.family_name(), socket.state_name()), (Some("ipv4"), Some("UNCONNECTED")));
         assert_eq!(socket.local.unwrap().port, Some(9000));
         assert_eq!(socket.remote, None);
@@ -128,16 +131,13 @@ mod tests {
 
     #[test]
     fn a_request_has_its_listeners_queues() {
-        let raw = Raw {
-            kind: SOCKET_REQUEST,
-            state: 12,
-            protocol: 6,
-            accept_queue: 2,
-            accept_limit: 1,
-            ..udp()
-        };
+        let raw =
+            Raw { kind: SOCKET_REQUEST, state: 12, protocol: 6, accept_queue: 2, accept_limit: 1, ..udp() };
         let socket = record(SOCKET_OF_PACKET, raw).0.unwrap();
-        assert_eq!((socket.state_name(), socket.queues.unwrap().accept), (Some("NEW_SYN_RECV"), Some((2, 1))));
+        assert_eq!(
+            (socket.state_name(), socket.queues.unwrap().accept),
+            (Some("NEW_SYN_RECV"), Some((2, 1)))
+        );
     }
 
     #[test]

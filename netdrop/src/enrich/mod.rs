@@ -24,7 +24,7 @@ use crate::kernel::reasons::Reasons;
 use crate::kernel::stack::from_site;
 use crate::kernel::symbols::{Resolved, Symbols, SymbolsError};
 use crate::knowledge::class_of;
-use crate::model::{Context, Device, Drop, Netns, Owner, Reason, Site};
+use crate::model::{Context, Device, Drop, Netns, Owner, Reason, Site, Source};
 
 /// An address that no symbol covers makes for a new reading of kallsyms (a module may have come) at most so often.
 const SYMBOLS_AGAIN: Duration = Duration::from_secs(10);
@@ -37,9 +37,11 @@ pub struct Enricher {
     reasons: Reasons,
     namespaces: Namespaces,
     devices: Devices,
-    symbols: Option<Symbols>,
+    symbols: Option<Arc<Symbols>>,
     symbols_read: Option<Instant>,
     sites: HashMap<u64, Arc<Site>>,
+    /// Source lines by site, as far as they were looked up; absent where nobody looks for them.
+    lines: Option<HashMap<u64, Option<Source>>>,
     named_reasons: HashMap<u32, Arc<Reason>>,
     /// What each counter's numbers mean; forgotten at each summary, as interfaces get other names.
     places: HashMap<CounterKey, Place>,
@@ -78,6 +80,7 @@ impl Enricher {
             symbols: None,
             symbols_read: None,
             sites: HashMap::new(),
+            lines: None,
             named_reasons: HashMap::new(),
             places: HashMap::new(),
             stacks: HashMap::new(),
@@ -101,7 +104,7 @@ impl Enricher {
         let first = self.symbols_read.replace(Instant::now()).is_none();
         match read {
             Ok(symbols) => {
-                self.symbols = Some(symbols);
+                self.symbols = Some(Arc::new(symbols));
                 self.places.clear();
                 self.stacks.clear();
             }
@@ -110,7 +113,33 @@ impl Enricher {
         }
     }
 
-    /// Gives a drop its names and hands it on; `None` when its site [wants symbols](Enricher::wants_symbols) first.
+    /// The symbols that were read last.
+    pub fn symbols(&self) -> Option<&Arc<Symbols>> {
+        self.symbols.as_ref()
+    }
+
+    /// From here on, sites wait for their source lines: see [`Enricher::learn_line`].
+    pub fn want_lines(&mut self) {
+        self.lines.get_or_insert_default();
+    }
+
+    /// Whether the source line of this address, which has a name, should be looked up before it is shown.
+    pub fn wants_line(&self, address: u64) -> bool {
+        let is_due = self.lines.as_ref().is_some_and(|lines| !lines.contains_key(&address));
+        is_due && self.symbol(address).is_some()
+    }
+
+    /// Takes over what a look-up gave; that nothing was found is remembered as well.
+    pub fn learn_line(&mut self, address: u64, source: Option<Source>) {
+        if let Some(lines) = &mut self.lines {
+            lines.insert(address, source);
+            self.sites.remove(&address);
+            self.places.clear();
+        }
+    }
+
+    /// Gives a drop its names and hands it on; `None` when its site wants [symbols](Enricher::wants_symbols) or its
+    /// [line](Enricher::wants_line) first.
     pub fn enrich<T>(
         &mut self,
         raw: &RawDrop<'_>,
@@ -118,7 +147,7 @@ impl Enricher {
         take: impl FnOnce(&Drop<'_>) -> T,
     ) -> Option<T> {
         if !self.places.contains_key(&raw.key) {
-            if self.wants_symbols(raw.key.site) {
+            if self.wants_symbols(raw.key.site) || self.wants_line(raw.key.site) {
                 return None;
             }
             let place = self.place(&raw.key);
@@ -178,6 +207,7 @@ impl Enricher {
             function: Some(symbol.name.to_owned()),
             offset: symbol.offset,
             module: symbol.module.map(str::to_owned),
+            source: self.lines.as_ref().and_then(|lines| lines.get(&address)?.clone()),
         })
     }
 }

@@ -57,3 +57,36 @@ fn without_symbols_drops_are_unnamed_until_a_reading_succeeds() {
     enricher.learn(symbols());
     assert_eq!(function(&mut enricher, KNOWN), Some("icmp_rcv".into()));
 }
+
+#[test]
+fn a_drop_waits_for_its_source_line_once_its_function_is_known() {
+    let mut enricher = enricher();
+    enricher.want_lines();
+    assert!(!enricher.wants_line(KNOWN));
+    enricher.learn(symbols());
+    assert!(enricher.wants_line(KNOWN) && !enricher.wants_line(UNKNOWN));
+    assert_eq!(function(&mut enricher, KNOWN), None);
+    // A summary may name it meanwhile.
+    assert_eq!(enricher.site(KNOWN).source, None);
+    let source = Source { line: "net/ipv4/icmp.c:1".into(), inlined: Vec::new() };
+    enricher.learn_line(KNOWN, Some(source.clone()));
+    assert_eq!(function(&mut enricher, KNOWN), Some("icmp_rcv".into()));
+    assert_eq!(enricher.site(KNOWN).source, Some(source));
+}
+
+#[test]
+fn a_site_without_a_line_is_asked_for_once() {
+    let mut enricher = enricher();
+    enricher.want_lines();
+    enricher.learn(symbols());
+    enricher.learn_line(KNOWN, None);
+    assert!(!enricher.wants_line(KNOWN));
+    assert_eq!(function(&mut enricher, KNOWN), Some("icmp_rcv".into()));
+}
+
+#[test]
+fn without_debug_information_nothing_waits_for_lines() {
+    let mut enricher = enricher();
+    enricher.learn(symbols());
+    assert!(!enricher.wants_line(KNOWN));
+}

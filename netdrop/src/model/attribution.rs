@@ -1,11 +1,11 @@
 //! What other counters of the kernel say of the drops: which rule it was, and what devices counted by themselves.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Device, Netns};
 
 /// Found by comparing the kernel's counters before and after a run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attribution {
     /// Rules, filters and programs that dropped packets, or may have.
     pub rules: Vec<RuleHit>,
@@ -16,7 +16,7 @@ pub struct Attribution {
 }
 
 /// A rule, filter or program, and how many of the counted drops were its.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleHit {
     /// Whose rule it is.
     pub system: RuleSystem,
@@ -67,7 +67,7 @@ pub struct RuleHit {
 }
 
 /// Whose rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RuleSystem {
     /// nftables, iptables-nft included.
@@ -99,7 +99,7 @@ impl RuleSystem {
 }
 
 /// What a rule does with a packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RuleVerdict {
     /// Drops it.
@@ -113,7 +113,7 @@ pub enum RuleVerdict {
 }
 
 /// Which way packets go at a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// Into this machine.
@@ -133,7 +133,7 @@ impl Direction {
 }
 
 /// An eBPF program.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BpfProgram {
     /// The kernel's number for it, as `bpftool prog` shows it.
     pub id: u32,
@@ -143,7 +143,7 @@ pub struct BpfProgram {
 }
 
 /// How sure a [`RuleHit`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Certainty {
     /// Its counter alone moved, by the very number of drops.
@@ -157,7 +157,7 @@ pub enum Certainty {
 }
 
 /// What a device counted by itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceCount {
     /// The device.
     pub device: Device,
@@ -181,7 +181,7 @@ pub struct DeviceCount {
 }
 
 /// Where a device's counter is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CounterSource {
     /// `struct rtnl_link_stats64`, as `ip -s -s link` shows it.

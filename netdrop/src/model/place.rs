@@ -1,6 +1,6 @@
 //! Where and why: the site in the kernel's code, its reason, the device, the network namespace.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::knowledge::Class;
 
@@ -15,6 +15,17 @@ pub struct Site {
     pub offset: u64,
     /// The module that holds the function; absent for the kernel itself.
     pub module: Option<String>,
+    /// The source line; absent without the kernel's debug information.
+    pub source: Option<Source>,
+}
+
+/// A line of the kernel's source.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Source {
+    /// File below the kernel's tree and line: `net/ipv4/udp.c:2432`.
+    pub line: String,
+    /// Functions that the compiler put into the site's, to which the line belongs: the innermost first.
+    pub inlined: Vec<String>,
 }
 
 /// Why the kernel dropped it: `enum skb_drop_reason` or a subsystem's own enum.
@@ -31,7 +42,7 @@ pub struct Reason {
 }
 
 /// A network device.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
     /// Interface index, unique in its network namespace.
     pub index: u32,
@@ -41,7 +52,7 @@ pub struct Device {
 }
 
 /// A network namespace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Netns {
     /// Inode number of the namespace, as in `/proc/PID/ns/net`.
     pub inode: u32,

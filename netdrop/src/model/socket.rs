@@ -108,7 +108,8 @@ impl Socket {
     /// Whether the state is one of TCP's.
     pub const fn is_tcp(&self) -> bool {
         matches!(self.family, AF_INET | AF_INET6)
-            && (matches!(self.protocol, IPPROTO_TCP | IPPROTO_MPTCP) || !matches!(self.kind, SocketKind::Full))
+            && (matches!(self.protocol, IPPROTO_TCP | IPPROTO_MPTCP)
+                || !matches!(self.kind, SocketKind::Full))
     }
 
     /// The state as RFC 9293 calls it; for other protocols whether it is connected.

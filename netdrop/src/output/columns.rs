@@ -108,6 +108,11 @@ pub fn identity(rows: &[Row], of: fn(&Row) -> Counts) -> Vec<Column> {
             (None, port) => port.map(|port| format!(":{port}")),
         }),
         Column::number("BYTES", rows, |row| about(row) + &bytes(of(row).bytes)).optional(),
+        Column::text("LINE", 20, rows, |row| {
+            let source = row.site.as_ref()?.source.as_ref()?;
+            Some(Plain(&source.line).to_string())
+        })
+        .optional(),
         Column::text("EXAMPLE", 15, rows, |row| {
             row.example.map(|(source, destination)| format!("{} > {}", Address(source), Address(destination)))
         })

@@ -16,7 +16,8 @@ use serde::Serialize;
 use super::{Clock, Output, append};
 use crate::knowledge::Class;
 use crate::model::{
-    Accounts, Attribution, Device, Drop, Endpoint, Netns, Packet, Protocol, Reason, Row, Site, Summary,
+    Accounts, Attribution, Device, Drop, Endpoint, Netns, Packet, Protocol, Reason, Row, Site, Source,
+    Summary,
 };
 
 /// The JSON Schema (2020-12) of every line.
@@ -70,6 +71,9 @@ impl Output for Json {
         number(out, br#","weight":"#, drop.weight);
         push_reason(out, drop.reason, Some(drop.class()));
         push_site(out, drop.site);
+        if let Some(source) = &drop.site.source {
+            push_source(out, source);
+        }
         number(out, br#","cpu":"#, drop.cpu);
         if let Some(device) = drop.device {
             push_device(out, device);
@@ -91,7 +95,6 @@ impl Output for Json {
     }
 }
 
-/// Once a run, so that a library may write it.
 fn push_attribution(out: &mut Vec<u8>, attribution: &Attribution) {
     let Attribution { rules, devices, notes } = attribution;
     push_list(out, br#","rules":"#, rules);
@@ -99,6 +102,7 @@ fn push_attribution(out: &mut Vec<u8>, attribution: &Attribution) {
     push_list(out, br#","notes":"#, notes);
 }
 
+/// Seldom, so that a library may write it.
 fn push_list(out: &mut Vec<u8>, key: &[u8], list: &[impl Serialize]) {
     if !list.is_empty() {
         out.extend_from_slice(key);
@@ -181,6 +185,12 @@ fn push_site(out: &mut Vec<u8>, site: &Site) {
     out.extend_from_slice(br#","address":"0x"#);
     push::hex(out, site.address);
     out.push(b'"');
+}
+
+/// Of drops alone: in a row, `source` is where the packets came from.
+fn push_source(out: &mut Vec<u8>, source: &Source) {
+    string(out, br#","source":"#, &source.line);
+    push_list(out, br#","inlined":"#, &source.inlined);
 }
 
 fn push_device(out: &mut Vec<u8>, device: &Device) {

@@ -19,7 +19,7 @@ mod text;
 mod words;
 
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 
 pub use clock::Clock;
 pub use color::Color;

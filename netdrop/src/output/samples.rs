@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::knowledge::Class;
 use crate::model::{
-    Accounts, Attribution, BpfProgram, Certainty, CounterSource, Counts, Device, DeviceCount, Direction,
-    Drop, Endpoint, Family, Gso, Context, Header, Netns, Packet, Protocol, Reason, Row, RuleHit, RuleSystem,
-    RuleVerdict, Site, Summary, TcpFlags, Timestamp, Vlan,
+    Accounts, Attribution, BpfProgram, Certainty, Context, CounterSource, Counts, Device, DeviceCount,
+    Direction, Drop, Endpoint, Family, Gso, Header, Netns, Packet, Protocol, Reason, Row, RuleHit,
+    RuleSystem, RuleVerdict, Site, Source, Summary, TcpFlags, Timestamp, Vlan,
 };
 
 pub const TIME: Timestamp = Timestamp(1_795_308_225_123_456_789);
@@ -15,7 +15,17 @@ pub const TCP: Protocol = Protocol { ethertype: 0x0800, ip: Some(6) };
 pub const UDP: Protocol = Protocol { ethertype: 0x0800, ip: Some(17) };
 
 pub fn site(function: &str, offset: u64) -> Arc<Site> {
-    Arc::new(Site { address: 0xffff_ffff_8204_6f4c, function: Some(function.into()), offset, module: None })
+    Arc::new(Site {
+        address: 0xffff_ffff_8204_6f4c,
+        function: Some(function.into()),
+        offset,
+        module: None,
+        source: None,
+    })
+}
+
+fn source() -> Source {
+    Source { line: "net/ipv6/tcp_ipv6.c:1180".into(), inlined: vec!["tcp_v6_conn_request".into()] }
 }
 
 pub fn reason(name: &str, class: Class) -> Arc<Reason> {
@@ -57,7 +67,8 @@ impl Parts {
             device: self.device.as_deref(),
             netns: self.netns.as_deref(),
             packet: &self.packet,
-            header: Header::default(), context: Context::default(),
+            header: Header::default(),
+            context: Context::default(),
         }
     }
 }
@@ -84,7 +95,11 @@ pub fn udp() -> Parts {
 /// Everything that a packet can carry.
 pub fn full() -> Parts {
     let mut parts = udp();
-    parts.site = Arc::new(Site { module: Some("ipv6".into()), ..(*site("tcp_conn_request", 418)).clone() });
+    parts.site = Arc::new(Site {
+        module: Some("ipv6".into()),
+        source: Some(source()),
+        ..(*site("tcp_conn_request", 418)).clone()
+    });
     parts.reason = Some(reason("TCP_LISTEN_OVERFLOW", Class::Congestion));
     parts.device = Some(device(2, "eth0.7"));
     parts.netns = Some(netns(4_026_532_001, "web"));

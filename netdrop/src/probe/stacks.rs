@@ -35,7 +35,8 @@ impl Stacks {
         let mut bytes = [0; STACK_DEPTH * size_of::<u64>()];
         sys::map_lookup(self.map.fd(), &number.to_ne_bytes(), &mut bytes)?;
         let (words, _) = bytes.as_chunks();
-        let addresses: Arc<[u64]> = words.iter().map(|word| u64::from_ne_bytes(*word)).take_while(|&at| at != 0).collect();
+        let addresses: Arc<[u64]> =
+            words.iter().map(|word| u64::from_ne_bytes(*word)).take_while(|&at| at != 0).collect();
         self.known.insert(number, Arc::clone(&addresses));
         Ok(Some(addresses))
     }

@@ -79,13 +79,18 @@ impl Book {
         };
         let known = self.sites.get(&address);
         // A module's symbols may have been read later.
-        if known.is_none_or(|known| function.is_some() && known.function.as_deref() != function) {
+        let is_named = known.is_some_and(|known| function.is_none() || known.function.as_deref() == function);
+        // Rows tell no lines.
+        let known_source = known.and_then(|known| known.source.clone());
+        if !is_named || (site.source.is_some() && known_source.is_none()) {
             let function = function.map(str::to_owned);
             if site.address.is_none() {
                 self.functions.insert(function.clone().unwrap_or_default(), address);
             }
             let module = site.module.as_deref().map(str::to_owned);
-            self.sites.insert(address, Arc::new(Site { address, function, offset: site.offset, module }));
+            let source = site.source.clone().or(known_source);
+            self.sites
+                .insert(address, Arc::new(Site { address, function, offset: site.offset, module, source }));
         }
         address
     }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::error::LineError;
 use super::object::{self, Object, Text};
 use crate::knowledge::Class;
-use crate::model::{Accounts, Counts, Endpoint, Family, Gso, Packet, Protocol, TcpFlags, Timestamp, Vlan};
+use crate::model::{
+    Accounts, Attribution, Counts, Endpoint, Family, Gso, Packet, Protocol, Source, TcpFlags, Timestamp, Vlan,
+};
 
 /// The version of the schema that is read here.
 const VERSION: u64 = 1;
@@ -51,6 +53,8 @@ pub struct Totals<'a> {
     pub rows: Vec<RowLine<'a>>,
     /// The accounts.
     pub accounts: Accounts,
+    /// What other counters say; empty but in an `end`.
+    pub attribution: Attribution,
 }
 
 /// A row.
@@ -109,6 +113,8 @@ pub struct SiteName<'a> {
     pub offset: u64,
     /// The module.
     pub module: Option<Cow<'a, str>>,
+    /// The source line.
+    pub source: Option<Source>,
 }
 
 impl<'a> Line<'a> {
@@ -160,6 +166,7 @@ fn totals(object: Object<'_>) -> Result<Totals<'_>, LineError> {
         interval: Duration::from_millis(object.interval_ms.ok_or(LineError::Missing("interval_ms"))?),
         rows: rows.into_iter().map(row).collect::<Result<_, _>>()?,
         accounts: object.accounts.ok_or(LineError::Missing("accounts"))?,
+        attribution: Attribution { rules: object.rules, devices: object.devices, notes: object.notes },
     })
 }
 
@@ -173,7 +180,7 @@ fn row(object: Object<'_>) -> Result<RowLine<'_>, LineError> {
         estimated: object.estimated,
         other: object.other,
         protocol: object.protocol.as_ref().map(protocol).transpose()?,
-        source: endpoint(object.source.as_ref())?,
+        source: endpoint(object.source.as_ref().and_then(object::Source::endpoint))?,
         destination: endpoint(object.destination.as_ref())?,
         port,
         whence: whence(object)?,
@@ -196,11 +203,19 @@ fn whence(object: Object<'_>) -> Result<Whence<'_>, LineError> {
     let address = address.transpose()?;
     let function = object.function.map(|text| text.0);
     let module = object.module.map(|text| text.0);
+    let source = match object.source {
+        Some(object::Source::Line(line)) => Some(Source {
+            line: line.0.into_owned(),
+            inlined: object.inlined.into_iter().flatten().map(|name| name.0.into_owned()).collect(),
+        }),
+        _ => None,
+    };
     let site = (address.is_some() || function.is_some()).then(|| SiteName {
         address,
         function,
         offset: object.offset.unwrap_or(0),
         module,
+        source,
     });
     Ok(Whence {
         reason,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use crate::model::Accounts;
+use crate::model::{Accounts, DeviceCount, RuleHit};
 
 /// Text that stays where it is, unless it holds an escape.
 #[derive(Debug, Deserialize)]
@@ -51,9 +51,34 @@ pub struct Object<'a> {
     #[serde(borrow)]
     pub protocol: Option<Text<'a>>,
     #[serde(borrow)]
-    pub source: Option<Endpoint<'a>>,
+    pub source: Option<Source<'a>>,
+    #[serde(borrow)]
+    pub inlined: Option<Vec<Text<'a>>>,
     #[serde(borrow)]
     pub destination: Option<Endpoint<'a>>,
+    #[serde(default)]
+    pub rules: Vec<RuleHit>,
+    #[serde(default)]
+    pub devices: Vec<DeviceCount>,
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+/// Of a drop, the line of its site; of a row, where its packets came from.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Source<'a> {
+    Line(#[serde(borrow)] Text<'a>),
+    Endpoint(#[serde(borrow)] Endpoint<'a>),
+}
+
+impl<'a> Source<'a> {
+    pub fn endpoint(&self) -> Option<&Endpoint<'a>> {
+        match self {
+            Self::Line(_) => None,
+            Self::Endpoint(endpoint) => Some(endpoint),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -8,7 +8,7 @@ use super::book::Book;
 use super::error::RecordingError;
 use super::line::{DropLine, Line, Totals};
 use crate::aggregate::{Aggregator, By, Dimension, Now};
-use crate::model::{Accounts, CountKey, Counts, Drop, Context, Header, Summary, Timestamp};
+use crate::model::{Accounts, Attribution, Context, CountKey, Counts, Drop, Header, Summary, Timestamp};
 
 /// A part of the time; counts are those of the summaries in it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -69,6 +69,8 @@ struct Run {
     /// Whether there were counts at all.
     has_totals: bool,
     details: Details,
+    /// What other counters said at the end.
+    attribution: Attribution,
     /// What the rows tell apart.
     in_rows: By,
     /// What the details tell.
@@ -129,6 +131,7 @@ impl Run {
             now: Now::default(),
             has_totals: false,
             details: Details::default(),
+            attribution: Attribution::default(),
             in_rows: By::NONE,
             in_details: By::NONE,
         }
@@ -147,7 +150,8 @@ impl Run {
             device: names.device.as_deref(),
             netns: names.netns.as_deref(),
             packet: &line.packet,
-            header: Header::default(), context: Context::default(),
+            header: Header::default(),
+            context: Context::default(),
         };
         self.details.add(&drop);
         self.counted.record(&drop);
@@ -173,6 +177,7 @@ impl Run {
     /// The end says it all, also what was in files that are gone.
     fn end(&mut self, totals: &Totals<'_>) {
         self.now = Now { time: totals.time, elapsed: totals.interval, accounts: totals.accounts };
+        self.attribution = totals.attribution.clone();
         self.counters.clear();
         self.rows(totals);
     }
@@ -208,7 +213,8 @@ impl Run {
             !by.iter().filter(untold).any(|each| in_details(&each))
         };
         let mut aggregator = self.estimated.filter(|_| !counted).unwrap_or(self.counted);
-        Ok(aggregator.end(self.now, self.counters, &mut self.book))
+        let end = aggregator.end(self.now, self.counters, &mut self.book);
+        Ok(Summary { attribution: self.attribution, ..end })
     }
 }
 

@@ -12,9 +12,10 @@ use super::*;
 use crate::aggregate::{Aggregator, By, Dimension, Names, Now};
 use crate::knowledge::Class;
 use crate::model::{
-    Accounts, CountKey, Counts, Device, Drop, Endpoint, Family, Gso, Context, Header, Netns, Packet, Protocol, Reason,
-    Row, Site, Summary, TcpFlags, Timestamp, Vlan,
+    Accounts, Context, CountKey, Counts, Device, Drop, Endpoint, Family, Gso, Header, Netns, Packet,
+    Protocol, Reason, Row, Site, Source, Summary, TcpFlags, Timestamp, Vlan,
 };
+use crate::output::samples;
 use crate::output::{Clock, Json, Output, Text};
 
 const TIME: u64 = 1_795_308_225_123_456_789;
@@ -35,7 +36,8 @@ fn written_again(line: &[u8]) -> Vec<u8> {
                 device: names.device.as_deref(),
                 netns: names.netns.as_deref(),
                 packet: &line.packet,
-                header: Header::default(), context: Context::default(),
+                header: Header::default(),
+                context: Context::default(),
             };
             Json::new().drop(&drop, &mut out);
         }
@@ -73,6 +75,7 @@ fn summary_of(book: &mut Book, totals: &Totals<'_>) -> Summary {
         interval: totals.interval,
         rows,
         accounts: totals.accounts,
+        attribution: totals.attribution.clone(),
         ..Summary::default()
     }
 }
@@ -82,9 +85,15 @@ fn any_name() -> impl Strategy<Value = String> {
 }
 
 prop_compose! {
-    fn any_site()(address in 1_u64.., function in prop::option::of(any_name()), offset in any::<u64>(), module in prop::option::of(any_name())) -> Site {
+    fn any_source()(line in any_name(), inlined in prop::collection::vec(any_name(), 0..3)) -> Source {
+        Source { line, inlined }
+    }
+}
+
+prop_compose! {
+    fn any_site()(address in 1_u64.., function in prop::option::of(any_name()), offset in any::<u64>(), module in prop::option::of(any_name()), source in prop::option::of(any_source())) -> Site {
         let offset = if function.is_some() { offset } else { 0 };
-        Site { address, function, offset, module }
+        Site { address, function, offset, module, source }
     }
 }
 
@@ -237,6 +246,22 @@ proptest! {
     }
 }
 
+#[test]
+fn what_other_counters_said_is_read_as_it_was_written() {
+    let attribution = samples::attribution();
+    let summary = Summary { attribution: attribution.clone(), ..samples::end() };
+    let mut line = Vec::new();
+    Json::new().end(&summary, &mut line);
+    assert_eq!(String::from_utf8(written_again(&line)), String::from_utf8(line.clone()));
+    let all = replayed("site,reason".parse().unwrap(), Window::default(), &line).unwrap();
+    assert_eq!(all.len(), 1);
+    assert_eq!(all[0].attribution, attribution);
+    assert_eq!(
+        sum(vec![all[0].clone(), all[0].clone()]).attribution.rules.len(),
+        2 * attribution.rules.len()
+    );
+}
+
 /// Where its code begins.
 const CODE: u64 = 0xffff_ffff_8100_0000;
 
@@ -247,7 +272,13 @@ impl Names for Kernel {
     fn site(&mut self, address: u64) -> Arc<Site> {
         let number = address - CODE;
         // Two sites a function.
-        Arc::new(Site { address, function: Some(format!("f{}", number / 2)), offset: number, module: None })
+        Arc::new(Site {
+            address,
+            function: Some(format!("f{}", number / 2)),
+            offset: number,
+            module: None,
+            source: None,
+        })
     }
 
     fn reason(&mut self, number: u32) -> Arc<Reason> {
@@ -337,7 +368,8 @@ fn detail(event: &Event, time: Timestamp, take: impl FnOnce(&Drop<'_>)) {
         device: device.as_deref(),
         netns: Some(&names.netns(key.netns)),
         packet: &packet,
-        header: Header::default(), context: Context::default(),
+        header: Header::default(),
+        context: Context::default(),
     });
 }
 

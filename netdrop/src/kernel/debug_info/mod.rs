@@ -78,6 +78,11 @@ impl DebugInfo {
         })
     }
 
+    /// The kernel's file.
+    pub fn path(&self) -> &Path {
+        self.kernel.path()
+    }
+
     /// The functions and lines that a call returns to at this address, the innermost first: inlined functions, then the one that
     /// they are in. Empty where nothing is known. The first look-up in a unit takes milliseconds; what was found is remembered.
     pub fn frames(&mut self, symbols: &Symbols, return_address: u64) -> Arc<[Frame]> {
