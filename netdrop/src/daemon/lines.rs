@@ -84,6 +84,11 @@ fn source(frames: &[Frame]) -> Option<Source> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use object::{File, Object as _, ObjectSymbol as _};
+
     use super::*;
 
     fn frame(function: &str, file: Option<&str>, line: Option<u32>, inlined: bool) -> Frame {
@@ -100,6 +105,44 @@ mod tests {
             Source { line: "net/ipv4/udp.c:2200".into(), inlined: vec!["udp_queue_rcv_skb".into()] };
         assert_eq!(source(&frames), Some(expected));
         assert_eq!(source(&frames[1..]).unwrap().inlined, [""; 0]);
+    }
+
+    /// Asks as a run does, of the fixture's kernel, which runs where it was linked to.
+    #[test]
+    fn a_line_is_looked_up_once_a_site() {
+        let root = tempfile::tempdir().unwrap();
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/debug_info/vmlinux");
+        let bytes = fs::read(&file).unwrap();
+        let elf = File::parse(&*bytes).unwrap();
+        // ELF's note: lengths of name and description, its type, the name (include/uapi/linux/elf.h).
+        let build = elf.build_id().unwrap().unwrap();
+        let note = [&[4, 0, 0, 0, 20, 0, 0, 0, 3, 0, 0, 0], &b"GNU\0"[..], build].concat();
+        fs::create_dir_all(root.path().join("sys/kernel")).unwrap();
+        fs::write(root.path().join("sys/kernel/notes"), note).unwrap();
+        let info = DebugInfo::find(root.path(), "6.1.0-t", Some(&file)).unwrap();
+
+        let (sites, functions): (Vec<_>, Vec<_>) = elf
+            .symbols()
+            .map(|symbol| (symbol.name().unwrap(), symbol.address()))
+            .filter(|(name, address)| !name.is_empty() && *address > 0)
+            .partition(|(name, _)| name.starts_with("site_"));
+        let lines: Vec<_> =
+            functions.iter().map(|(name, address)| format!("{address:x} T {name}\n")).collect();
+        let symbols = Arc::new(Symbols::read(lines.concat().as_bytes()).unwrap());
+        let site = |name| sites.iter().find(|(site, _)| *site == name).unwrap().1;
+
+        let mut reader = LineReader::start(info).unwrap();
+        for name in ["site_inlined", "site_inlined", "site_plain"] {
+            reader.ask(site(name), &symbols);
+        }
+        let (inlined, plain) = (reader.wait().unwrap(), reader.wait().unwrap());
+        assert_eq!(reader.wait(), None);
+        let source = |line: &str, inlined: &[&str]| {
+            let inlined = inlined.iter().map(ToString::to_string).collect();
+            Some(Source { line: line.into(), inlined })
+        };
+        assert_eq!(inlined, (site("site_inlined"), source("include/net/check.h:6", &["check"])));
+        assert_eq!(plain, (site("site_plain"), source("net/ipv4/drop.c:7", &[])));
     }
 
     #[test]

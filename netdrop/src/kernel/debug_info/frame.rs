@@ -20,8 +20,8 @@ pub struct Frame {
 }
 
 /// The frames at an address that belongs to the unit, the innermost first: inlined functions, then the one that they are in.
-pub fn in_unit<'d>(
-    mut dwarf: Dwarf<Reader<'d>>,
+pub fn in_unit(
+    mut dwarf: Dwarf<Reader<'_>>,
     unit: DebugInfoOffset<usize>,
     address: u64,
 ) -> gimli::Result<Vec<Frame>> {
@@ -40,7 +40,7 @@ pub fn in_unit<'d>(
 fn folder(dwarf: &Dwarf<Reader<'_>>) -> gimli::Result<String> {
     let Some(header) = dwarf.units().next()? else { return Ok(String::new()) };
     let unit = dwarf.unit(header)?;
-    let folder = unit.comp_dir.as_ref().map(|folder| folder.to_string_lossy()).transpose()?;
+    let folder = unit.comp_dir.as_ref().map(gimli::Reader::to_string_lossy).transpose()?;
     Ok(folder.unwrap_or_default().into_owned())
 }
 
@@ -62,7 +62,7 @@ fn frames(context: &Context<Reader<'_>>, address: u64) -> gimli::Result<Vec<Fram
     let mut found = context.find_frames(address).skip_all_loads()?;
     let mut frames = Vec::new();
     while let Some(frame) = found.next()? {
-        let function = frame.function.as_ref().map(|name| name.raw_name()).transpose()?;
+        let function = frame.function.as_ref().map(addr2line::FunctionName::raw_name).transpose()?;
         let location = frame.location;
         frames.push(Frame {
             function: function.map(Into::into),

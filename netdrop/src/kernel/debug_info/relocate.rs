@@ -42,7 +42,7 @@ impl Relocations {
         let mut values = Vec::new();
         for (offset, relocation) in section.relocations() {
             match (relocation.kind(), relocation.target()) {
-                (RelocationKind::None, _) => continue,
+                (RelocationKind::None, _) => {}
                 (RelocationKind::Absolute, target) if !relocation.has_implicit_addend() => {
                     let target = targets.address(target).ok_or_else(unknown)?;
                     values.push((offset, target.wrapping_add_signed(relocation.addend())));

@@ -77,7 +77,10 @@ fn kallsyms() -> String {
     let file = File::parse(&*bytes).unwrap();
     let functions = file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.is_global());
     let functions = functions.filter(|symbol| !symbol.name().unwrap().starts_with("site_"));
-    functions.map(|symbol| format!("{:x} T {}\n", symbol.address() + SLIDE, symbol.name().unwrap())).collect()
+    let lines: Vec<_> = functions
+        .map(|symbol| format!("{:x} T {}\n", symbol.address() + SLIDE, symbol.name().unwrap()))
+        .collect();
+    lines.concat()
 }
 
 fn shown(frames: &[Frame]) -> String {
