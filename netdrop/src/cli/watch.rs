@@ -46,6 +46,7 @@ Examples:
 /// `netdrop watch`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that stands for itself")]
 pub struct Watch {
     #[command(flatten)]
     filters: Filters,
