@@ -105,6 +105,7 @@ pub fn accounts(kernel: &netdrop_common::Accounts, recursion_misses: u64) -> Acc
         filtered: kernel.filtered,
         table_full: kernel.table_full,
         recursion_misses,
+        stackless: kernel.stackless,
     }
 }
 

@@ -22,6 +22,14 @@ pub struct Accounts {
     /// Drops that happened inside this very program and that the kernel's recursion guard kept from it.
     /// Not in `seen`; read from the program's own statistics (`bpf_prog_info.recursion_misses`).
     pub recursion_misses: u64,
+    /// Details without the call chain that was asked for, because the kernel's table of stacks had no place for it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub stackless: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Accounts {
@@ -41,6 +49,7 @@ impl Accounts {
             filtered: self.filtered.saturating_sub(earlier.filtered),
             table_full: self.table_full.saturating_sub(earlier.table_full),
             recursion_misses: self.recursion_misses.saturating_sub(earlier.recursion_misses),
+            stackless: self.stackless.saturating_sub(earlier.stackless),
         }
     }
 
@@ -55,6 +64,7 @@ impl Accounts {
             filtered: self.filtered.saturating_add(others.filtered),
             table_full: self.table_full.saturating_add(others.table_full),
             recursion_misses: self.recursion_misses.saturating_add(others.recursion_misses),
+            stackless: self.stackless.saturating_add(others.stackless),
         }
     }
 }

@@ -156,6 +156,9 @@ fn push_accounts(out: &mut Vec<u8>, accounts: &Accounts) {
     number(out, br#","filtered":"#, accounts.filtered);
     number(out, br#","table_full":"#, accounts.table_full);
     number(out, br#","recursion_misses":"#, accounts.recursion_misses);
+    if accounts.stackless > 0 {
+        number(out, br#","stackless":"#, accounts.stackless);
+    }
     out.push(b'}');
 }
 

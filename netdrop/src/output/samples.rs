@@ -6,8 +6,9 @@ use std::time::Duration;
 use crate::knowledge::Class;
 use crate::model::{
     Accounts, Attribution, BpfProgram, Certainty, Context, CounterSource, Counts, Device, DeviceCount,
-    Direction, Drop, Endpoint, Family, Gso, Header, Netns, Packet, Protocol, Reason, Row, RuleHit,
-    RuleSystem, RuleVerdict, Site, Source, Summary, TcpFlags, Timestamp, Vlan,
+    Direction, Drop, Endpoint, Family, Gso, Header, Holding, Netns, Owner, Packet, Process, Protocol, Queues,
+    Reason, Row, RuleHit, RuleSystem, RuleVerdict, Site, Socket, SocketKind, Source, Summary, TcpFlags,
+    Timestamp, Vlan, Whose,
 };
 
 pub const TIME: Timestamp = Timestamp(1_795_308_225_123_456_789);
@@ -193,6 +194,7 @@ pub fn summary() -> Summary {
         filtered: 0,
         table_full: 0,
         recursion_misses: 3,
+        stackless: 0,
     };
     let interval = Duration::from_secs(1);
     Summary {
@@ -336,4 +338,35 @@ pub fn attribution() -> Attribution {
         devices: vec![ring, xdp],
         notes: vec!["`nft` is not installed: install nftables to have its rules named.".into()],
     }
+}
+
+/// A UDP server's that doesn't read.
+pub fn socket() -> Socket {
+    Socket {
+        whose: Whose::Receiver,
+        kind: SocketKind::Full,
+        family: 2,
+        protocol: 17,
+        state: 7,
+        local: Some(Endpoint { address: [127, 0, 0, 1].into(), port: Some(9000) }),
+        remote: None,
+        queues: Some(Queues {
+            receive: 3840,
+            receive_limit: 4608,
+            send: 0,
+            send_limit: 212_992,
+            backlog: 0,
+            accept: None,
+            drops: 5,
+        }),
+        inode: Some(81231),
+        cookie: None,
+        cgroup: Some(77),
+    }
+}
+
+/// Two workers that hold it, and one more.
+pub fn owner() -> Owner {
+    let process = |pid| Process { pid, command: "nginx".into(), holding: Holding::Open };
+    Owner { processes: vec![process(4242), process(4243)], more: 1, ..Owner::default() }
 }

@@ -231,4 +231,15 @@ mod tests {
         ");
         assert_snapshot!(written(|out| text.end(&Summary::default(), out)), @"# No drops in 0 s.");
     }
+
+    #[test]
+    fn a_drop_with_its_socket_owner_and_call_chain() {
+        let (socket, owner) = (samples::socket(), samples::owner());
+        let stack = ["udp_queue_rcv_one_skb+0x437".to_owned(), "ip_rcv+0x1".to_owned()];
+        let context = Context { socket: Some(&socket), owner: Some(&owner), cpu_task: None, stack: &stack };
+        let udp = samples::udp();
+        let drop = Drop { context, ..udp.drop(1) };
+        let lines = written(|out| Text::new(an_hour_east(), false).drop(&drop, out));
+        assert_snapshot!(lines);
+    }
 }

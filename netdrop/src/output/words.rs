@@ -92,6 +92,7 @@ pub fn missing(accounts: &Accounts) -> Vec<String> {
             accounts.recursion_misses,
             "more were not seen: the kernel's recursion guard kept them from netdrop.",
         ),
+        (accounts.stackless, "have no call chain: the kernel's table of stacks had no place for it."),
     ];
     let missing = sentences.into_iter().filter(|(count, _)| *count > 0);
     missing.map(|(count, why)| format!("{} {why}", thousands(count))).collect()

@@ -191,6 +191,7 @@ fn any_accounts() -> impl Strategy<Value = Accounts> {
             filtered,
             table_full,
             recursion_misses,
+            stackless: seen % 3,
         },
     )
 }

@@ -173,3 +173,22 @@ fn rows_by_flow_name_what_they_are_by() {
     validate(&line);
     assert_snapshot!(line, @r#"{"v":1,"kind":"summary","time":"2026-11-22T00:43:45.123456789Z","interval_ms":1000,"rows":[{"count":700,"bytes":42000,"estimated":true,"source":{"address":"10.0.0.1","port":4242},"destination":{"address":"10.0.0.2","port":80}},{"count":20,"bytes":1200,"estimated":true,"source":{"address":"2001:db8::1"},"destination":{"port":53}},{"count":3,"bytes":180,"estimated":true,"other":true}],"accounts":{"seen":489424,"detailed":1012,"sampled_out":488000,"ring_full":412,"filtered":0,"table_full":0,"recursion_misses":0}}"#);
 }
+
+#[test]
+fn a_drop_with_its_socket_owner_task_and_call_chain() {
+    let (socket, owner) = (samples::socket(), samples::owner());
+    let task = crate::model::CpuTask { pid: 7, command: *b"ksoftirqd/0\0\0\0\0\0" };
+    let stack = ["udp_queue_rcv_one_skb+0x437".to_owned(), "ip_rcv+0x1 [odd]".to_owned()];
+    let context = crate::model::Context {
+        socket: Some(&socket),
+        owner: Some(&owner),
+        cpu_task: Some(&task),
+        stack: &stack,
+    };
+    let udp = samples::udp();
+    let drop = crate::model::Drop { context, ..udp.drop(1) };
+    let line = written(|out| Json::new().drop(&drop, out));
+    validate(&line);
+    let context = &line[line.find(r#""socket""#).unwrap()..];
+    assert_snapshot!(context);
+}
