@@ -14,6 +14,7 @@ mod owner;
 mod pcap;
 mod recordings;
 mod shape;
+mod socket;
 mod tc_xdp;
 mod tcp;
 mod udp;
@@ -37,6 +38,7 @@ pub fn all() -> Vec<Case> {
         filters::table(),
         knowledge::table(),
         owner::table(),
+        socket::table(),
         pcap::table(),
         recordings::table(),
         attribution::table(),

@@ -220,7 +220,7 @@ fn process(pid: u32, state: &str, others: &str) -> String {
     format!("{}({pid}{state}){others}", command.trim_end())
 }
 
-fn inode(socket: &UdpSocket) -> Result<u64> {
+pub(super) fn inode(socket: &UdpSocket) -> Result<u64> {
     let link = fs::read_link(format!("/proc/self/fd/{}", socket.as_raw_fd()))?;
     let digits: String = link.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
     Ok(digits.parse()?)
@@ -235,10 +235,10 @@ fn find(netns: Option<&Path>, socket: &UdpSocket) -> Result<Socket> {
 }
 
 /// A process that holds what this one had open when it was made; it ends when this is dropped.
-struct Holder(Pid);
+pub(super) struct Holder(Pid);
 
 impl Holder {
-    fn fork() -> Result<Self> {
+    pub fn fork() -> Result<Self> {
         Self::fork_and(|| ())
     }
 
@@ -270,7 +270,7 @@ impl Holder {
         }
     }
 
-    fn pid(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.0.as_raw().cast_unsigned()
     }
 }

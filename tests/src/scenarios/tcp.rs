@@ -15,7 +15,7 @@ use crate::traffic::{PacketSocket, RawTcp, Tcp, corrupt};
 const TCP: Expect = Expect { protocol: "tcp", functions: &["tcp_v4_rcv"], ..EXPECT };
 /// A socket took the packet: it no longer points to its device, but knows which one it came in by.
 const AT_SOCKET: Expect = Expect { functions: &["tcp_v4_do_rcv", "tcp_v4_rcv"], ..TCP };
-const SERVER_PORT: u16 = 80;
+pub(super) const SERVER_PORT: u16 = 80;
 const SYN: Tcp = Tcp { source: 40_000, destination: 81, sequence: 1, acknowledgment: 0, flags: Tcp::SYN };
 
 #[expect(clippy::too_many_lines, reason = "a table")]
@@ -162,7 +162,7 @@ fn refused(count: u64) -> Result<Stage> {
 
 /// Handshakes whose last acknowledgment finds the accept queue full. A SYN that finds it full is not here: the kernel
 /// counts it (`ListenOverflows`) and consumes it (`tcp_conn_request` in `net/ipv4/tcp_input.c`), which isn't a drop to it.
-fn listen_overflow(count: u64) -> Result<Stage> {
+pub(super) fn listen_overflow(count: u64) -> Result<Stage> {
     let lab = Lab::pair()?;
     let listener = lab.receiver.enter(|| Ok(TcpListener::bind((RECEIVER.v4, SERVER_PORT))?))?;
     let clients = (0..u16::try_from(count)?)

@@ -202,7 +202,7 @@ fn closed_with_queue(count: u64) -> Result<Stage> {
     })
 }
 
-fn set_option<T>(socket: &UdpSocket, name: libc::c_int, value: &T) -> Result<()> {
+pub(super) fn set_option<T>(socket: &UdpSocket, name: libc::c_int, value: &T) -> Result<()> {
     let length = u32::try_from(size_of::<T>())?;
     let value = std::ptr::from_ref(value).cast();
     // SAFETY: the value lives through the call and `length` is its size.
