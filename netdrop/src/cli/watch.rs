@@ -21,6 +21,7 @@ use crate::kernel::identity::Identity;
 use crate::kernel::reasons::Reasons;
 use crate::output::Output as _;
 use crate::output::json::SCHEMA;
+use crate::owner::Owners;
 use crate::probe::{Attach, Options, Probe, Rate, RingSize};
 use crate::units::{parse_duration, parse_size};
 
@@ -170,7 +171,7 @@ impl Watch {
         let plan = Plan {
             probe,
             enricher: Enricher::new("/", identity.reasons),
-            owners: self.sockets(),
+            owners: self.sockets().then(|| Box::new(Owners::new(Path::new("/")))),
             debug_info,
             aggregator: Aggregator::new(self.output.by()),
             outlets,

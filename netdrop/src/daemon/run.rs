@@ -18,6 +18,7 @@ use crate::decode::{accounts, counts, decode};
 use crate::enrich::Enricher;
 use crate::kernel::debug_info::DebugInfo;
 use crate::model::{Accounts, Attribution, Summary, Timestamp};
+use crate::owner::Owners;
 use crate::probe::{Probe, ProbeError};
 
 /// What is to be run.
@@ -26,8 +27,8 @@ pub struct Plan {
     pub probe: Probe,
     /// The names.
     pub enricher: Enricher,
-    /// Whether the owners of sockets are looked for.
-    pub owners: bool,
+    /// Who has which socket, where that is asked for.
+    pub owners: Option<Box<Owners>>,
     /// Where source lines come from.
     pub debug_info: Option<DebugInfo>,
     /// The rows.
@@ -117,7 +118,7 @@ struct Run {
 pub async fn run(mut plan: Plan) -> Result<Ended, RunError> {
     let rings = plan.probe.take_rings().map_err(|error| RunError::Wait { what: "drops", error })?;
     let lookups = Lookups::start(&mut plan.enricher, plan.debug_info.take());
-    let context = Surroundings::new(&mut plan);
+    let context = Surroundings::new(plan.owners.take(), plan.probe.take_stacks());
     let mut run = Run {
         // The first frame of a table, before anything happens.
         owes_summary: plan.outlets.is_live(),

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use tracing::warn;
 
-use super::run::Plan;
 use crate::decode::RawDrop;
 use crate::enrich::Beside;
 use crate::model::Owner;
@@ -21,7 +20,7 @@ const SEARCH: Duration = Duration::from_millis(20);
 
 /// Knows what is asked for beyond the event.
 pub struct Surroundings {
-    owners: Option<Owners>,
+    owners: Option<Box<Owners>>,
     stacks: Option<Stacks>,
 }
 
@@ -34,12 +33,11 @@ pub struct Found {
 
 impl Surroundings {
     /// Makes the first search, where owners are asked for.
-    pub fn new(plan: &mut Plan) -> Self {
-        let mut owners = plan.owners.then(|| Owners::new(plan.enricher.root()));
+    pub fn new(mut owners: Option<Box<Owners>>, stacks: Option<Stacks>) -> Self {
         if let Some(owners) = &mut owners {
             owners.refresh(Instant::now(), FIRST);
         }
-        Self { owners, stacks: plan.probe.take_stacks() }
+        Self { owners, stacks }
     }
 
     /// Brings what is known up to date.
