@@ -11,10 +11,8 @@ use crate::model::Owner;
 use crate::owner::{Owners, Socket};
 use crate::probe::Stacks;
 
-/// How long the first search for owners may take: symbols are read in the meantime, and events wait in the rings.
-const FIRST: Duration = Duration::from_millis(100);
-/// And later ones: between two looks into the rings, and when a socket is met that nobody is known to have, as far as the
-/// pace of searches allows.
+/// How long a search may take at once, between two looks into the rings and when a socket is met that nobody is known to
+/// have, as far as the pace of searches allows.
 const SLICE: Duration = Duration::from_millis(2);
 const SEARCH: Duration = Duration::from_millis(20);
 
@@ -35,7 +33,8 @@ impl Surroundings {
     /// Makes the first search, where owners are asked for.
     pub fn new(mut owners: Option<Box<Owners>>, stacks: Option<Stacks>) -> Self {
         if let Some(owners) = &mut owners {
-            owners.refresh(Instant::now(), FIRST);
+            // To its end: milliseconds on most hosts, while symbols are read and events wait in the rings.
+            owners.refresh(Instant::now(), Duration::MAX);
         }
         Self { owners, stacks }
     }
