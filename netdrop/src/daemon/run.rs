@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use netdrop_common::Counter;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 use tracing::warn;
@@ -161,9 +162,15 @@ impl Run {
                 }
                 Woken::Output(error) => return Ok(Err(error)),
                 Woken::Tick if !self.plan.outlets.has_room() => {}
-                Woken::Tick if self.wants_names()? => self.owes_summary = true,
                 Woken::Tick => {
-                    self.summary()?;
+                    let counters = self.plan.probe.counts.counters()?;
+                    if self.wants_names(&counters) {
+                        self.owes_summary = true;
+                        continue;
+                    }
+                    self.plan.enricher.turn();
+                    let now = self.now()?;
+                    self.summary(now, &counters);
                     if let Err(error) = self.plan.outlets.send() {
                         return Ok(Err(error));
                     }
@@ -264,11 +271,11 @@ impl Run {
     }
 
     /// Whether a summary must wait for names of what was counted.
-    fn wants_names(&mut self) -> Result<bool, RunError> {
-        for counter in self.plan.probe.counts.counters()? {
+    fn wants_names(&mut self, counters: &[Counter]) -> bool {
+        for counter in counters {
             self.lookups.look_up(counter.key.site, &self.plan.enricher);
         }
-        Ok(self.lookups.is_reading())
+        self.lookups.is_reading()
     }
 
     /// False when there is nothing to wait for.
@@ -285,37 +292,30 @@ impl Run {
         Ok(Now { time: Timestamp::now(), elapsed, accounts })
     }
 
-    /// Adds the summary of the interval to the chunk.
-    fn summary(&mut self) -> Result<(), RunError> {
-        self.plan.enricher.turn();
-        let now = self.now()?;
-        self.summary_of(now)
-    }
-
-    fn summary_of(&mut self, now: Now) -> Result<(), RunError> {
-        let counters = self.plan.probe.counts.counters()?;
+    /// Adds the summary of the interval to the chunks.
+    fn summary(&mut self, now: Now, counters: &[Counter]) {
         let Plan { enricher, aggregator, outlets, .. } = &mut self.plan;
         let summary = aggregator.summary(now, counters.iter().map(counts), enricher);
         outlets.summary(&summary);
-        Ok(())
     }
 
     /// Detaches, writes what is left and the final summary.
     async fn end(mut self, output: Result<(), SinkError>) -> Result<Ended, RunError> {
         self.plan.probe.detach();
+        // Final from here on.
+        let counters = self.plan.probe.counts.counters()?;
         // Symbols first, then the lines of what they name.
-        while self.wants_names()? {
+        while self.wants_names(&counters) {
             self.wait_for_names();
         }
-        let attribution = self.attribution()?;
+        let attribution = self.attribution(&counters);
         let output = match output {
             Ok(()) => self.write_rest().await,
             failed => failed,
         };
         let mut now = self.now()?;
         self.give_up_unread(&mut now.accounts);
-        self.summary_of(now)?;
-        let counters = self.plan.probe.counts.counters()?;
+        self.summary(now, &counters);
         let Plan { enricher, aggregator, outlets, .. } = &mut self.plan;
         let end = aggregator.end(now, counters.iter().map(counts), enricher);
         let end = Summary { attribution, ..end };
@@ -331,11 +331,10 @@ impl Run {
     }
 
     /// What other counters say, before they count what comes after the end.
-    fn attribution(&mut self) -> Result<Attribution, RunError> {
-        let counters = self.plan.probe.counts.counters()?;
+    fn attribution(&mut self, counters: &[Counter]) -> Attribution {
         let Plan { enricher, witness, .. } = &mut self.plan;
         let drops = dropped(counters.iter().map(counts), enricher);
-        Ok(witness.testify(&drops, enricher))
+        witness.testify(&drops, enricher)
     }
 
     /// Writes the events that are still in the ring.

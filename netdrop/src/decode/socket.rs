@@ -7,10 +7,10 @@ use netdrop_common::{
     WITH_TASK, read_plain,
 };
 
-use crate::model::{CpuTask, Endpoint, Queues, Socket, SocketKind, Whose};
+use crate::model::{
+    AF_INET, AF_INET6, CpuTask, Endpoint, IPPROTO_MPTCP, IPPROTO_TCP, Queues, Socket, SocketKind, Whose,
+};
 
-const AF_INET: u16 = 2;
-const AF_INET6: u16 = 10;
 /// `include/net/tcp_states.h`.
 const TCP_LISTEN: u8 = 10;
 
@@ -66,8 +66,6 @@ fn endpoint(family: u16, address: [u8; 16], port: u16) -> Option<Endpoint> {
 fn queues(kind: SocketKind, raw: &Raw) -> Queues {
     /// `sk_wmem_alloc` begins with one (`sk_wmem_alloc_get`, include/net/sock.h).
     const BIAS: u32 = 1;
-    const IPPROTO_TCP: u16 = 6;
-    const IPPROTO_MPTCP: u16 = 262;
     let is_tcp = matches!(raw.protocol, IPPROTO_TCP | IPPROTO_MPTCP);
     let listens = kind == SocketKind::Request || raw.state == TCP_LISTEN;
     Queues {

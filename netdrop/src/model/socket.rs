@@ -85,10 +85,12 @@ impl CpuTask {
     }
 }
 
-const IPPROTO_TCP: u16 = 6;
-const IPPROTO_MPTCP: u16 = 262;
-const AF_INET: u16 = 2;
-const AF_INET6: u16 = 10;
+/// Protocols whose states are TCP's (`include/uapi/linux/in.h`).
+pub(crate) const IPPROTO_TCP: u16 = 6;
+pub(crate) const IPPROTO_MPTCP: u16 = 262;
+/// `include/linux/socket.h`.
+pub(crate) const AF_INET: u16 = 2;
+pub(crate) const AF_INET6: u16 = 10;
 
 impl Socket {
     /// The family's name in lower case, without `AF_`; absent for those that are hardly met.
