@@ -27,8 +27,8 @@ pub use layout::{ABSENT, Layout};
 pub use ring::RingHeader;
 pub use settings::{RATE_ALL, Settings};
 pub use socket::{
-    Extra, SOCKET_FULL, SOCKET_NONE, SOCKET_OF_PACKET, SOCKET_RECEIVING, SOCKET_REQUEST, SOCKET_TIME_WAIT,
-    Socket, Task, WITH_TASK,
+    AF_INET, AF_INET6, Extra, SOCKET_FULL, SOCKET_NONE, SOCKET_OF_PACKET, SOCKET_RECEIVING, SOCKET_REQUEST,
+    SOCKET_TIME_WAIT, Socket, Task, WITH_TASK, tcp_state,
 };
 
 /// Marks a type as plain bytes: `repr(C)`, no padding, any bit pattern valid.

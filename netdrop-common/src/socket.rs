@@ -17,6 +17,29 @@ pub const SOCKET_TIME_WAIT: u8 = 1;
 /// A `struct request_sock`: addresses alone, and its listener's queues and identity.
 pub const SOCKET_REQUEST: u8 = 2;
 
+/// `include/linux/socket.h`.
+pub const AF_INET: u16 = 2;
+/// `include/linux/socket.h`.
+pub const AF_INET6: u16 = 10;
+
+/// States of TCP (`include/net/tcp_states.h`; RFC 9293); other protocols use some of them.
+#[expect(missing_docs, reason = "they are RFC 9293's own names")]
+pub mod tcp_state {
+    pub const ESTABLISHED: u8 = 1;
+    pub const SYN_SENT: u8 = 2;
+    pub const SYN_RECV: u8 = 3;
+    pub const FIN_WAIT1: u8 = 4;
+    pub const FIN_WAIT2: u8 = 5;
+    pub const TIME_WAIT: u8 = 6;
+    pub const CLOSE: u8 = 7;
+    pub const CLOSE_WAIT: u8 = 8;
+    pub const LAST_ACK: u8 = 9;
+    pub const LISTEN: u8 = 10;
+    pub const CLOSING: u8 = 11;
+    /// A request whose last ACK is awaited: a small socket.
+    pub const NEW_SYN_RECV: u8 = 12;
+}
+
 /// A socket; what its kind or the kernel lacks is zero.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

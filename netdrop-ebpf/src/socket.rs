@@ -5,19 +5,14 @@
 
 use aya_ebpf::EbpfContext;
 use netdrop_common::{
-    SOCKET_FULL, SOCKET_NONE, SOCKET_OF_PACKET, SOCKET_RECEIVING, SOCKET_REQUEST, SOCKET_TIME_WAIT, Socket,
+    AF_INET, AF_INET6, SOCKET_FULL, SOCKET_NONE, SOCKET_OF_PACKET, SOCKET_RECEIVING, SOCKET_REQUEST,
+    SOCKET_TIME_WAIT, Socket, tcp_state,
 };
 
 use crate::{
     constants::{is_absent, offset, setting},
     memory::{is_kernel_address, probe},
 };
-
-const AF_INET: u16 = 2;
-const AF_INET6: u16 = 10;
-/// `include/net/tcp_states.h`.
-const TCP_TIME_WAIT: u8 = 6;
-const TCP_NEW_SYN_RECV: u8 = 12;
 
 /// Reads a member that this kernel may lack: zeros then.
 macro_rules! detail {
@@ -61,9 +56,9 @@ pub unsafe fn describe(socket: *mut Socket, sk: *const u8) {
         socket.write(Socket::default());
         (*socket).state = state;
         addresses(socket, sk);
-        if state == TCP_TIME_WAIT {
+        if state == tcp_state::TIME_WAIT {
             (*socket).kind = SOCKET_TIME_WAIT;
-        } else if state == TCP_NEW_SYN_RECV {
+        } else if state == tcp_state::NEW_SYN_RECV {
             (*socket).kind = SOCKET_REQUEST;
             let listener: *const u8 = core::mem::transmute::<u64, _>(detail!(sk, rsk_listener));
             if is_kernel_address(listener) {

@@ -1,9 +1,6 @@
 //! The way through the kernel that led to a drop. Equal ones are kept once.
 
-use aya_ebpf::{
-    EbpfContext, bindings::BPF_F_FAST_STACK_CMP, helpers::generated::bpf_get_stackid, macros::map,
-    maps::StackTrace,
-};
+use aya_ebpf::{EbpfContext, helpers::generated::bpf_get_stackid, macros::map, maps::StackTrace};
 use netdrop_common::STACK_NONE;
 
 use crate::{constants::setting, count::Cpu};
@@ -19,7 +16,8 @@ pub fn number(context: &impl EbpfContext, cpu: &Cpu) -> u32 {
         return STACK_NONE;
     }
     let map = (&raw const STACKS).cast_mut().cast();
-    let id = unsafe { bpf_get_stackid(context.as_ptr(), map, BPF_F_FAST_STACK_CMP.into()) };
+    // Without flags whole chains are compared: equal hashes alone may be another chain's.
+    let id = unsafe { bpf_get_stackid(context.as_ptr(), map, 0) };
     if id < 0 {
         cpu.account(|accounts| unsafe { &raw mut (*accounts).stackless });
         return STACK_NONE;

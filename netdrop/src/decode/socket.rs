@@ -3,16 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netdrop_common::{
-    Event, Extra, SOCKET_OF_PACKET, SOCKET_RECEIVING, SOCKET_REQUEST, SOCKET_TIME_WAIT, Socket as Raw,
-    WITH_TASK, read_plain,
+    AF_INET, AF_INET6, Event, Extra, SOCKET_OF_PACKET, SOCKET_RECEIVING, SOCKET_REQUEST, SOCKET_TIME_WAIT,
+    Socket as Raw, WITH_TASK, read_plain, tcp_state,
 };
 
-use crate::model::{
-    AF_INET, AF_INET6, CpuTask, Endpoint, IPPROTO_MPTCP, IPPROTO_TCP, Queues, Socket, SocketKind, Whose,
-};
-
-/// `include/net/tcp_states.h`.
-const TCP_LISTEN: u8 = 10;
+use crate::model::{CpuTask, Endpoint, IPPROTO_MPTCP, IPPROTO_TCP, Queues, Socket, SocketKind, Whose};
 
 /// The socket and the task at the end of a record of which `rest` follows the event; absent where the record has none, or
 /// nothing that makes sense.
@@ -67,7 +62,7 @@ fn queues(kind: SocketKind, raw: &Raw) -> Queues {
     /// `sk_wmem_alloc` begins with one (`sk_wmem_alloc_get`, include/net/sock.h).
     const BIAS: u32 = 1;
     let is_tcp = matches!(raw.protocol, IPPROTO_TCP | IPPROTO_MPTCP);
-    let listens = kind == SocketKind::Request || raw.state == TCP_LISTEN;
+    let listens = kind == SocketKind::Request || raw.state == tcp_state::LISTEN;
     Queues {
         receive: raw.receive_queue,
         receive_limit: raw.receive_limit,

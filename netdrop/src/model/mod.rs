@@ -21,7 +21,7 @@ pub use packet::{Endpoint, Family, Gso, Packet, Protocol, TcpFlags, Vlan};
 pub use place::{Device, Netns, Reason, Site, Source};
 pub use protocol::{NoFlag, NoProtocol};
 pub use record::{Context, Drop, Header};
-pub(crate) use socket::{AF_INET, AF_INET6, IPPROTO_MPTCP, IPPROTO_TCP};
 pub use socket::{CpuTask, Queues, Socket, SocketKind, Whose};
+pub(crate) use socket::{IPPROTO_MPTCP, IPPROTO_TCP};
 pub use summary::{CountKey, Counts, Row, Summary};
 pub use time::Timestamp;

@@ -1,5 +1,7 @@
 //! The socket that a drop belongs to.
 
+use netdrop_common::{AF_INET, AF_INET6, tcp_state};
+
 use super::Endpoint;
 
 /// Whose socket it is.
@@ -88,9 +90,6 @@ impl CpuTask {
 /// Protocols whose states are TCP's (`include/uapi/linux/in.h`).
 pub(crate) const IPPROTO_TCP: u16 = 6;
 pub(crate) const IPPROTO_MPTCP: u16 = 262;
-/// `include/linux/socket.h`.
-pub(crate) const AF_INET: u16 = 2;
-pub(crate) const AF_INET6: u16 = 10;
 
 impl Socket {
     /// The family's name in lower case, without `AF_`; absent for those that are hardly met.
@@ -118,25 +117,25 @@ impl Socket {
     pub const fn state_name(&self) -> Option<&'static str> {
         if !self.is_tcp() {
             return Some(match self.state {
-                1 => "ESTABLISHED",
-                7 => "UNCONNECTED",
-                10 => "LISTEN",
+                tcp_state::ESTABLISHED => "ESTABLISHED",
+                tcp_state::CLOSE => "UNCONNECTED",
+                tcp_state::LISTEN => "LISTEN",
                 _ => return None,
             });
         }
         Some(match self.state {
-            1 => "ESTABLISHED",
-            2 => "SYN_SENT",
-            3 => "SYN_RECV",
-            4 => "FIN_WAIT1",
-            5 => "FIN_WAIT2",
-            6 => "TIME_WAIT",
-            7 => "CLOSE",
-            8 => "CLOSE_WAIT",
-            9 => "LAST_ACK",
-            10 => "LISTEN",
-            11 => "CLOSING",
-            12 => "NEW_SYN_RECV",
+            tcp_state::ESTABLISHED => "ESTABLISHED",
+            tcp_state::SYN_SENT => "SYN_SENT",
+            tcp_state::SYN_RECV => "SYN_RECV",
+            tcp_state::FIN_WAIT1 => "FIN_WAIT1",
+            tcp_state::FIN_WAIT2 => "FIN_WAIT2",
+            tcp_state::TIME_WAIT => "TIME_WAIT",
+            tcp_state::CLOSE => "CLOSE",
+            tcp_state::CLOSE_WAIT => "CLOSE_WAIT",
+            tcp_state::LAST_ACK => "LAST_ACK",
+            tcp_state::LISTEN => "LISTEN",
+            tcp_state::CLOSING => "CLOSING",
+            tcp_state::NEW_SYN_RECV => "NEW_SYN_RECV",
             _ => return None,
         })
     }
