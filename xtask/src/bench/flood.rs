@@ -8,6 +8,9 @@ use anyhow::{Context, Result, bail};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
+/// So many small packets fill a receive buffer of the usual size.
+const FILLING: u64 = 1000;
+
 /// One CPU for the flood, the others for whoever watches it.
 pub struct Flood {
     cpu: usize,
@@ -39,6 +42,29 @@ impl Flood {
         self.on_its_cpu(|| {
             let start = Instant::now();
             (0..packets).try_for_each(|_| self.send_one())?;
+            Ok(start.elapsed())
+        })
+    }
+
+    /// Sends `packets` to a socket that nobody reads, `rate` a second: all are dropped, as it is filled before.
+    pub fn send_unread(&self, packets: u64, rate: u64) -> Result<Duration> {
+        let unread =
+            UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot open a UDP socket on 127.0.0.1")?;
+        let to = unread.local_addr()?;
+        let send_one = || self.socket.send_to(&[0; 64], to).context("cannot send to 127.0.0.1").map(drop);
+        self.on_its_cpu(|| {
+            // Until its buffer is full.
+            (0..FILLING).try_for_each(|_| send_one())?;
+            let start = Instant::now();
+            let mut sent = 0;
+            while sent < packets {
+                let due = start.elapsed().as_secs_f64() * rate as f64;
+                while sent < packets && (sent as f64) < due {
+                    send_one()?;
+                    sent += 1;
+                }
+                std::hint::spin_loop();
+            }
             Ok(start.elapsed())
         })
     }

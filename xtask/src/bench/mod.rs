@@ -7,6 +7,7 @@
 #![expect(clippy::cast_precision_loss, reason = "what is measured is far from 2^52 and less exact")]
 
 mod bpf;
+mod explained;
 mod flood;
 mod limits;
 mod machine;
@@ -25,6 +26,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 use crate::{dist, workspace};
+use explained::Explained;
 use flood::Flood;
 use limits::{Bound, Limit};
 use machine::Untimed;
@@ -61,6 +63,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 
     let flood = Flood::new()?;
     let rows = measure(&netdrop, &flood, options)?;
+    let explained = explain(&netdrop, &flood, options.rounds)?;
     let events_per_second = events_per_second(&pipeline, options.rounds)?;
     let binary = fs::metadata(&netdrop).context("cannot read the size of the binary")?.len();
     let report = Report {
@@ -69,8 +72,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         place: flood.place(),
         rounds: options.rounds.into(),
         packets: options.packets,
-        limits: limits(&rows, events_per_second.as_ref(), binary),
+        limits: limits(&rows, &explained, events_per_second.as_ref(), binary),
         rows,
+        explained,
         events_per_second,
     };
     println!("\n{}", report.render());
@@ -117,6 +121,13 @@ fn add_round(tool: &Tool, row: &mut Row, flood: &Flood, packets: u64, folder: &P
     Ok(())
 }
 
+/// Drops at a pace that netdrop must hold.
+fn explain(netdrop: &Path, flood: &Flood, rounds: u16) -> Result<Vec<Explained>> {
+    println!("{} drops a second, explained", explained::RATE);
+    let folder = tempfile::tempdir().context("cannot make a folder for what netdrop writes")?;
+    (0..rounds).map(|_| explained::measure(netdrop, flood, folder.path())).collect()
+}
+
 /// Runs the pipeline's own program, built as netdrop ships: this one may be a debug build.
 fn events_per_second(pipeline: &Path, rounds: u16) -> Result<Option<Sample>> {
     println!("user space");
@@ -126,7 +137,12 @@ fn events_per_second(pipeline: &Path, rounds: u16) -> Result<Option<Sample>> {
     Ok(Sample::new(rates.into_iter().map(|rate| rate / 1e6)))
 }
 
-fn limits(rows: &[Row], events_per_second: Option<&Sample>, binary: u64) -> Vec<Limit> {
+fn limits(
+    rows: &[Row],
+    explained: &[Explained],
+    events_per_second: Option<&Sample>,
+    binary: u64,
+) -> Vec<Limit> {
     let over =
         |name: &str| rows.iter().find(|row| row.name == name).and_then(Row::over_ns).map(|s| s.median());
     // Of netdrop's rows the worst counts.
@@ -134,6 +150,7 @@ fn limits(rows: &[Row], events_per_second: Option<&Sample>, binary: u64) -> Vec<
         let netdrop = rows.iter().filter(|row| row.name.starts_with("netdrop"));
         netdrop.filter_map(figure).map(|sample| sample.median()).reduce(f64::max)
     };
+    let explained = |figure: fn(&Explained) -> f64| Sample::new(explained.iter().map(figure));
     let limit = |what, unit, bound, measured| Limit { what, unit, bound, measured };
     let most = |what, unit, most: f64, measured| limit(what, unit, Bound::AtMost(most), measured);
     vec![
@@ -145,6 +162,18 @@ fn limits(rows: &[Row], events_per_second: Option<&Sample>, binary: u64) -> Vec<
             over(tool::COUNTS),
         ),
         most("a drop with its details, over an empty program", "ns", 90.0, over(tool::DETAILS)),
+        most(
+            "100,000 drops/s with socket, owner, call chain",
+            "% of a core",
+            100.0,
+            explained(|one| one.cpu * 100.0).map(|sample| sample.median()),
+        ),
+        most(
+            "the same, drops lost in any round",
+            "drops",
+            0.0,
+            explained(|one| one.lost as f64).map(|sample| sample.max()),
+        ),
         most("exec to attached", "ms", 60.0, worst(Row::start_up_ms)),
         most("resident memory, peak", "MB", 30.0, worst(Row::peak_mb)),
         most("resident memory, steady", "MB", 15.0, worst(Row::steady_mb)),

@@ -80,6 +80,11 @@ impl Running {
         Ok(running)
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The BPF programs that it has loaded.
     pub fn programs(&self) -> Result<Vec<Program>> {
         Program::held_by(self.child.id())
@@ -91,8 +96,14 @@ impl Running {
         memory(&status).with_context(|| format!("{path} tells no resident memory"))
     }
 
-    /// Interrupts it, as Ctrl-C does; returns what it lost of `drops`.
-    pub fn stop(mut self, drops: u64) -> Result<u64> {
+    /// Interrupts it; returns what it lost of `drops`.
+    pub fn stop(self, drops: u64) -> Result<u64> {
+        let kind = self.kind;
+        kind.lost(self.end()?, drops)
+    }
+
+    /// Interrupts it, as Ctrl-C does; returns the sum of what its lines said that it counted.
+    pub fn end(mut self) -> Result<Option<u64>> {
         let pid = Pid::from_raw(self.child.id().cast_signed());
         kill(pid, Signal::SIGINT).context("it ended by itself")?;
         let start = Instant::now();
@@ -101,7 +112,7 @@ impl Running {
             thread::sleep(Duration::from_millis(5));
         }
         let counts = self.listeners.drain(..).filter_map(|listener| listener.join().ok()?.counted);
-        self.kind.lost(counts.reduce(|sum, count| sum + count), drops)
+        Ok(counts.reduce(|sum, count| sum + count))
     }
 
     /// Ends it at once; returns the last lines it said.

@@ -78,6 +78,14 @@ pub fn all(netdrop: &Path, folder: &Path) -> (Vec<Tool>, Vec<Absent>) {
     (tools, absent)
 }
 
+/// Every drop with its socket, owner and call chain, written to a file.
+pub fn explaining(netdrop: &Path, lines: &Path) -> Tool {
+    let mut command: Vec<OsString> = vec![netdrop.into()];
+    command.extend("watch --all --socket --stack --format json --output".split(' ').map(OsString::from));
+    command.push(lines.into());
+    Tool { name: "netdrop, every drop explained", kind: Kind::Netdrop, command }
+}
+
 /// The named pipes over which perf takes commands and answers them (perf-record(1), `--control`).
 pub const PERF_PIPES: [&str; 2] = ["perf.control", "perf.answer"];
 
