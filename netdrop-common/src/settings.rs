@@ -39,4 +39,7 @@ pub struct Settings {
     pub ipv6hdr_type_id: u32,
     /// BTF type id of `struct skb_shared_info`, likewise.
     pub shinfo_type_id: u32,
+    /// Number of the first [`crate::CpuState`] (and ring) of those that the program for traps writes: one a CPU, behind the
+    /// others, as it may come in the middle of the other program.
+    pub trap_states: u32,
 }

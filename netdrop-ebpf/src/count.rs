@@ -60,6 +60,16 @@ impl Cpu {
         }
     }
 
+    /// The CPU that runs the program for traps, which writes a state of its own: it may come in the middle of the other
+    /// program, but not of itself, as drivers report with interrupts' bottom halves off (`devlink_trap_report`).
+    #[inline(always)]
+    pub fn enter_for_trap() -> Option<Self> {
+        let number = unsafe { bpf_get_smp_processor_id() };
+        let index = setting!(trap_states) + number;
+        let state = CPUS.get_ptr_mut(index)?;
+        Some(Self { number, index, state, outermost: state, level: 0 })
+    }
+
     /// Ends the run.
     #[inline(always)]
     pub fn leave(&self) {

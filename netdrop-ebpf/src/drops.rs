@@ -41,23 +41,25 @@ unsafe fn drop_of(context: &impl EbpfContext) -> Drop {
         location: argument(1),
         reason: if setting!(arguments) >= 3 { argument(2) as u32 } else { REASON_NONE },
         rx_sk: if setting!(arguments) >= 4 { pointer(3) } else { core::ptr::null() },
+        is_trapped: false,
+        trapped_on: core::ptr::null(),
     }
 }
 
 #[inline(always)]
 unsafe fn dropped<M: Memory>(context: &impl EbpfContext) {
     if let Some(cpu) = Cpu::enter() {
-        unsafe { follow::<M>(context, &cpu) };
+        unsafe { follow::<M>(context, &cpu, || drop_of(context)) };
         cpu.leave();
     }
 }
 
 /// The way of a drop.
 #[inline(always)]
-unsafe fn follow<M: Memory>(context: &impl EbpfContext, cpu: &Cpu) {
+pub unsafe fn follow<M: Memory>(context: &impl EbpfContext, cpu: &Cpu, drop: impl FnOnce() -> Drop) {
     let entered = sample::entry();
     cpu.account(|accounts| unsafe { &raw mut (*accounts).seen });
-    let subject = unsafe { Subject::read::<M>(drop_of(context)) };
+    let subject = unsafe { Subject::read::<M>(drop()) };
     if !unsafe { filter::passes::<M>(&subject) } {
         cpu.account(|accounts| unsafe { &raw mut (*accounts).filtered });
         return;

@@ -1,6 +1,6 @@
 //! netdrop's eBPF side: counts every drop, streams the details of a fair sample.
 //!
-//! `drops` has the programs; the way of a drop is `key → filter → count → sample → event`.
+//! `drops` and `devlink` have the programs; the way of a drop is `key → filter → count → sample → event`.
 //! User space writes settings and offsets into the instructions, and the verifier knows the filters: what is off, or what the
 //! kernel lacks, it prunes.
 #![no_std]
@@ -9,6 +9,7 @@
 
 mod constants;
 mod count;
+mod devlink;
 mod drops;
 mod event;
 mod filter;
