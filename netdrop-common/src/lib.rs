@@ -55,7 +55,7 @@ plain! {
     CpuState = 64 + 64 + SLOTS * 64,
     Event = 64,
     Layout = 65 * 4,
-    Settings = 17 * 4,
+    Settings = 18 * 4,
     Socket = 24 + 36 + 8 + 4 + 32,
     Task = 24,
     Extra = 128,

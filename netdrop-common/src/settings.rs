@@ -42,4 +42,6 @@ pub struct Settings {
     /// Number of the first [`crate::CpuState`] (and ring) of those that the program for traps writes: one a CPU, behind the
     /// others, as it may come in the middle of the other program.
     pub trap_states: u32,
+    /// The number of the reason `QDISC_DROP` where the tracepoint `qdisc_drop` tells a finer one; 0 where it doesn't.
+    pub qdisc_drop: u32,
 }

@@ -231,7 +231,8 @@ impl Watch {
     fn hardware(&self, kernel: &Kernel) -> Result<bool, Exit> {
         match (self.hardware, self.no_hardware, kernel.has_traps()) {
             (true, _, false) => Err(Exit::Unable(
-                "--hardware: this kernel can't tell what hardware drops (it has no devlink); leave it out".into(),
+                "--hardware: this kernel can't tell what hardware drops (it has no devlink); leave it out"
+                    .into(),
             )),
             (true, ..) => Ok(true),
             (_, true, _) | (_, _, false) => Ok(false),

@@ -39,7 +39,11 @@ mod tests {
         let known = trap(&kept(b"tail_drop", b"0000:01:00.0"));
         assert_eq!((&*known.name, &*known.device, &*known.group), ("tail_drop", "pci/0000:01:00.0", ""));
         let nameless = trap(&kept(&[b'x'; 40], b""));
-        assert_eq!((nameless.name.len(), &*nameless.device), (40, ""), "without a device its bus says nothing");
+        assert_eq!(
+            (nameless.name.len(), &*nameless.device),
+            (40, ""),
+            "without a device its bus says nothing"
+        );
     }
 
     proptest! {
@@ -47,7 +51,7 @@ mod tests {
         #[test]
         fn sites_of_traps_differ(one in any::<[u64; TRAP_WORDS]>(), at in 0..TRAP_WORDS, bit in 0..64) {
             let mut other = one;
-            other[at] ^= 1 << bit;
+            other[at] ^= 1_u64 << bit;
             let site = site_of_trap(&one);
             prop_assert!(site != 0 && is_trap(site) && !is_trap(0xffff_ffff_8193_bb1c));
             prop_assert_ne!(site, site_of_trap(&other));

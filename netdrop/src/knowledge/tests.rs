@@ -74,8 +74,8 @@ fn names_are_there_once() {
 #[test]
 fn records_have_known_fields_alone() {
     const FIELDS: [&str; 12] = [
-        "Reason", "Site", "Trap", "Class", "Like", "Meaning", "Normal", "Cause", "Confirm", "Remedy", "Caution",
-        "Source",
+        "Reason", "Site", "Trap", "Class", "Like", "Meaning", "Normal", "Cause", "Confirm", "Remedy",
+        "Caution", "Source",
     ];
     for entry in entries() {
         for line in entry.record.lines().filter(|line| !line.starts_with('#')) {

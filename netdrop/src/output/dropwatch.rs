@@ -67,13 +67,8 @@ mod tests {
         let icmp = Arc::new(Site { address: 0xffff_ffff_8193_bb1c, ..(*site("icmp_rcv", 0x11c)).clone() });
         let nameless = Arc::new(Site { address: 0xffff_ffff_c012_3456, ..Site::default() });
         let quiet = Arc::new(Site { address: 1, ..Site::default() });
-        let rows = vec![
-            row(&icmp, 1),
-            row(&nameless, 5),
-            row(&quiet, 0),
-            row(&icmp, 2),
-            row(&trapped().site, 4),
-        ];
+        let rows =
+            vec![row(&icmp, 1), row(&nameless, 5), row(&quiet, 0), row(&icmp, 2), row(&trapped().site, 4)];
         let summary = Summary { rows, ..Summary::default() };
         assert_snapshot!(written(|out| Dropwatch.summary(&summary, out)), @r"
         5 drops at location 0xffffffffc0123456 [software]

@@ -26,8 +26,8 @@ use program::Program;
 use ring::Geometry;
 pub use ring::{RingSize, Rings};
 pub use stacks::Stacks;
-pub use traps::Traps;
 use tracing::debug;
+pub use traps::Traps;
 
 use crate::kernel::identity::{Cast, Identity};
 
@@ -65,6 +65,8 @@ pub struct Kernel {
     pub guarded: bool,
     /// How headers can be read without a helper.
     pub cast: Option<Cast>,
+    /// The number of `QDISC_DROP` where the tracepoint `qdisc_drop` tells a finer reason.
+    pub qdisc_drop: Option<u32>,
 }
 
 impl Kernel {
@@ -88,6 +90,7 @@ impl From<&Identity> for Kernel {
             arguments: u32::try_from(identity.tracepoint.arguments).unwrap_or(u32::MAX),
             guarded: identity.guarded,
             cast: identity.cast,
+            qdisc_drop: identity.qdisc_drop,
         }
     }
 }
@@ -163,6 +166,7 @@ impl Options {
             iphdr_type_id: kernel.cast.map_or(0, |cast| cast.iphdr),
             ipv6hdr_type_id: kernel.cast.map_or(0, |cast| cast.ipv6hdr),
             shinfo_type_id: kernel.cast.map_or(0, |cast| cast.shinfo),
+            qdisc_drop: kernel.qdisc_drop.unwrap_or(0),
             trap_states: cpus * kernel.levels(),
         }
     }
@@ -224,10 +228,16 @@ impl Probe {
         memory_lock::lift();
         let loaded = object::load(attach, kernel, options)?;
         let program = Program::of(attach, kernel.tracepoint_type_id);
+        // First, so that no packet is freed without the reason that was told; without it the reason is just coarser.
+        let qdisc = loaded.qdisc.map(|loaded| program::attach(Program::Qdisc, loaded?)).transpose();
+        let qdisc = qdisc.inspect_err(|error| debug!("no reasons of queueing disciplines: {error}"));
         let mut probe = Self {
             counts: Counts::new(loaded.cpus, loaded.counters)?,
             attach,
-            links: vec![program::attach(program, &loaded.program)?],
+            links: [program::attach(program, &loaded.program)?]
+                .into_iter()
+                .chain(qdisc.ok().flatten())
+                .collect(),
             program: loaded.program,
             trap_program: None,
             rings: Some((loaded.rings, loaded.geometry)),

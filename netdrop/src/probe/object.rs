@@ -11,8 +11,8 @@ use aya_obj::{EbpfSectionKind, Object};
 use netdrop_common::{Counter, OverflowKey, bytes_of};
 
 use super::patch::{Numbers, STORES_ORDERED, patch};
-use super::ring::Geometry;
 use super::program::{self, Program};
+use super::ring::Geometry;
 use super::{Attach, Kernel, Options, ProbeError, sys};
 
 /// Built by `cargo xtask ebpf` from netdrop-ebpf; `netdrop.bpf.toml` beside it says from what.
@@ -31,6 +31,8 @@ pub struct Loaded {
     pub program: OwnedFd,
     /// The program for traps and its table of their names, where it is wanted; why it isn't there.
     pub traps: Option<Result<(OwnedFd, MapData), ProbeError>>,
+    /// The program for the reasons of queueing disciplines, likewise.
+    pub qdisc: Option<Result<OwnedFd, ProbeError>>,
     pub cpus: MapData,
     pub counters: aya::maps::HashMap<MapData, Words<4>, Words<8>>,
     pub rings: MapData,
@@ -48,6 +50,9 @@ pub fn load(attach: Attach, kernel: &Kernel, options: &Options) -> Result<Loaded
     let traps = options.hardware && kernel.has_traps();
     if !traps {
         forget(&mut object, Program::Trap);
+    }
+    if kernel.qdisc_drop.is_none() {
+        forget(&mut object, Program::Qdisc);
     }
     let cpus = cpu_count()?;
     let states = cpus * kernel.levels() + if traps { cpus } else { 0 };
@@ -68,11 +73,13 @@ pub fn load(attach: Attach, kernel: &Kernel, options: &Options) -> Result<Loaded
     relocate(&mut object, &maps)?;
     fill_reasons(&maps, options)?;
     let program = load_program(&object, Program::of(attach, kernel.tracepoint_type_id))?;
+    let qdisc = kernel.qdisc_drop.map(|_| load_program(&object, Program::Qdisc));
     let trap = traps.then(|| load_program(&object, Program::Trap));
     let mut take = |name: &str| maps.remove(name).map(|(_, map)| map).ok_or_else(|| missing(name));
     Ok(Loaded {
         program,
         traps: trap.map(|program| Ok((program?, take(TRAPS)?))),
+        qdisc,
         cpus: take("CPUS")?,
         counters: Map::HashMap(take("COUNTERS")?).try_into().map_err(unexpected)?,
         rings: take("RINGS")?,

@@ -20,6 +20,8 @@ pub enum Program {
     Raw,
     /// On `devlink_trap_report`.
     Trap,
+    /// On `qdisc_drop`.
+    Qdisc,
 }
 
 impl Program {
@@ -37,6 +39,7 @@ impl Program {
             Self::Typed(_) => "kfree_skb",
             Self::Raw => "kfree_skb_raw",
             Self::Trap => "devlink_trap",
+            Self::Qdisc => "qdisc_drop",
         }
     }
 
@@ -46,6 +49,7 @@ impl Program {
             Self::Typed(_) => c"netdrop",
             Self::Raw => c"netdrop_raw",
             Self::Trap => c"netdrop_trap",
+            Self::Qdisc => c"netdrop_qdisc",
         }
     }
 
@@ -54,6 +58,7 @@ impl Program {
         match self {
             Self::Typed(_) | Self::Raw => (c"kfree_skb", "skb:kfree_skb"),
             Self::Trap => (c"devlink_trap_report", "devlink:devlink_trap_report"),
+            Self::Qdisc => (c"qdisc_drop", "qdisc:qdisc_drop"),
         }
     }
 }
@@ -64,15 +69,9 @@ pub fn load(program: Program, instructions: &[bpf_insn], license: &CString) -> R
         Program::Typed(type_id) => {
             (bpf_prog_type::BPF_PROG_TYPE_TRACING, Some((bpf_attach_type::BPF_TRACE_RAW_TP, type_id)))
         }
-        Program::Raw | Program::Trap => (bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT, None),
+        Program::Raw | Program::Trap | Program::Qdisc => (bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT, None),
     };
-    let load = sys::Load {
-        name: program.kernel_name(),
-        program_type,
-        attach,
-        instructions,
-        license,
-    };
+    let load = sys::Load { name: program.kernel_name(), program_type, attach, instructions, license };
     sys::program_load(&load, &mut []).or_else(|error| {
         let mut log = vec![0; LOG_BYTES];
         sys::program_load(&load, &mut log).map_err(|_| ProbeError::Load {

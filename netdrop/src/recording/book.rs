@@ -94,8 +94,10 @@ impl Book {
             }
             let module = site.module.as_deref().map(str::to_owned);
             let source = site.source.clone().or(known_source);
-            self.sites
-                .insert(address, Arc::new(Site { address, function, offset: site.offset, module, source, trap: None }));
+            self.sites.insert(
+                address,
+                Arc::new(Site { address, function, offset: site.offset, module, source, trap: None }),
+            );
         }
         address
     }

@@ -8,7 +8,8 @@ use super::error::LineError;
 use super::object::{self, Object, Text};
 use crate::knowledge::Class;
 use crate::model::{
-    Accounts, Attribution, Counts, Endpoint, Family, Gso, Packet, Protocol, Source, TcpFlags, Timestamp, Trap, Vlan,
+    Accounts, Attribution, Counts, Endpoint, Family, Gso, Packet, Protocol, Source, TcpFlags, Timestamp,
+    Trap, Vlan,
 };
 
 /// The version of the schema that is read here.
