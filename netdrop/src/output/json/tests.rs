@@ -65,7 +65,10 @@ fn what_hardware_drops_has_a_trap_and_no_address() {
         Json::new().summary(&Summary { rows: vec![row], ..samples::summary() }, out);
     });
     validate(&line);
-    assert_snapshot!(line, @"");
+    assert_snapshot!(line, @r#"
+    {"v":1,"kind":"drop","time":"2026-11-22T00:43:45.123456789Z","weight":1,"class":"policy","origin":"hardware","trap":{"name":"blackhole_route","group":"l3_drops","driver":"mlxsw_spectrum2","device":"pci/0000:01:00.0"},"cpu":1,"device":{"index":7,"name":"swp7"},"netns":{"inode":4026531840,"name":"host"},"packet":{"length":29,"family":"ipv4","protocol":"udp","source":{"address":"127.0.0.1","port":48777},"destination":{"address":"127.0.0.1","port":9},"ttl":64}}
+    {"v":1,"kind":"summary","time":"2026-11-22T00:43:45.123456789Z","interval_ms":1000,"rows":[{"count":7,"bytes":420,"class":"policy","origin":"hardware","trap":{"name":"blackhole_route","group":"l3_drops","driver":"mlxsw_spectrum2","device":"pci/0000:01:00.0"}}],"accounts":{"seen":489424,"detailed":1012,"sampled_out":488000,"ring_full":412,"filtered":0,"table_full":0,"recursion_misses":0}}
+    "#);
 }
 
 /// A kernel without reasons, and one that says `NOT_SPECIFIED`: the function tells the class, if it is known.
