@@ -59,7 +59,7 @@ pub fn table() -> Vec<Scenario> {
             name: "qdisc-fifo-full",
             prepare: qdisc_full,
             expect: Expect {
-                reasons: &["QDISC_DROP_OVERLIMIT", "QDISC_DROP", "NOT_SPECIFIED"],
+                reasons: &["QDISC_DROP", "NOT_SPECIFIED"],
                 functions: &[
                     "__dev_queue_xmit",
                     "__dev_xmit_skb",
