@@ -12,6 +12,7 @@ pub mod protocol;
 mod ring;
 mod settings;
 mod socket;
+mod trap;
 
 pub use counter::{
     Accounts, Counter, CounterKey, CpuState, KEY_HAS_IP_PROTOCOL, OverflowKey, REASON_NONE, SLOTS,
@@ -30,6 +31,7 @@ pub use socket::{
     AF_INET, AF_INET6, Extra, SOCKET_FULL, SOCKET_NONE, SOCKET_OF_PACKET, SOCKET_RECEIVING, SOCKET_REQUEST,
     SOCKET_TIME_WAIT, Socket, Task, WITH_TASK, tcp_state,
 };
+pub use trap::{TRAP_WORDS, TRAPS, Trap, is_trap, site_of_trap};
 
 /// Marks a type as plain bytes: `repr(C)`, no padding, any bit pattern valid.
 ///
@@ -52,12 +54,13 @@ plain! {
     OverflowKey = 32,
     CpuState = 64 + 64 + SLOTS * 64,
     Event = 64,
-    Layout = 55 * 4,
-    Settings = 16 * 4,
+    Layout = 65 * 4,
+    Settings = 18 * 4,
     Socket = 24 + 36 + 8 + 4 + 32,
     Task = 24,
     Extra = 128,
     RingHeader = 128,
+    Trap = TRAP_WORDS * 8,
     Filter = 32 + MAX_RULES * (24 + 32 + 12 + 12 + 40 + 12),
 }
 

@@ -1,6 +1,6 @@
 //! Whether the user wants to see a drop. Rules are constants: kinds without rules cost nothing.
 
-use aya_ebpf::{bindings::BPF_F_NO_PREALLOC, macros::map, maps::HashMap};
+use aya_ebpf::{macros::map, maps::HashMap};
 use netdrop_common::{
     AddressRule, DeviceRule, Filter, FunctionRule, MAX_RULES, NetnsRule, PortRule, ProtocolRule,
     REASON_EXCLUDED, REASON_INCLUDED, Rule, SIDE_DESTINATION, SIDE_SOURCE, group,
@@ -13,9 +13,10 @@ use crate::{
     packet::{self, Addresses, Ports},
 };
 
-/// The reasons that `--reason` and `--class` name.
+/// The reasons that `--reason` and `--class` name; user space sets the size. All its memory is taken at once: kernels before
+/// 6.1 warn of programs on raw tracepoints that might take more.
 #[map]
-static REASONS: HashMap<u32, u32> = HashMap::with_max_entries(4096, BPF_F_NO_PREALLOC);
+static REASONS: HashMap<u32, u32> = HashMap::with_max_entries(1, 0);
 
 /// Goes through the rules of one kind. The last expression of `$matches` says whether the rule matches.
 macro_rules! each_rule {

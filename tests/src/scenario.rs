@@ -128,4 +128,9 @@ impl KernelTypes {
     pub fn has_reason(&self, reason: &str) -> bool {
         self.has(&format!("SKB_DROP_REASON_{reason}"))
     }
+
+    /// Whether queueing disciplines tell this reason (`enum qdisc_drop_reason`), in place of the core's `QDISC_DROP`.
+    pub fn has_qdisc_reason(&self, reason: &str) -> bool {
+        reason.starts_with("QDISC_DROP_") && self.has(reason)
+    }
 }

@@ -5,16 +5,23 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::knowledge::Class;
-use crate::model::{Context, Header, Packet, Protocol};
+use crate::model::{Context, Header, Packet, Protocol, Trap};
+
+/// The site of a trap of hardware's.
+const TRAP: u64 = 1 << 40;
 
 /// Names that are numbers.
 struct Numbers;
 
 impl Names for Numbers {
     fn site(&mut self, address: u64) -> Arc<Site> {
+        if address == TRAP {
+            let trap = Trap { name: "tail_drop".into(), ..Trap::default() };
+            return Arc::new(Site { address, trap: Some(trap), ..Site::default() });
+        }
         // Two sites a function; the first has no symbol.
         let function = (address > 1).then(|| format!("f{}", address / 2));
-        Arc::new(Site { address, function, offset: address, module: None, source: None })
+        Arc::new(Site { address, function, offset: address, module: None, source: None, trap: None })
     }
 
     fn reason(&mut self, number: u32) -> Arc<Reason> {
@@ -138,7 +145,14 @@ struct Place(&'static str, &'static str);
 
 impl Names for Place {
     fn site(&mut self, address: u64) -> Arc<Site> {
-        Arc::new(Site { address, function: Some(self.0.into()), offset: 0, module: None, source: None })
+        Arc::new(Site {
+            address,
+            function: Some(self.0.into()),
+            offset: 0,
+            module: None,
+            source: None,
+            trap: None,
+        })
     }
 
     fn reason(&mut self, number: u32) -> Arc<Reason> {
@@ -298,5 +312,26 @@ proptest! {
         }
         let end = aggregator.end(now(2, Accounts::default()), [], &mut Numbers);
         prop_assert_eq!(packets(&end).iter().sum::<u64>(), all);
+    }
+}
+
+/// Of hardware no function is known: it is told apart by its traps, and has their class.
+#[test]
+fn a_trap_is_a_row_of_its_own_by_function_too() {
+    let without_reason = CountKey { reason: None, ..key(TRAP, 0, 1, 7, 17) };
+    for by in ["function", "function,reason", "site", "site,reason"] {
+        let mut aggregator = Aggregator::new(by.parse().unwrap());
+        let counters =
+            [(without_reason, counts(3)), (key(2, 2, 1, 7, 17), counts(1)), (key(3, 2, 1, 7, 17), counts(1))];
+        let end = aggregator.end(now(1, Accounts::default()), counters, &mut Numbers);
+        let row = &end.rows[0];
+        let trap = row.site.as_ref().and_then(|site| site.trap.as_ref());
+        assert_eq!((row.total.packets, trap.map(|trap| &*trap.name)), (3, Some("tail_drop")), "{by}");
+        assert_eq!(row.class, by.contains("reason").then_some(Class::Congestion), "{by}");
+        assert_eq!(row.function, None);
+        assert!(
+            end.rows[1..].iter().all(|row| row.site.as_ref().is_none_or(|site| site.trap.is_none())),
+            "{by}"
+        );
     }
 }

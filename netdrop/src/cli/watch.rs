@@ -12,6 +12,7 @@ use super::filter::Filters;
 use super::output::{FormatName, OutputFlags, print};
 use super::{Exit, privileges};
 use crate::aggregate::Aggregator;
+use crate::counters::devlink;
 use crate::daemon::{Ended, Limits, Plan, Signals, SinkError, Witness, run};
 use crate::enrich::{Enricher, KernelResolver};
 use crate::filter::compile;
@@ -22,7 +23,7 @@ use crate::kernel::reasons::Reasons;
 use crate::output::Output as _;
 use crate::output::json::SCHEMA;
 use crate::owner::Owners;
-use crate::probe::{Attach, Options, Probe, Rate, RingSize};
+use crate::probe::{Attach, Kernel, Options, Probe, Rate, RingSize};
 use crate::units::{parse_duration, parse_size};
 
 /// Details per second, counter and CPU that a format shows unless `--rate` says otherwise.
@@ -85,6 +86,13 @@ pub struct Watch {
     /// iptables-save in each network namespace
     #[arg(long, help_heading = "Details")]
     rules: bool,
+    /// Show what hardware drops, also where no device can tell yet [default: where one can when netdrop starts]. It tells of
+    /// traps that are set to it: devlink trap set DEVICE trap NAME action trap
+    #[arg(long, overrides_with = "no_hardware", help_heading = "Details")]
+    hardware: bool,
+    /// Leave the hardware's drops out
+    #[arg(long, help_heading = "Details")]
+    no_hardware: bool,
     /// Take source lines from this file, which must be of the running kernel's build [default: looked for where
     /// distributions and debuginfod put it]
     #[arg(long, value_name = "FILE", help_heading = "Details")]
@@ -159,12 +167,14 @@ impl Watch {
     async fn watch(self, mut identity: Identity) -> anyhow::Result<Ended> {
         // The output is opened before anything is attached: a wrong path shall fail at once.
         let outlets = self.output.outlets(&identity, self.filters.choose_reasons())?;
-        let options = self.options(&mut identity.reasons)?;
+        let kernel = (&identity).into();
+        let options = Options { hardware: self.hardware(&kernel)?, ..self.options(&mut identity.reasons)? };
         let named_debug_info = self.named_debug_info(&identity)?;
         let signals = Signals::new()?;
         let mut witness = Witness::start(self.rules);
-        let probe = Probe::attach(&(&identity).into(), &options).map_err(Exit::from)?;
+        let probe = Probe::attach(&kernel, &options).map_err(Exit::from)?;
         witness.ready();
+        self.check_hardware(&probe)?;
         announce(&probe, &identity);
         let debug_info = named_debug_info.or_else(|| found_debug_info(&identity));
         let logger = probe.log(options.log_level)?;
@@ -213,7 +223,36 @@ impl Watch {
             stacks: self.stack,
             tasks: self.cpu_task,
             log_level: self.ebpf_log,
+            ..Options::default()
         })
+    }
+
+    /// Whether the hardware's drops are to be shown: where nobody says so, where a device can tell them.
+    fn hardware(&self, kernel: &Kernel) -> Result<bool, Exit> {
+        match (self.hardware, self.no_hardware, kernel.has_traps()) {
+            (true, _, false) => Err(Exit::Unable(
+                "--hardware: this kernel can't tell what hardware drops (it has no devlink); leave it out"
+                    .into(),
+            )),
+            (true, ..) => Ok(true),
+            (_, true, _) | (_, _, false) => Ok(false),
+            (false, false, true) => {
+                let asked = devlink::has_traps();
+                Ok(asked.inspect_err(|error| info!("devlink can't be asked: {error}")).unwrap_or(false))
+            }
+        }
+    }
+
+    /// What the user asked for must be there; what is there by itself may be missing.
+    fn check_hardware(&self, probe: &Probe) -> Result<(), Exit> {
+        match probe.without_hardware() {
+            None => Ok(()),
+            Some(error) if self.hardware => Err(Exit::Unable(format!("--hardware: {error}"))),
+            Some(error) => {
+                eprintln!("netdrop: what hardware drops isn't shown: {error}");
+                Ok(())
+            }
+        }
     }
 
     fn sockets(&self) -> bool {
@@ -256,8 +295,9 @@ fn announce(probe: &Probe, identity: &Identity) {
         Attach::Raw => "raw tracepoint",
         Attach::TpBtf | Attach::Auto => "tp_btf",
     };
+    let and = if probe.sees_hardware() { " and devlink:devlink_trap_report" } else { "" };
     eprintln!(
-        "netdrop: attached to skb:kfree_skb ({how}, kernel {}); Ctrl-C ends",
+        "netdrop: attached to skb:kfree_skb{and} ({how}, kernel {}); Ctrl-C ends",
         identity.features.release
     );
     if !identity.tracepoint.has_reason() {

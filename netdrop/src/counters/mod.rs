@@ -3,6 +3,7 @@
 
 pub mod classifiers;
 pub mod command;
+pub mod devlink;
 pub mod ethtool;
 pub mod firewall;
 pub mod iptables;

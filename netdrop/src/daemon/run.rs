@@ -15,12 +15,12 @@ use super::sink::SinkError;
 use super::surroundings::Surroundings;
 use super::witness::{Witness, dropped};
 use crate::aggregate::{Aggregator, Now};
-use crate::decode::{accounts, counts, decode};
-use crate::enrich::Enricher;
+use crate::decode::{accounts, counts, decode, trap};
+use crate::enrich::{Enricher, TrapNames};
 use crate::kernel::debug_info::DebugInfo;
-use crate::model::{Accounts, Attribution, Summary, Timestamp};
+use crate::model::{Accounts, Attribution, Summary, Timestamp, Trap};
 use crate::owner::Owners;
-use crate::probe::{Probe, ProbeError};
+use crate::probe::{Probe, ProbeError, Traps};
 
 /// What is to be run.
 pub struct Plan {
@@ -112,12 +112,21 @@ struct Run {
     undecodable: u64,
 }
 
+impl TrapNames for Traps {
+    fn trap(&mut self, site: u64) -> Option<Trap> {
+        self.get(site).as_ref().map(trap)
+    }
+}
+
 /// Runs until a limit, a signal or the end of the output.
 ///
 /// # Errors
 /// When the kernel can't be read any more; whatever happens to the output is told in [`Ended`].
 pub async fn run(mut plan: Plan) -> Result<Ended, RunError> {
     let rings = plan.probe.take_rings().map_err(|error| RunError::Wait { what: "drops", error })?;
+    if let Some(traps) = plan.probe.take_traps() {
+        plan.enricher.with_traps(traps);
+    }
     let lookups = Lookups::start(&mut plan.enricher, plan.debug_info.take());
     let context = Surroundings::new(plan.owners.take(), plan.probe.take_stacks());
     let mut run = Run {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 
 pub use clock::Clock;
-use netdrop_common::{CounterKey, REASON_NONE};
+use netdrop_common::{CounterKey, REASON_NONE, is_trap};
 pub use resolver::KernelResolver;
 
 use crate::aggregate::Names;
@@ -24,10 +24,16 @@ use crate::kernel::reasons::Reasons;
 use crate::kernel::stack::from_site;
 use crate::kernel::symbols::{Resolved, Symbols, SymbolsError};
 use crate::knowledge::class_of;
-use crate::model::{Context, Device, Drop, Netns, Owner, Reason, Site, Source};
+use crate::model::{Context, Device, Drop, Netns, Owner, Reason, Site, Source, Trap};
 
 /// An address that no symbol covers makes for a new reading of kallsyms (a module may have come) at most so often.
 const SYMBOLS_AGAIN: Duration = Duration::from_secs(10);
+
+/// Who knows what the sites of traps stand for; asked once for each.
+pub trait TrapNames: std::fmt::Debug {
+    /// The trap; `None` where that isn't known.
+    fn trap(&mut self, site: u64) -> Option<Trap>;
+}
 
 /// Knows the names of this kernel.
 #[derive(Debug)]
@@ -39,6 +45,7 @@ pub struct Enricher {
     devices: Devices,
     symbols: Option<Arc<Symbols>>,
     symbols_read: Option<Instant>,
+    traps: Option<Box<dyn TrapNames>>,
     sites: HashMap<u64, Arc<Site>>,
     /// Source lines by site, as far as they were looked up; absent where nobody looks for them.
     lines: Option<HashMap<u64, Option<Source>>>,
@@ -79,12 +86,18 @@ impl Enricher {
             root,
             symbols: None,
             symbols_read: None,
+            traps: None,
             sites: HashMap::new(),
             lines: None,
             named_reasons: HashMap::new(),
             places: HashMap::new(),
             stacks: HashMap::new(),
         }
+    }
+
+    /// From here on, traps have names.
+    pub fn with_traps(&mut self, traps: impl TrapNames + 'static) {
+        self.traps = Some(Box::new(traps));
     }
 
     /// The folder below which this kernel's file systems are mounted.
@@ -95,7 +108,7 @@ impl Enricher {
     /// Whether kallsyms should be read (anew) before this address is named: see [`Enricher::learn`].
     pub fn wants_symbols(&self, address: u64) -> bool {
         let due = self.symbols_read.is_none_or(|at| at.elapsed() >= SYMBOLS_AGAIN);
-        due && !self.sites.contains_key(&address) && self.symbol(address).is_none()
+        due && !is_trap(address) && !self.sites.contains_key(&address) && self.symbol(address).is_none()
     }
 
     /// Takes over what a reading of kallsyms gave. It isn't read here, because that takes a tenth of a second; without
@@ -201,13 +214,18 @@ impl Enricher {
         self.symbols.as_ref()?.resolve(address)
     }
 
-    fn resolve(&self, address: u64) -> Site {
+    fn resolve(&mut self, address: u64) -> Site {
+        if is_trap(address) {
+            let trap = self.traps.as_mut().and_then(|traps| traps.trap(address)).unwrap_or_default();
+            return Site { address, trap: Some(trap), ..Site::default() };
+        }
         self.symbol(address).map_or(Site { address, ..Site::default() }, |symbol| Site {
             address,
             function: Some(symbol.name.to_owned()),
             offset: symbol.offset,
             module: symbol.module.map(str::to_owned),
             source: self.lines.as_ref().and_then(|lines| lines.get(&address)?.clone()),
+            trap: None,
         })
     }
 }
@@ -219,7 +237,7 @@ impl Names for Enricher {
         }
         let site = Arc::new(self.resolve(address));
         // An address without a name may get one when its module's symbols are read.
-        if site.function.is_some() {
+        if site.function.is_some() || site.trap.is_some() {
             self.sites.insert(address, Arc::clone(&site));
         }
         site

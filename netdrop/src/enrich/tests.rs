@@ -90,3 +90,30 @@ fn without_debug_information_nothing_waits_for_lines() {
     enricher.learn(symbols());
     assert!(!enricher.wants_line(KNOWN));
 }
+
+/// Knows one trap.
+#[derive(Debug)]
+struct OneTrap(Vec<u64>);
+
+impl TrapNames for OneTrap {
+    fn trap(&mut self, site: u64) -> Option<Trap> {
+        self.0.push(site);
+        assert_eq!(self.0.len(), 1, "asked once for each: {:?}", self.0);
+        Some(Trap { name: "tail_drop".into(), ..Trap::default() })
+    }
+}
+
+#[test]
+fn a_trap_needs_no_symbols_and_is_asked_for_once() {
+    const SITE: u64 = 0x1234_5679;
+    let mut enricher = enricher();
+    let unknown = enricher.site(SITE ^ 8);
+    assert_eq!(unknown.trap, Some(Trap::default()), "a trap that nobody knows is one all the same");
+    enricher.with_traps(OneTrap(Vec::new()));
+    for _ in 0..2 {
+        assert_eq!(function(&mut enricher, SITE), Some(String::new()));
+        enricher.turn();
+    }
+    assert_eq!(enricher.site(SITE).trap.as_ref().map(|trap| &*trap.name), Some("tail_drop"));
+    assert!(!enricher.wants_symbols(SITE) && !enricher.wants_line(SITE));
+}

@@ -18,7 +18,7 @@ pub use attribution::{
 };
 pub use owner::{Container, Holding, Owner, Pod, Process, Runtime, Workload};
 pub use packet::{Endpoint, Family, Gso, Packet, Protocol, TcpFlags, Vlan};
-pub use place::{Device, Netns, Reason, Site, Source};
+pub use place::{Device, Netns, Reason, Site, Source, Trap};
 pub use protocol::{NoFlag, NoProtocol};
 pub use record::{Context, Drop, Header};
 pub use socket::{CpuTask, Queues, Socket, SocketKind, Whose};

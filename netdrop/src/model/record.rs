@@ -1,7 +1,7 @@
 //! One drop with its details.
 
 use super::{CpuTask, Device, Netns, Owner, Packet, Reason, Site, Socket, Timestamp};
-use crate::knowledge::{Class, class_of};
+use crate::knowledge::Class;
 
 /// One detailed drop. Names are borrowed from the caches that resolved them once.
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +57,7 @@ impl Drop<'_> {
     pub fn class(&self) -> Class {
         match self.reason {
             Some(reason) if reason.class != Class::Unknown => reason.class,
-            reason => class_of(reason.map(|reason| reason.name.as_str()), self.site.function.as_deref()),
+            reason => self.site.class(reason.map(|reason| reason.name.as_str())),
         }
     }
 }

@@ -17,7 +17,7 @@ use super::{Clock, Output, append};
 use crate::knowledge::Class;
 use crate::model::{
     Accounts, Attribution, Device, Drop, Endpoint, Netns, Packet, Protocol, Reason, Row, Site, Source,
-    Summary,
+    Summary, Trap,
 };
 
 /// The JSON Schema (2020-12) of every line.
@@ -178,6 +178,9 @@ fn push_reason(out: &mut Vec<u8>, reason: Option<&Reason>, class: Option<Class>)
 }
 
 fn push_site(out: &mut Vec<u8>, site: &Site) {
+    if let Some(trap) = &site.trap {
+        return push_trap(out, trap);
+    }
     if let Some(function) = &site.function {
         string(out, br#","function":"#, function);
         number(out, br#","offset":"#, site.offset);
@@ -188,6 +191,13 @@ fn push_site(out: &mut Vec<u8>, site: &Site) {
     out.extend_from_slice(br#","address":"0x"#);
     push::hex(out, site.address);
     out.push(b'"');
+}
+
+/// Hardware has no functions and no addresses of code. It reports some thousand packets a second at most, so that a library
+/// may write it.
+fn push_trap(out: &mut Vec<u8>, trap: &Trap) {
+    out.extend_from_slice(br#","origin":"hardware","trap":"#);
+    serde_json::to_writer(out, trap).expect("plain data into a Vec");
 }
 
 /// Of drops alone: in a row, `source` is where the packets came from.

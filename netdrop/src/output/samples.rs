@@ -8,7 +8,7 @@ use crate::model::{
     Accounts, Attribution, BpfProgram, Certainty, Context, CounterSource, Counts, Device, DeviceCount,
     Direction, Drop, Endpoint, Family, Gso, Header, Holding, Netns, Owner, Packet, Process, Protocol, Queues,
     Reason, Row, RuleHit, RuleSystem, RuleVerdict, Site, Socket, SocketKind, Source, Summary, TcpFlags,
-    Timestamp, Vlan, Whose,
+    Timestamp, Trap, Vlan, Whose,
 };
 
 pub const TIME: Timestamp = Timestamp(1_795_308_225_123_456_789);
@@ -22,6 +22,7 @@ pub fn site(function: &str, offset: u64) -> Arc<Site> {
         offset,
         module: None,
         source: None,
+        trap: None,
     })
 }
 
@@ -122,6 +123,22 @@ pub fn full() -> Parts {
         gso: Some(Gso { size: 1440, segments: 2 }),
     };
     parts
+}
+
+/// What a switch dropped.
+pub fn trapped() -> Parts {
+    let trap = Trap {
+        name: "blackhole_route".into(),
+        group: "l3_drops".into(),
+        driver: "mlxsw_spectrum2".into(),
+        device: "pci/0000:01:00.0".into(),
+    };
+    Parts {
+        site: Arc::new(Site { address: 0x1234_5678, trap: Some(trap), ..Site::default() }),
+        reason: None,
+        device: Some(device(7, "swp7")),
+        ..udp()
+    }
 }
 
 /// What a 5.10 kernel says of a packet without headers.

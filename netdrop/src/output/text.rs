@@ -180,12 +180,14 @@ mod tests {
             text.drop(&samples::full().drop(12), out);
             text.drop(&samples::bare().drop(1), out);
             text.drop(&nasty.drop(1), out);
+            text.drop(&samples::trapped().drop(1), out);
         });
         assert_snapshot!(lines, @r"
         2026-11-22T01:43:45.123456+01:00 NO_SOCKET            __udp4_lib_rcv+0x4bc         lo 127.0.0.1:48777 > 127.0.0.1:9 udp len 29 netns host
         2026-11-22T01:43:45.123456+01:00 TCP_LISTEN_OVERFLOW  tcp_conn_request+0x1a2 [ipv6] eth0.7 [2001:db8::1]:4242 > [2001:db8::2]:80 tcp SYN|ACK type 3 code 4 vlan 7 vlan 4095 len 2960 netns web at net/ipv6/tcp_ipv6.c:1180 (x12)
         2026-11-22T01:43:45.123456+01:00 -                    0xffffffff8193bb1c           - len 60
         2026-11-22T01:43:45.123456+01:00 NO_SOCKET            __udp4_lib_rcv+0x4bc         e�[2Jth 127.0.0.1:48777 > 127.0.0.1:9 udp len 29 netns host
+        2026-11-22T01:43:45.123456+01:00 -                    blackhole_route [hardware]   swp7 127.0.0.1:48777 > 127.0.0.1:9 udp len 29 netns host
         ");
     }
 

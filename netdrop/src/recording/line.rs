@@ -8,7 +8,8 @@ use super::error::LineError;
 use super::object::{self, Object, Text};
 use crate::knowledge::Class;
 use crate::model::{
-    Accounts, Attribution, Counts, Endpoint, Family, Gso, Packet, Protocol, Source, TcpFlags, Timestamp, Vlan,
+    Accounts, Attribution, Counts, Endpoint, Family, Gso, Packet, Protocol, Source, TcpFlags, Timestamp,
+    Trap, Vlan,
 };
 
 /// The version of the schema that is read here.
@@ -115,6 +116,8 @@ pub struct SiteName<'a> {
     pub module: Option<Cow<'a, str>>,
     /// The source line.
     pub source: Option<Source>,
+    /// The trap, where it was hardware that dropped.
+    pub trap: Option<Trap>,
 }
 
 impl<'a> Line<'a> {
@@ -210,12 +213,14 @@ fn whence(object: Object<'_>) -> Result<Whence<'_>, LineError> {
         }),
         _ => None,
     };
-    let site = (address.is_some() || function.is_some()).then(|| SiteName {
+    let trap = object.trap;
+    let site = (address.is_some() || function.is_some() || trap.is_some()).then(|| SiteName {
         address,
         function,
         offset: object.offset.unwrap_or(0),
         module,
         source,
+        trap,
     });
     Ok(Whence {
         reason,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use crate::model::{Accounts, DeviceCount, RuleHit};
+use crate::model::{Accounts, DeviceCount, RuleHit, Trap};
 
 /// Text that stays where it is, unless it holds an escape.
 #[derive(Debug, Deserialize)]
@@ -44,6 +44,7 @@ pub struct Object<'a> {
     pub module: Option<Text<'a>>,
     #[serde(borrow)]
     pub address: Option<Text<'a>>,
+    pub trap: Option<Trap>,
     #[serde(borrow)]
     pub device: Option<Device<'a>>,
     #[serde(borrow)]

@@ -13,7 +13,7 @@ use crate::aggregate::{Aggregator, By, Dimension, Names, Now};
 use crate::knowledge::Class;
 use crate::model::{
     Accounts, Context, CountKey, Counts, Device, Drop, Endpoint, Family, Gso, Header, Netns, Packet,
-    Protocol, Reason, Row, Site, Source, Summary, TcpFlags, Timestamp, Vlan,
+    Protocol, Reason, Row, Site, Source, Summary, TcpFlags, Timestamp, Trap, Vlan,
 };
 use crate::output::samples;
 use crate::output::{Clock, Json, Output, Text};
@@ -58,7 +58,7 @@ fn summary_of(book: &mut Book, totals: &Totals<'_>) -> Summary {
             estimated: line.estimated,
             other: line.other,
             function: site.and_then(|site| Some(site.function.as_ref()?.to_string())),
-            site: site.and_then(|site| site.address).map(|_| names.site),
+            site: site.filter(|site| site.address.is_some() || site.trap.is_some()).map(|_| names.site),
             reason: names.reason,
             device: names.device,
             netns: names.netns,
@@ -91,9 +91,18 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn any_site()(address in 1_u64.., function in prop::option::of(any_name()), offset in any::<u64>(), module in prop::option::of(any_name()), source in prop::option::of(any_source())) -> Site {
+    fn any_trap()(name in any_name(), group in any_name(), driver in prop_oneof![Just(String::new()), any_name()], device in any_name()) -> Trap {
+        Trap { name, group, driver, device }
+    }
+}
+
+prop_compose! {
+    fn any_site()(address in 1_u64.., function in prop::option::of(any_name()), offset in any::<u64>(), module in prop::option::of(any_name()), source in prop::option::of(any_source()), trap in prop::option::of(any_trap())) -> Site {
         let offset = if function.is_some() { offset } else { 0 };
-        Site { address, function, offset, module, source }
+        match trap {
+            Some(_) => Site { trap, ..Site::default() },
+            None => Site { address, function, offset, module, source, trap: None },
+        }
     }
 }
 
@@ -279,6 +288,7 @@ impl Names for Kernel {
             offset: number,
             module: None,
             source: None,
+            trap: None,
         })
     }
 

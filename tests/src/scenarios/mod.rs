@@ -1,6 +1,7 @@
 //! The table, by subsystem.
 
 mod attribution;
+mod devlink;
 mod exactness;
 mod failures;
 mod filters;
@@ -42,6 +43,7 @@ pub fn all() -> Vec<Case> {
         pcap::table(),
         recordings::table(),
         attribution::table(),
+        devlink::table(),
         failures::table(),
     ];
     let scenarios = tables.into_iter().flatten().map(Case::Scenario);

@@ -27,6 +27,8 @@ fn validate(lines: &str) {
 #[rstest::rstest]
 #[case::null_for_unknown(r#"{"v":1,"kind":"drop","time":"2026-11-22T00:43:45.123456789Z","weight":1,"address":"0x1","cpu":0,"packet":{"length":1,"ttl":null}}"#)]
 #[case::a_member_nobody_knows(r#"{"v":1,"kind":"drop","time":"2026-11-22T00:43:45.123456789Z","weight":1,"address":"0x1","cpu":0,"packet":{"length":1},"pid":7}"#)]
+#[case::hardware_without_a_trap(r#"{"v":1,"kind":"drop","time":"2026-11-22T00:43:45.123456789Z","weight":1,"address":"0x1","origin":"hardware","cpu":0,"packet":{"length":1}}"#)]
+#[case::a_trap_and_an_address(r#"{"v":1,"kind":"drop","time":"2026-11-22T00:43:45.123456789Z","weight":1,"address":"0x1","origin":"hardware","trap":{"name":"t"},"cpu":0,"packet":{"length":1}}"#)]
 #[case::another_version(r#"{"v":2,"kind":"end","time":"2026-11-22T00:43:45.123456789Z","interval_ms":1,"rows":[],"accounts":{"seen":0,"detailed":0,"sampled_out":0,"ring_full":0,"filtered":0,"table_full":0,"recursion_misses":0}}"#)]
 #[should_panic(expected = "oneOf")]
 fn the_schema_refuses(#[case] line: &str) {
@@ -52,6 +54,21 @@ fn what_is_unknown_is_absent() {
     let line = written(|out| Json::new().drop(&samples::bare().drop(1), out));
     validate(&line);
     assert_snapshot!(line, @r#"{"v":1,"kind":"drop","time":"2026-11-22T00:43:45.123456789Z","weight":1,"address":"0xffffffff8193bb1c","cpu":1,"packet":{"length":60}}"#);
+}
+
+#[test]
+fn what_hardware_drops_has_a_trap_and_no_address() {
+    let line = written(|out| {
+        Json::new().drop(&samples::trapped().drop(1), out);
+        let site = Some(samples::trapped().site);
+        let row = Row { counts: samples::counts(7, 420), class: Some(Class::Policy), site, ..Row::default() };
+        Json::new().summary(&Summary { rows: vec![row], ..samples::summary() }, out);
+    });
+    validate(&line);
+    assert_snapshot!(line, @r#"
+    {"v":1,"kind":"drop","time":"2026-11-22T00:43:45.123456789Z","weight":1,"class":"policy","origin":"hardware","trap":{"name":"blackhole_route","group":"l3_drops","driver":"mlxsw_spectrum2","device":"pci/0000:01:00.0"},"cpu":1,"device":{"index":7,"name":"swp7"},"netns":{"inode":4026531840,"name":"host"},"packet":{"length":29,"family":"ipv4","protocol":"udp","source":{"address":"127.0.0.1","port":48777},"destination":{"address":"127.0.0.1","port":9},"ttl":64}}
+    {"v":1,"kind":"summary","time":"2026-11-22T00:43:45.123456789Z","interval_ms":1000,"rows":[{"count":7,"bytes":420,"class":"policy","origin":"hardware","trap":{"name":"blackhole_route","group":"l3_drops","driver":"mlxsw_spectrum2","device":"pci/0000:01:00.0"}}],"accounts":{"seen":489424,"detailed":1012,"sampled_out":488000,"ring_full":412,"filtered":0,"table_full":0,"recursion_misses":0}}
+    "#);
 }
 
 /// A kernel without reasons, and one that says `NOT_SPECIFIED`: the function tells the class, if it is known.

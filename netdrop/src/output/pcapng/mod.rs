@@ -18,7 +18,7 @@ use frame::{Frame, Link};
 
 use super::Output;
 use super::file::Limit;
-use super::words::{DeviceName, NetnsName, Place, Plain};
+use super::words::{DeviceName, NetnsName, Place, Plain, TrapName};
 use crate::model::{Drop, Owner, Summary, Timestamp};
 
 /// Tells a reader the byte order.
@@ -225,10 +225,15 @@ fn push_interface(drop: &Drop<'_>, link: Link, out: &mut Vec<u8>) {
 }
 
 /// `NO_SOCKET (no-receiver) at __udp4_lib_rcv+0x4bc, stands for 12 drops`; without reason on kernels that give none.
+/// `tail_drop (congestion) by hardware pci/0000:01:00.0`.
 fn push_comment<'a>(block: Block<'a>, drop: &Drop<'_>) -> Block<'a> {
     let place = Place(drop.site);
     let stands_for = Weight(drop.weight);
     let owner = Owned(drop.context.owner);
+    if let Some(trap) = &drop.site.trap {
+        let (name, class, device) = (TrapName(trap), drop.class(), Plain(&trap.device));
+        return block.text(COMMENT, format_args!("{name} ({class}) by hardware {device}{stands_for}"));
+    }
     match drop.reason {
         Some(reason) => {
             let name = Plain(&reason.name);

@@ -111,6 +111,12 @@ fn a_file_reads_back_as_what_was_dropped() {
 }
 
 #[test]
+fn what_hardware_dropped_is_told_by_its_trap() {
+    let text = read_back(&bytes(None, &[at_link(&samples::trapped(), &ETHERNET)]));
+    assert!(text.contains("1=blackhole_route (policy) by hardware pci/0000:01:00.0\n"), "{text}");
+}
+
+#[test]
 fn nothing_dropped_is_a_file_all_the_same() {
     assert!(read_back(&bytes(None, &[])).starts_with("section"));
 }
