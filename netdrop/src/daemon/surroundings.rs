@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 
 use crate::decode::RawDrop;
-use crate::enrich::Beside;
-use crate::model::Owner;
+use crate::enrich::{Beside, Beyond};
+use crate::model::{Owner, Workload};
 use crate::owner::{Owners, Socket};
 use crate::probe::Stacks;
 
@@ -22,13 +22,6 @@ pub struct Surroundings {
     stacks: Option<Stacks>,
 }
 
-/// What was found of one drop.
-#[derive(Default)]
-pub struct Found {
-    owner: Option<Arc<Owner>>,
-    chain: Option<Arc<[u64]>>,
-}
-
 impl Surroundings {
     /// Makes the first search, where owners are asked for.
     pub fn new(mut owners: Option<Box<Owners>>, stacks: Option<Stacks>) -> Self {
@@ -39,16 +32,9 @@ impl Surroundings {
         Self { owners, stacks }
     }
 
-    /// Brings what is known up to date.
-    pub fn refresh(&mut self) {
-        if let Some(owners) = &mut self.owners {
-            owners.refresh(Instant::now(), SLICE);
-        }
-    }
-
-    /// What belongs to the drop.
-    pub fn of(&mut self, raw: &RawDrop<'_>) -> Found {
-        Found { owner: self.owner(raw), chain: self.chain(raw.stack) }
+    /// Brings what is known up to date; true when something new is known.
+    pub fn refresh(&mut self) -> bool {
+        self.owners.as_mut().is_some_and(|owners| owners.refresh(Instant::now(), SLICE))
     }
 
     fn owner(&mut self, raw: &RawDrop<'_>) -> Option<Arc<Owner>> {
@@ -74,9 +60,13 @@ impl Surroundings {
     }
 }
 
-impl Found {
-    /// For the enricher.
-    pub fn beside(&self) -> Beside<'_> {
-        Beside { owner: self.owner.as_deref(), chain: self.chain.as_deref() }
+impl Beyond for Surroundings {
+    fn of(&mut self, raw: &RawDrop<'_>) -> Beside {
+        Beside { owner: self.owner(raw), chain: self.chain(raw.stack) }
+    }
+
+    /// Never by a search: one that isn't known is found with the next.
+    fn in_netns(&mut self, inode: u32) -> Option<Arc<Workload>> {
+        self.owners.as_mut()?.workload_of_netns(inode, Instant::now())
     }
 }

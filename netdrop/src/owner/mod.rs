@@ -96,10 +96,11 @@ impl Owners {
     ///
     /// It works for about `budget` on each of the two and goes on with the next call; `Duration::MAX` for all at once, which takes
     /// milliseconds on a small host and some hundred on a host of 5,000 processes with 100,000 descriptors. Searches start at least 250 ms apart and
-    /// take 5 % of the time at most.
-    pub fn refresh(&mut self, now: Instant, budget: Duration) {
-        self.sockets.refresh(&mut self.names, now, budget);
-        self.cgroups.refresh(&mut self.names, now, budget);
+    /// take 5 % of the time at most. True when one has come to its end: there may be answers that weren't there before.
+    pub fn refresh(&mut self, now: Instant, budget: Duration) -> bool {
+        let sockets = self.sockets.refresh(&mut self.names, now, budget);
+        let cgroups = self.cgroups.refresh(&mut self.names, now, budget);
+        sockets || cgroups
     }
 
     /// Whose a socket is; `None` while nothing is known, which the next [`Owners::refresh`] may change.
