@@ -5,19 +5,31 @@ use std::sync::Arc;
 use super::Enricher;
 use crate::aggregate::Names;
 use crate::decode::RawDrop;
-use crate::model::{Device, Netns, Owner, Reason, Site, Workload};
+use crate::kernel::netns::Namespaces;
+use crate::model::{Device, Netns, Owner, Reason, Site, Socket, Workload};
 
 /// Who knows what an event only points to.
 pub trait Beyond {
     /// What belongs to a drop.
-    fn of(&mut self, raw: &RawDrop<'_>) -> Beside;
+    fn of(&mut self, raw: &RawDrop<'_>, place: Known<'_>) -> Beside;
     /// What runs in the network namespace with this inode number, from memory; `None` where that isn't known.
     fn in_netns(&mut self, inode: u32) -> Option<Arc<Workload>>;
+}
+
+/// What is known of a drop's place by then.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// Where in the code.
+    pub site: &'a Site,
+    /// Ways into namespaces.
+    pub namespaces: &'a Namespaces,
 }
 
 /// What is known of a drop besides its event.
 #[derive(Debug, Clone, Default)]
 pub struct Beside {
+    /// Its socket, where the event doesn't have it.
+    pub socket: Option<Socket>,
     /// Who has its socket.
     pub owner: Option<Arc<Owner>>,
     /// Its call chain, innermost first.
@@ -26,7 +38,7 @@ pub struct Beside {
 
 /// Knows nothing.
 impl Beyond for () {
-    fn of(&mut self, _raw: &RawDrop<'_>) -> Beside {
+    fn of(&mut self, _raw: &RawDrop<'_>, _place: Known<'_>) -> Beside {
         Beside::default()
     }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use tracing::warn;
 
-pub use beyond::{Beside, Beyond, Named};
+pub use beyond::{Beside, Beyond, Known, Named};
 pub use clock::Clock;
 use netdrop_common::{CounterKey, REASON_NONE};
 pub use resolver::KernelResolver;
@@ -146,7 +146,8 @@ impl Enricher {
             let place = self.place(&raw.key, beyond);
             self.places.insert(raw.key, place);
         }
-        let beside = beyond.of(raw);
+        let known = Known { site: &self.places[&raw.key].site, namespaces: &self.namespaces };
+        let beside = beyond.of(raw, known);
         let stack = self.stack(raw, beside.chain.as_deref());
         let place = &self.places[&raw.key];
         Some(take(&Drop {
@@ -160,7 +161,7 @@ impl Enricher {
             packet: &raw.packet,
             header: raw.header,
             context: Context {
-                socket: raw.socket.as_ref(),
+                socket: raw.socket.as_ref().or(beside.socket.as_ref()),
                 owner: beside.owner.as_deref(),
                 cpu_task: raw.task.as_ref(),
                 stack: &stack,

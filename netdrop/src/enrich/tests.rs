@@ -102,7 +102,7 @@ struct Asked {
 const INHABITED: u32 = 7;
 
 impl Beyond for Asked {
-    fn of(&mut self, _raw: &RawDrop<'_>) -> Beside {
+    fn of(&mut self, _raw: &RawDrop<'_>, _place: Known<'_>) -> Beside {
         self.drops += 1;
         Beside::default()
     }
@@ -121,7 +121,7 @@ fn nobody_is_asked_before_the_names_are_known() {
     let key = CounterKey { site: KNOWN, netns: INHABITED, reason: REASON_NONE, ..CounterKey::default() };
     let event = Event { key, ..Event::default() };
     let raw = decode(bytes_of(&event)).unwrap();
-    let mut unit = |enricher: &mut Enricher, asked: &mut Asked| {
+    let unit = |enricher: &mut Enricher, asked: &mut Asked| {
         enricher.enrich(&raw, asked, |drop| drop.netns.unwrap().workload.unit.clone().unwrap())
     };
     assert_eq!(unit(&mut enricher, &mut asked), None);

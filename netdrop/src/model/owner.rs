@@ -146,6 +146,11 @@ impl Workload {
         *self == Self::default()
     }
 
+    /// Whether a container or a pod is known.
+    pub const fn is_contained(&self) -> bool {
+        self.container.is_some() || self.pod.is_some()
+    }
+
     /// What is the same in both: a pod's network namespace has several containers and one pod.
     #[must_use]
     pub fn common(&self, other: &Self) -> Self {
@@ -195,6 +200,11 @@ impl Owner {
     pub fn first(&self) -> Option<OwnerName> {
         let Process { pid, command, .. } = self.processes.first()?;
         Some(OwnerName { command: Arc::clone(command), pid: *pid })
+    }
+
+    /// Whether it can't be told better by another search: somebody has the socket, or it was searched for in vain.
+    pub fn is_settled(&self) -> bool {
+        self.nobody || self.processes.iter().any(|process| process.holding == Holding::Open)
     }
 
     /// How many hold it (or held it) besides the first process.

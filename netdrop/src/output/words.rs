@@ -58,7 +58,7 @@ impl fmt::Display for NetnsName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Netns { inode, name, workload } = self.0;
         match name {
-            _ if workload.container.is_some() || workload.pod.is_some() => {
+            _ if workload.is_contained() => {
                 write!(f, "{}", Plain(&workload.to_string()))
             }
             Some(name) => write!(f, "{}", Plain(name)),

@@ -15,6 +15,7 @@ pub mod diag;
 mod made_up;
 mod names;
 mod process;
+pub mod receivers;
 mod recent;
 mod scan;
 mod sockets;
@@ -100,7 +101,11 @@ impl Owners {
     pub fn refresh(&mut self, now: Instant, budget: Duration) -> bool {
         let sockets = self.sockets.refresh(&mut self.names, now, budget);
         let cgroups = self.cgroups.refresh(&mut self.names, now, budget);
-        sockets || cgroups
+        let ended = sockets || cgroups;
+        if ended {
+            self.answers.clear();
+        }
+        ended
     }
 
     /// Whose a socket is; `None` while nothing is known, which the next [`Owners::refresh`] may change.
@@ -134,6 +139,8 @@ impl Owners {
             return None;
         }
         let Held { processes, more, nobody, workload } = held.unwrap_or_default();
+        // On a hybrid host a container may have its name in v1 alone, and be its engine's service in v2.
+        let of_cgroup = of_cgroup.filter(|its| its.is_contained() || !workload.is_contained());
         Some(Owner { processes, more, nobody, workload: of_cgroup.unwrap_or(workload) })
     }
 
