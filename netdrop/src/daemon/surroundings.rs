@@ -20,6 +20,8 @@ const SEARCH: Duration = Duration::from_millis(20);
 /// Knows what is asked for beyond the event.
 pub struct Surroundings {
     owners: Option<Box<Owners>>,
+    /// A search came to its end while a drop was waiting for it.
+    searched: bool,
     receivers: Receivers,
     stacks: Option<Stacks>,
 }
@@ -31,12 +33,13 @@ impl Surroundings {
             // To its end: milliseconds on most hosts, while symbols are read and events wait in the rings.
             owners.refresh(Instant::now(), Duration::MAX);
         }
-        Self { owners, receivers: Receivers::default(), stacks }
+        Self { owners, searched: false, receivers: Receivers::default(), stacks }
     }
 
-    /// Brings what is known up to date; true when something new is known.
+    /// Brings what is known up to date; true when something new is known since the last time.
     pub fn refresh(&mut self) -> bool {
-        self.owners.as_mut().is_some_and(|owners| owners.refresh(Instant::now(), SLICE))
+        let searched = self.owners.as_mut().is_some_and(|owners| owners.refresh(Instant::now(), SLICE));
+        std::mem::take(&mut self.searched) || searched
     }
 
     /// The socket, where owners are asked for and the event has none.
@@ -62,7 +65,11 @@ impl Surroundings {
         let known = owners.owner(socket, now);
         // It may be somebody's who wasn't there, or didn't have it, at the last search.
         let is_settled = known.as_ref().is_some_and(|owner| owner.is_settled());
-        if !is_settled && owners.refresh(now, SEARCH) { owners.owner(socket, now) } else { known }
+        if is_settled || !owners.refresh(now, SEARCH) {
+            return known;
+        }
+        self.searched = true;
+        owners.owner(socket, now)
     }
 
     fn chain(&mut self, number: u32) -> Option<Arc<[u64]>> {

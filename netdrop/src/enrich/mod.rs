@@ -146,10 +146,9 @@ impl Enricher {
             let place = self.place(&raw.key, beyond);
             self.places.insert(raw.key, place);
         }
-        let known = Known { site: &self.places[&raw.key].site, namespaces: &self.namespaces };
-        let beside = beyond.of(raw, known);
-        let stack = self.stack(raw, beside.chain.as_deref());
         let place = &self.places[&raw.key];
+        let beside = beyond.of(raw, Known { site: &place.site, namespaces: &self.namespaces });
+        let stack = stack(&mut self.stacks, self.symbols.as_deref(), raw, beside.chain.as_deref());
         Some(take(&Drop {
             time: self.clock.wall_time(raw.time_ns),
             weight: raw.weight,
@@ -167,14 +166,6 @@ impl Enricher {
                 stack: &stack,
             },
         }))
-    }
-
-    /// The call chain in words; each is named once.
-    fn stack(&mut self, raw: &RawDrop<'_>, chain: Option<&[u64]>) -> Arc<[String]> {
-        let (Some(chain), Some(symbols)) = (chain, &self.symbols) else { return Arc::default() };
-        let named = self.stacks.entry((raw.stack, raw.key.site));
-        let name = || from_site(chain, raw.key.site, symbols).iter().map(ToString::to_string).collect();
-        Arc::clone(named.or_insert_with(name))
     }
 
     /// Starts the next interval: names that may have changed are looked up anew, and the clock is set.
@@ -205,6 +196,19 @@ impl Enricher {
             source: self.lines.as_ref().and_then(|lines| lines.get(&address)?.clone()),
         })
     }
+}
+
+/// The call chain in words; each is named once.
+fn stack(
+    named: &mut HashMap<(u32, u64), Arc<[String]>>,
+    symbols: Option<&Symbols>,
+    raw: &RawDrop<'_>,
+    chain: Option<&[u64]>,
+) -> Arc<[String]> {
+    let (Some(chain), Some(symbols)) = (chain, symbols) else { return Arc::default() };
+    let site = raw.key.site;
+    let name = || from_site(chain, site, symbols).iter().map(ToString::to_string).collect();
+    Arc::clone(named.entry((raw.stack, site)).or_insert_with(name))
 }
 
 impl Names for Enricher {
