@@ -79,6 +79,7 @@ fn errors_name_the_thing_the_cause_and_the_next_step() {
         "watch --count 0",
         "watch --rate 0 --count 1",
         "watch --rate 0 --by flow",
+        "watch --no-socket --by reason,owner",
         "watch --rate 5 --all",
         "watch --format table --output drops.txt",
         "watch --rotate 1M",

@@ -101,6 +101,13 @@ impl Netdrop {
         Ok(kill(self.pid(), signal)?)
     }
 
+    /// The drop lines that it has written so far.
+    pub fn drops_so_far(&self) -> Vec<Value> {
+        let state = self.state();
+        let lines = state.lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter(|line| line["kind"] == "drop").collect()
+    }
+
     /// Waits for its end by itself or by an earlier signal; gives status, all lines, and standard error.
     pub fn wait(&mut self) -> Result<(ExitStatus, Vec<Value>, String)> {
         self.read();

@@ -109,6 +109,8 @@ fn named(by: By, key: &RowKey, names: &mut impl Names) -> Row {
         source: key.flow.source,
         destination: key.flow.destination,
         port: key.flow.port,
+        owner: key.flow.owner.clone(),
+        workload: key.flow.workload.clone(),
         ..Row::default()
     }
 }

@@ -85,7 +85,7 @@ impl Window<'_> {
 
     /// The namespace as a sentence calls it.
     fn place(&self) -> String {
-        let Netns { inode, name } = self.netns;
+        let Netns { inode, name, .. } = self.netns;
         name.clone().unwrap_or_else(|| inode.to_string())
     }
 }

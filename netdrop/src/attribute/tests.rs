@@ -23,7 +23,7 @@ fn drops_at(cause: Cause, packets: u64) -> Dropped {
 }
 
 fn found(before: &Snapshot, after: &Snapshot, drops: &[Dropped]) -> Attribution {
-    let netns = Netns { inode: NETNS, name: Some("web".into()) };
+    let netns = Netns { inode: NETNS, name: Some("web".into()), ..Netns::default() };
     let programs = BTreeMap::from([(42, "fw".to_owned())]);
     attribute(&Window { netns: &netns, before, after, drops, programs: &programs }, true)
 }

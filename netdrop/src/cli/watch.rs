@@ -139,9 +139,12 @@ impl Watch {
         let usage = |message: &str| Err(Exit::Usage(message.into()));
         if self.rate == Some(0) && self.output.by().needs_details() {
             return usage(
-                "--by flow, src, dst and port need details of drops, and --rate 0 asks for none: \
+                "--by flow, src, dst, port, owner and container need details of drops, and --rate 0 asks for none: \
                  leave out --rate or ask for more",
             );
+        }
+        if self.no_socket && self.output.by().needs_owners() {
+            return usage("--by owner and container need the sockets of drops: leave out --no-socket");
         }
         if self.output.is_one_file_for_both() {
             return usage("--output and --pcap name the same file: lines and packets need one each");
@@ -256,7 +259,7 @@ impl Watch {
     }
 
     fn sockets(&self) -> bool {
-        self.socket || (!self.all && !self.no_socket)
+        self.socket || self.output.by().needs_owners() || (!self.all && !self.no_socket)
     }
 
     /// Of the file that the user names: it must be of use.

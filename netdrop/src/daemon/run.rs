@@ -16,7 +16,7 @@ use super::surroundings::Surroundings;
 use super::witness::{Witness, dropped};
 use crate::aggregate::{Aggregator, Now};
 use crate::decode::{accounts, counts, decode, trap};
-use crate::enrich::{Enricher, TrapNames};
+use crate::enrich::{Enricher, Named, TrapNames};
 use crate::kernel::debug_info::DebugInfo;
 use crate::model::{Accounts, Attribution, Summary, Timestamp, Trap};
 use crate::owner::Owners;
@@ -156,7 +156,9 @@ impl Run {
                     look = Instant::now() + self.plan.look;
                 }
                 Woken::Look => {
-                    self.context.refresh();
+                    if self.context.refresh() {
+                        self.plan.enricher.turn();
+                    }
                     if std::mem::take(&mut self.owes_summary) {
                         ticks.reset_immediately();
                     }
@@ -250,8 +252,7 @@ impl Run {
         match decode(bytes) {
             Ok(raw) => {
                 let site = raw.key.site;
-                let found = self.context.of(&raw);
-                let shown = enricher.enrich(&raw, found.beside(), |drop| {
+                let shown = enricher.enrich(&raw, &mut self.context, |drop| {
                     aggregator.record(drop);
                     outlets.drop(drop);
                 });
@@ -304,7 +305,8 @@ impl Run {
     /// Adds the summary of the interval to the chunks.
     fn summary(&mut self, now: Now, counters: &[Counter]) {
         let Plan { enricher, aggregator, outlets, .. } = &mut self.plan;
-        let summary = aggregator.summary(now, counters.iter().map(counts), enricher);
+        let mut names = Named { enricher, beyond: &mut self.context };
+        let summary = aggregator.summary(now, counters.iter().map(counts), &mut names);
         outlets.summary(&summary);
     }
 
@@ -326,7 +328,8 @@ impl Run {
         self.give_up_unread(&mut now.accounts);
         self.summary(now, &counters);
         let Plan { enricher, aggregator, outlets, .. } = &mut self.plan;
-        let end = aggregator.end(now, counters.iter().map(counts), enricher);
+        let mut names = Named { enricher, beyond: &mut self.context };
+        let end = aggregator.end(now, counters.iter().map(counts), &mut names);
         let end = Summary { attribution, ..end };
         outlets.end(&end);
         let finished = self.plan.outlets.finish().await;

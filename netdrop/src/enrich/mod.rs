@@ -1,5 +1,6 @@
 //! From the kernel's numbers to names. Each is resolved once and remembered; nothing here runs in the kernel.
 
+mod beyond;
 mod clock;
 mod resolver;
 #[cfg(test)]
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use tracing::warn;
 
+pub use beyond::{Beside, Beyond, Known, Named};
 pub use clock::Clock;
 use netdrop_common::{CounterKey, REASON_NONE, is_trap};
 pub use resolver::KernelResolver;
@@ -24,7 +26,7 @@ use crate::kernel::reasons::Reasons;
 use crate::kernel::stack::from_site;
 use crate::kernel::symbols::{Resolved, Symbols, SymbolsError};
 use crate::knowledge::class_of;
-use crate::model::{Context, Device, Drop, Netns, Owner, Reason, Site, Source, Trap};
+use crate::model::{Context, Device, Drop, Netns, Reason, Site, Source, Trap};
 
 /// An address that no symbol covers makes for a new reading of kallsyms (a module may have come) at most so often.
 const SYMBOLS_AGAIN: Duration = Duration::from_secs(10);
@@ -54,15 +56,6 @@ pub struct Enricher {
     places: HashMap<CounterKey, Place>,
     /// Call chains by their number and site.
     stacks: HashMap<(u32, u64), Arc<[String]>>,
-}
-
-/// What is known of a drop besides its event.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Beside<'a> {
-    /// Who has its socket.
-    pub owner: Option<&'a Owner>,
-    /// Its call chain, innermost first.
-    pub chain: Option<&'a [u64]>,
 }
 
 /// A counter's numbers, named.
@@ -152,22 +145,23 @@ impl Enricher {
     }
 
     /// Gives a drop its names and hands it on; `None` when its site wants [symbols](Enricher::wants_symbols) or its
-    /// [line](Enricher::wants_line) first.
+    /// [line](Enricher::wants_line) first. `beyond` is asked for what belongs to it once that is so no more.
     pub fn enrich<T>(
         &mut self,
         raw: &RawDrop<'_>,
-        beside: Beside<'_>,
+        beyond: &mut impl Beyond,
         take: impl FnOnce(&Drop<'_>) -> T,
     ) -> Option<T> {
         if !self.places.contains_key(&raw.key) {
             if self.wants_symbols(raw.key.site) || self.wants_line(raw.key.site) {
                 return None;
             }
-            let place = self.place(&raw.key);
+            let place = self.place(&raw.key, beyond);
             self.places.insert(raw.key, place);
         }
-        let stack = self.stack(raw, beside.chain);
         let place = &self.places[&raw.key];
+        let beside = beyond.of(raw, Known { site: &place.site, namespaces: &self.namespaces });
+        let stack = stack(&mut self.stacks, self.symbols.as_deref(), raw, beside.chain.as_deref());
         Some(take(&Drop {
             time: self.clock.wall_time(raw.time_ns),
             weight: raw.weight,
@@ -179,20 +173,12 @@ impl Enricher {
             packet: &raw.packet,
             header: raw.header,
             context: Context {
-                socket: raw.socket.as_ref(),
-                owner: beside.owner,
+                socket: raw.socket.as_ref().or(beside.socket.as_ref()),
+                owner: beside.owner.as_deref(),
                 cpu_task: raw.task.as_ref(),
                 stack: &stack,
             },
         }))
-    }
-
-    /// The call chain in words; each is named once.
-    fn stack(&mut self, raw: &RawDrop<'_>, chain: Option<&[u64]>) -> Arc<[String]> {
-        let (Some(chain), Some(symbols)) = (chain, &self.symbols) else { return Arc::default() };
-        let named = self.stacks.entry((raw.stack, raw.key.site));
-        let name = || from_site(chain, raw.key.site, symbols).iter().map(ToString::to_string).collect();
-        Arc::clone(named.or_insert_with(name))
     }
 
     /// Starts the next interval: names that may have changed are looked up anew, and the clock is set.
@@ -201,12 +187,12 @@ impl Enricher {
         self.clock = Clock::now();
     }
 
-    fn place(&mut self, key: &CounterKey) -> Place {
+    fn place(&mut self, key: &CounterKey, beyond: &mut impl Beyond) -> Place {
         Place {
             site: self.site(key.site),
             reason: (key.reason != REASON_NONE).then(|| self.reason(key.reason)),
             device: (key.ifindex != 0).then(|| self.device(key.netns, key.ifindex)),
-            netns: (key.netns != 0).then(|| self.netns(key.netns)),
+            netns: (key.netns != 0).then(|| Named { enricher: self, beyond }.netns(key.netns)),
         }
     }
 
@@ -228,6 +214,19 @@ impl Enricher {
             trap: None,
         })
     }
+}
+
+/// The call chain in words; each is named once.
+fn stack(
+    named: &mut HashMap<(u32, u64), Arc<[String]>>,
+    symbols: Option<&Symbols>,
+    raw: &RawDrop<'_>,
+    chain: Option<&[u64]>,
+) -> Arc<[String]> {
+    let (Some(chain), Some(symbols)) = (chain, symbols) else { return Arc::default() };
+    let site = raw.key.site;
+    let name = || from_site(chain, site, symbols).iter().map(ToString::to_string).collect();
+    Arc::clone(named.entry((raw.stack, site)).or_insert_with(name))
 }
 
 impl Names for Enricher {
@@ -271,6 +270,6 @@ impl Names for Enricher {
 
     fn netns(&mut self, inode: u32) -> Arc<Netns> {
         self.namespaces.refresh_for(inode, Instant::now());
-        Arc::new(Netns { inode, name: self.namespaces.name(inode).map(str::to_owned) })
+        Arc::new(Netns { inode, name: self.namespaces.name(inode).map(str::to_owned), ..Netns::default() })
     }
 }

@@ -4,6 +4,7 @@ use netdrop_common::{Event, bytes_of};
 
 use super::*;
 use crate::decode::decode;
+use crate::model::Workload;
 
 const KALLSYMS: &str = "ffffffff81000000 T icmp_rcv\nffffffff81000100 T _etext\n";
 const KNOWN: u64 = 0xffff_ffff_8100_0004;
@@ -26,7 +27,7 @@ fn function(enricher: &mut Enricher, site: u64) -> Option<String> {
     let key = CounterKey { site, reason: REASON_NONE, ..CounterKey::default() };
     let event = Event { key, ..Event::default() };
     let raw = decode(bytes_of(&event)).unwrap();
-    enricher.enrich(&raw, Beside::default(), |drop| drop.site.function.clone().unwrap_or_default())
+    enricher.enrich(&raw, &mut (), |drop| drop.site.function.clone().unwrap_or_default())
 }
 
 #[test]
@@ -116,4 +117,48 @@ fn a_trap_needs_no_symbols_and_is_asked_for_once() {
     }
     assert_eq!(enricher.site(SITE).trap.as_ref().map(|trap| &*trap.name), Some("tail_drop"));
     assert!(!enricher.wants_symbols(SITE) && !enricher.wants_line(SITE));
+}
+
+/// Knows who lives in one namespace, and counts who asks for what.
+#[derive(Default)]
+struct Asked {
+    drops: u32,
+    namespaces: u32,
+}
+
+const INHABITED: u32 = 7;
+
+impl Beyond for Asked {
+    fn of(&mut self, _raw: &RawDrop<'_>, _place: Known<'_>) -> Beside {
+        self.drops += 1;
+        Beside::default()
+    }
+
+    fn in_netns(&mut self, inode: u32) -> Option<Arc<Workload>> {
+        self.namespaces += 1;
+        (inode == INHABITED)
+            .then(|| Arc::new(Workload { unit: Some("web.service".into()), ..Workload::default() }))
+    }
+}
+
+/// What belongs to a drop is asked for once, when nothing is to be waited for any more; of its namespace once an interval.
+#[test]
+fn nobody_is_asked_before_the_names_are_known() {
+    let (mut enricher, mut asked) = (enricher(), Asked::default());
+    let key = CounterKey { site: KNOWN, netns: INHABITED, reason: REASON_NONE, ..CounterKey::default() };
+    let event = Event { key, ..Event::default() };
+    let raw = decode(bytes_of(&event)).unwrap();
+    let unit = |enricher: &mut Enricher, asked: &mut Asked| {
+        enricher.enrich(&raw, asked, |drop| drop.netns.unwrap().workload.unit.clone().unwrap())
+    };
+    assert_eq!(unit(&mut enricher, &mut asked), None);
+    assert_eq!((asked.drops, asked.namespaces), (0, 0));
+    enricher.learn(symbols());
+    for drops in 1..4 {
+        assert_eq!(unit(&mut enricher, &mut asked).unwrap(), "web.service");
+        assert_eq!((asked.drops, asked.namespaces), (drops, 1));
+    }
+    let mut names = Named { enricher: &mut enricher, beyond: &mut asked };
+    assert_eq!(names.netns(INHABITED).workload.to_string(), "web.service");
+    assert!(names.netns(8).workload.is_empty());
 }

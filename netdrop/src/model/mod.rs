@@ -16,7 +16,7 @@ pub use attribution::{
     Attribution, BpfProgram, Certainty, CounterSource, DeviceCount, Direction, RuleHit, RuleSystem,
     RuleVerdict,
 };
-pub use owner::{Container, Holding, Owner, Pod, Process, Runtime, Workload};
+pub use owner::{Container, Holding, Owner, OwnerName, Pod, Process, Runtime, Workload};
 pub use packet::{Endpoint, Family, Gso, Packet, Protocol, TcpFlags, Vlan};
 pub use place::{Device, Netns, Reason, Site, Source, Trap};
 pub use protocol::{NoFlag, NoProtocol};

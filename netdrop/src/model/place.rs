@@ -1,7 +1,10 @@
 //! Where and why: the site in the kernel's code, its reason, the device, the network namespace.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
+use super::Workload;
 use crate::knowledge::{Class, class_of, class_of_trap};
 
 /// A place in the kernel's code that frees a packet as dropped, or a trap of the hardware's.
@@ -83,11 +86,14 @@ pub struct Device {
 }
 
 /// A network namespace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Netns {
     /// Inode number of the namespace, as in `/proc/PID/ns/net`.
     pub inode: u32,
     /// `host`, the name of `ip netns`, a container's, or one of its processes (`pid:N`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// What runs in it: what its processes have in common. Empty where that isn't known, and for the host's.
+    #[serde(skip)]
+    pub workload: Arc<Workload>,
 }

@@ -145,6 +145,14 @@ fn push_row(out: &mut Vec<u8>, row: &Row) {
         number(out, br#","destination":{"port":"#, port);
         out.push(b'}');
     }
+    if let Some(owner) = &row.owner {
+        number(out, br#","owner":{"pid":"#, owner.pid);
+        string(out, br#","command":"#, &owner.command);
+        out.push(b'}');
+    }
+    if let Some(workload) = &row.workload {
+        owner::push_workload(out, workload);
+    }
     out.push(b'}');
 }
 
@@ -219,6 +227,7 @@ fn push_netns(out: &mut Vec<u8>, netns: &Netns) {
     if let Some(name) = &netns.name {
         string(out, br#","name":"#, name);
     }
+    owner::push_workload(out, &netns.workload);
     out.push(b'}');
 }
 

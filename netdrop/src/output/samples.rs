@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::knowledge::Class;
 use crate::model::{
-    Accounts, Attribution, BpfProgram, Certainty, Context, CounterSource, Counts, Device, DeviceCount,
-    Direction, Drop, Endpoint, Family, Gso, Header, Holding, Netns, Owner, Packet, Process, Protocol, Queues,
-    Reason, Row, RuleHit, RuleSystem, RuleVerdict, Site, Socket, SocketKind, Source, Summary, TcpFlags,
-    Timestamp, Trap, Vlan, Whose,
+    Accounts, Attribution, BpfProgram, Certainty, Container, Context, CounterSource, Counts, Device,
+    DeviceCount, Direction, Drop, Endpoint, Family, Gso, Header, Holding, Netns, Owner, Packet, Pod, Process,
+    Protocol, Queues, Reason, Row, RuleHit, RuleSystem, RuleVerdict, Runtime, Site, Socket, SocketKind,
+    Source, Summary, TcpFlags, Timestamp, Trap, Vlan, Whose, Workload,
 };
 
 pub const TIME: Timestamp = Timestamp(1_795_308_225_123_456_789);
@@ -39,7 +39,33 @@ pub fn device(index: u32, name: &str) -> Arc<Device> {
 }
 
 pub fn netns(inode: u32, name: &str) -> Arc<Netns> {
-    Arc::new(Netns { inode, name: Some(name.into()) })
+    Arc::new(Netns { inode, name: Some(name.into()), ..Netns::default() })
+}
+
+/// A namespace without a name of its own, a container's.
+pub fn inhabited() -> Arc<Netns> {
+    Arc::new(Netns { inode: 7, name: Some("pid:4242".into()), workload: Arc::new(in_container()) })
+}
+
+fn in_container() -> Workload {
+    let container =
+        Container { runtime: Runtime::Podman, id: "3f2a1b9c8d7e6f5a".into(), name: Some("web".into()) };
+    Workload { container: Some(container), pod: Some(Pod { uid: "7".into(), name: None }), unit: None }
+}
+
+/// Estimated rows by owner and container, and the row of all others.
+pub fn owners() -> Summary {
+    let row = |packets| Row {
+        counts: counts(packets, packets * 60),
+        total: counts(packets, packets * 60),
+        estimated: true,
+        ..Row::default()
+    };
+    let rows = vec![
+        Row { owner: owner().first(), workload: Some(Arc::new(in_container())), ..row(12) },
+        Row { other: true, ..row(3) },
+    ];
+    Summary { rows, ..summary() }
 }
 
 pub fn endpoint(text: &str) -> Endpoint {

@@ -217,6 +217,22 @@ mod tests {
     }
 
     #[test]
+    fn owners_and_containers_are_columns() {
+        let mut text = Text::new(an_hour_east(), false);
+        let summary = written(|out| text.summary(&samples::owners(), out));
+        let rows: Vec<&str> = summary.lines().skip(1).collect();
+        assert_snapshot!(rows.join("\n"), @r"
+        # DROPS  OWNER         CONTAINER    BYTES
+        #   ~12  nginx(4242)   podman:web  ~720 B
+        #    ~3  (all others)              ~180 B
+        ");
+        let mut parts = samples::bare();
+        parts.netns = Some(samples::inhabited());
+        let line = written(|out| text.drop(&parts.drop(1), out));
+        assert!(line.ends_with(" netns podman:web\n"), "{line}");
+    }
+
+    #[test]
     fn the_end_is_remarks() {
         let mut text = Text::new(an_hour_east(), false);
         assert_snapshot!(written(|out| text.end(&samples::end(), out)), @r"

@@ -63,14 +63,18 @@ impl fmt::Display for DeviceName<'_> {
     }
 }
 
-/// The namespace's name, or its inode number.
+/// The container or pod that runs in the namespace, else its name, else its inode number.
 pub struct NetnsName<'a>(pub &'a Netns);
 
 impl fmt::Display for NetnsName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0.name {
+        let Netns { inode, name, workload } = self.0;
+        match name {
+            _ if workload.is_contained() => {
+                write!(f, "{}", Plain(&workload.to_string()))
+            }
             Some(name) => write!(f, "{}", Plain(name)),
-            None => write!(f, "{}", self.0.inode),
+            None => write!(f, "{inode}"),
         }
     }
 }

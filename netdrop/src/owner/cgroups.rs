@@ -50,14 +50,14 @@ impl Cgroups {
         self.known.iter().map(|(id, workload)| (*id, &**workload))
     }
 
-    /// Walks for about `budget` if a walk is due or under way.
-    pub(super) fn refresh(&mut self, names: &mut Names, now: Instant, budget: Duration) {
+    /// Walks for about `budget` if a walk is due or under way; true when it ended.
+    pub(super) fn refresh(&mut self, names: &mut Names, now: Instant, budget: Duration) -> bool {
         if self.walk.is_none() && self.wanted.is_due(now) {
             self.walk = Some(Walk::start(&self.root, now));
         }
-        let Some(walk) = &mut self.walk else { return };
+        let Some(walk) = &mut self.walk else { return false };
         if !walk.step(names, &self.known, budget) {
-            return;
+            return false;
         }
         self.wanted.searched(walk.started, walk.cost);
         let found = self.walk.take().map(|walk| walk.found).unwrap_or_default();
@@ -65,6 +65,7 @@ impl Cgroups {
             self.known.clear();
         }
         self.known.extend(found);
+        true
     }
 
     /// Bytes in use, nearly.

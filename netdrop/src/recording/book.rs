@@ -47,9 +47,15 @@ impl Book {
         let ifindex = whence.device.as_ref().map_or(0, |(index, _)| *index);
         if let Some((inode, name)) = &whence.netns {
             let known = self.namespaces.get(inode);
-            if known.is_none_or(|known| name.is_some() && known.name.as_deref() != name.as_deref()) {
+            let workload = &whence.workload;
+            let says_more = |known: &Arc<Netns>| {
+                (name.is_some() && known.name.as_deref() != name.as_deref())
+                    || (!workload.is_empty() && *known.workload != *workload)
+            };
+            if known.is_none_or(says_more) {
                 let name = name.as_deref().map(str::to_owned);
-                self.namespaces.insert(*inode, Arc::new(Netns { inode: *inode, name }));
+                let workload = Arc::new(workload.clone());
+                self.namespaces.insert(*inode, Arc::new(Netns { inode: *inode, name, workload }));
             }
         }
         if let Some((index, name)) = &whence.device {
@@ -145,6 +151,6 @@ impl Names for Book {
 
     fn netns(&mut self, inode: u32) -> Arc<Netns> {
         let known = self.namespaces.get(&inode).cloned();
-        known.unwrap_or_else(|| Arc::new(Netns { inode, name: None }))
+        known.unwrap_or_else(|| Arc::new(Netns { inode, ..Netns::default() }))
     }
 }

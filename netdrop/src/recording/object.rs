@@ -50,6 +50,8 @@ pub struct Object<'a> {
     #[serde(borrow)]
     pub netns: Option<Netns<'a>>,
     #[serde(borrow)]
+    pub socket: Option<Socket<'a>>,
+    #[serde(borrow)]
     pub protocol: Option<Text<'a>>,
     #[serde(borrow)]
     pub source: Option<Source<'a>>,
@@ -94,6 +96,41 @@ pub struct Netns<'a> {
     pub inode: u32,
     #[serde(borrow)]
     pub name: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub container: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub container_name: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub pod: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub pod_name: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub unit: Option<Text<'a>>,
+}
+
+/// Of a socket, nothing but whose it is.
+#[derive(Debug, Deserialize)]
+pub struct Socket<'a> {
+    #[serde(borrow)]
+    pub owner: Option<Owner<'a>>,
+}
+
+/// Of those who have it the first.
+#[derive(Debug, Deserialize)]
+pub struct Owner<'a> {
+    pub pid: Option<u32>,
+    #[serde(borrow)]
+    pub command: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub container: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub container_name: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub pod: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub pod_name: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub unit: Option<Text<'a>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -151,7 +151,7 @@ impl Run {
             netns: names.netns.as_deref(),
             packet: &line.packet,
             header: Header::default(),
-            context: Context::default(),
+            context: Context { owner: line.owner.as_ref(), ..Context::default() },
         };
         self.details.add(&drop);
         self.counted.record(&drop);

@@ -11,6 +11,7 @@ mod knowledge;
 mod link;
 mod neighbour;
 mod netfilter;
+mod owned;
 mod owner;
 mod pcap;
 mod recordings;
@@ -40,6 +41,7 @@ pub fn all() -> Vec<Case> {
         knowledge::table(),
         owner::table(),
         socket::table(),
+        owned::table(),
         pcap::table(),
         recordings::table(),
         attribution::table(),

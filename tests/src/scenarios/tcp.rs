@@ -202,7 +202,7 @@ fn accept_queue(listener: &TcpListener) -> Result<u32> {
 }
 
 /// An established connection: the hand-made client and the server's end.
-fn connect(lab: &Lab) -> Result<(RawTcp, TcpStream)> {
+pub(super) fn connect(lab: &Lab) -> Result<(RawTcp, TcpStream)> {
     let listener = lab.receiver.enter(|| Ok(TcpListener::bind((RECEIVER.v4, SERVER_PORT))?))?;
     let tcp = RawTcp::half_open(lab, 50_000, SERVER_PORT)?;
     tcp.send(tcp.sequence, tcp.acknowledgment, Tcp::ACK, b"")?;

@@ -56,8 +56,6 @@ impl Lab {
             command.push(EMULATED_FLOOD.to_owned());
             // A filter's negation is the same code with another verdict: proving it once, natively, is enough.
             command.push("--without=filter-not-".to_owned());
-            // Searches for owners keep to a share of the time, which is the host's: an emulated guest waits for them too long.
-            command.push("--without=socket-owner-,socket-shared-,socket-tcp-,socket-udp-".to_owned());
         }
         command.extend(arguments.iter().cloned());
         command

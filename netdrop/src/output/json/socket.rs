@@ -34,9 +34,12 @@ fn push_socket(out: &mut Vec<u8>, socket: &Socket) {
         br#","socket":{"of":"#,
         match socket.whose {
             Whose::Packet => "packet",
-            Whose::Receiver => "receiver",
+            Whose::Receiver | Whose::Found => "receiver",
         },
     );
+    if socket.whose == Whose::Found {
+        string(out, br#","known_by":"#, "address");
+    }
     match socket.kind {
         SocketKind::Full => {}
         SocketKind::TimeWait => string(out, br#","kind":"#, "time-wait"),

@@ -49,6 +49,29 @@ fn everything_that_can_be_known() {
     assert_snapshot!(line, @r#"{"v":1,"kind":"drop","time":"2026-11-22T00:43:45.123456789Z","weight":12,"reason":"TCP_LISTEN_OVERFLOW","class":"congestion","subsystem":"core","function":"tcp_conn_request","offset":418,"module":"ipv6","address":"0xffffffff82046f4c","source":"net/ipv6/tcp_ipv6.c:1180","inlined":["tcp_v6_conn_request"],"cpu":1,"device":{"index":2,"name":"eth0.7"},"netns":{"inode":4026532001,"name":"web"},"packet":{"length":2960,"family":"ipv6","protocol":"tcp","source":{"address":"2001:db8::1","port":4242},"destination":{"address":"2001:db8::2","port":80},"ttl":63,"fragment_offset":1480,"tcp":{"flags":"SYN|ACK","sequence":4294967295},"icmp":{"type":3,"code":4},"arp":{"operation":1},"vlan":[7,4095],"mac":{"source":"02:00:00:00:00:01","destination":"ff:ff:ff:ff:ff:ff"},"gso":{"size":1440,"segments":2}}}"#);
 }
 
+/// Where nothing but the namespace tells whose it was.
+#[test]
+fn a_namespace_has_what_runs_in_it() {
+    let mut parts = samples::bare();
+    parts.netns = Some(samples::inhabited());
+    let line = written(|out| Json::new().drop(&parts.drop(1), out));
+    validate(&line);
+    assert!(line.contains(r#""netns":{"inode":7,"name":"pid:4242","container":"podman:3f2a1b9c8d7e6f5a","container_name":"web","pod":"7"}"#), "{line}");
+}
+
+#[test]
+fn rows_by_owner_and_container_have_both() {
+    let line = written(|out| Json::new().summary(&samples::owners(), out));
+    validate(&line);
+    let value: Value = serde_json::from_str(&line).unwrap();
+    let wanted = serde_json::json!([
+        { "count": 12, "bytes": 720, "estimated": true, "owner": { "pid": 4242, "command": "nginx" },
+          "container": "podman:3f2a1b9c8d7e6f5a", "container_name": "web", "pod": "7" },
+        { "count": 3, "bytes": 180, "estimated": true, "other": true },
+    ]);
+    assert_eq!(value["rows"], wanted);
+}
+
 #[test]
 fn what_is_unknown_is_absent() {
     let line = written(|out| Json::new().drop(&samples::bare().drop(1), out));
