@@ -17,14 +17,15 @@ use netdrop_common::{CounterKey, REASON_NONE};
 pub use resolver::KernelResolver;
 
 use crate::aggregate::Names;
+use crate::attribute::{Cause, cause};
 use crate::decode::RawDrop;
 use crate::kernel::devices::Devices;
 use crate::kernel::netns::Namespaces;
 use crate::kernel::reasons::Reasons;
-use crate::kernel::stack::from_site;
+use crate::kernel::stack::{StackFrame, from_site, verdict};
 use crate::kernel::symbols::{Resolved, Symbols, SymbolsError};
 use crate::knowledge::class_of;
-use crate::model::{Context, Device, Drop, Netns, Owner, Reason, Site, Source};
+use crate::model::{Context, Device, Drop, Netns, Owner, Reason, Site, Source, Verdict};
 
 /// An address that no symbol covers makes for a new reading of kallsyms (a module may have come) at most so often.
 const SYMBOLS_AGAIN: Duration = Duration::from_secs(10);
@@ -46,7 +47,9 @@ pub struct Enricher {
     /// What each counter's numbers mean; forgotten at each summary, as interfaces get other names.
     places: HashMap<CounterKey, Place>,
     /// Call chains by their number and site.
-    stacks: HashMap<(u32, u64), Arc<[String]>>,
+    chains: HashMap<(u32, u64), Chain>,
+    /// Whether call chains are shown, and not asked for what they tell alone.
+    shows_stacks: bool,
 }
 
 /// What is known of a drop besides its event.
@@ -58,9 +61,20 @@ pub struct Beside<'a> {
     pub chain: Option<&'a [u64]>,
 }
 
+/// What a call chain tells.
+#[derive(Debug, Clone, Default)]
+struct Chain {
+    /// Its frames in words, where they are shown.
+    stack: Arc<[String]>,
+    /// What it says of netfilter.
+    verdict: Verdict,
+}
+
 /// A counter's numbers, named.
 #[derive(Debug, Clone)]
 struct Place {
+    /// Whether netfilter dropped here: below other drops, its functions may just have come by.
+    by_netfilter: bool,
     site: Arc<Site>,
     reason: Option<Arc<Reason>>,
     device: Option<Arc<Device>>,
@@ -83,7 +97,8 @@ impl Enricher {
             lines: None,
             named_reasons: HashMap::new(),
             places: HashMap::new(),
-            stacks: HashMap::new(),
+            chains: HashMap::new(),
+            shows_stacks: false,
         }
     }
 
@@ -106,7 +121,7 @@ impl Enricher {
             Ok(symbols) => {
                 self.symbols = Some(Arc::new(symbols));
                 self.places.clear();
-                self.stacks.clear();
+                self.chains.clear();
             }
             Err(error) if first => warn!("{error}"),
             Err(_) => {}
@@ -116,6 +131,11 @@ impl Enricher {
     /// The symbols that were read last.
     pub fn symbols(&self) -> Option<&Arc<Symbols>> {
         self.symbols.as_ref()
+    }
+
+    /// From here on, drops have their call chains in words.
+    pub fn show_stacks(&mut self) {
+        self.shows_stacks = true;
     }
 
     /// From here on, sites wait for their source lines: see [`Enricher::learn_line`].
@@ -153,7 +173,7 @@ impl Enricher {
             let place = self.place(&raw.key);
             self.places.insert(raw.key, place);
         }
-        let stack = self.stack(raw, beside.chain);
+        let chain = self.chain(raw, beside.chain);
         let place = &self.places[&raw.key];
         Some(take(&Drop {
             time: self.clock.wall_time(raw.time_ns),
@@ -169,17 +189,24 @@ impl Enricher {
                 socket: raw.socket.as_ref(),
                 owner: beside.owner,
                 cpu_task: raw.task.as_ref(),
-                stack: &stack,
+                stack: &chain.stack,
+                verdict: place.by_netfilter.then_some(chain.verdict),
             },
         }))
     }
 
-    /// The call chain in words; each is named once.
-    fn stack(&mut self, raw: &RawDrop<'_>, chain: Option<&[u64]>) -> Arc<[String]> {
-        let (Some(chain), Some(symbols)) = (chain, &self.symbols) else { return Arc::default() };
-        let named = self.stacks.entry((raw.stack, raw.key.site));
-        let name = || from_site(chain, raw.key.site, symbols).iter().map(ToString::to_string).collect();
-        Arc::clone(named.or_insert_with(name))
+    /// What the call chain tells; each is named once.
+    fn chain(&mut self, raw: &RawDrop<'_>, chain: Option<&[u64]>) -> Chain {
+        let (Some(addresses), Some(symbols)) = (chain, &self.symbols) else { return Chain::default() };
+        let known = self.chains.entry((raw.stack, raw.key.site)).or_insert_with(|| {
+            let frames = from_site(addresses, raw.key.site, symbols);
+            let shown = frames.iter().filter(|_| self.shows_stacks);
+            Chain {
+                stack: shown.map(ToString::to_string).collect(),
+                verdict: verdict(frames.iter().filter_map(StackFrame::function)).unwrap_or_default(),
+            }
+        });
+        known.clone()
     }
 
     /// Starts the next interval: names that may have changed are looked up anew, and the clock is set.
@@ -189,9 +216,13 @@ impl Enricher {
     }
 
     fn place(&mut self, key: &CounterKey) -> Place {
+        let site = self.site(key.site);
+        let reason = (key.reason != REASON_NONE).then(|| self.reason(key.reason));
+        let name = reason.as_ref().map(|reason| reason.name.as_str());
         Place {
-            site: self.site(key.site),
-            reason: (key.reason != REASON_NONE).then(|| self.reason(key.reason)),
+            by_netfilter: cause(name, site.function.as_deref()) == Cause::Netfilter,
+            site,
+            reason,
             device: (key.ifindex != 0).then(|| self.device(key.netns, key.ifindex)),
             netns: (key.netns != 0).then(|| self.netns(key.netns)),
         }

@@ -7,6 +7,8 @@ use crate::decode::decode;
 
 const KALLSYMS: &str = "ffffffff81000000 T icmp_rcv\nffffffff81000100 T _etext\n";
 const KNOWN: u64 = 0xffff_ffff_8100_0004;
+const NF_HOOK_SLOW: u64 = 0xffff_ffff_8100_0104;
+const IP_FORWARD: u64 = 0xffff_ffff_8100_0204;
 const UNKNOWN: u64 = 0xffff_ffff_9000_0000;
 
 fn enricher() -> Enricher {
@@ -89,4 +91,34 @@ fn without_debug_information_nothing_waits_for_lines() {
     let mut enricher = enricher();
     enricher.learn(symbols());
     assert!(!enricher.wants_line(KNOWN));
+}
+
+/// A drop's call chain, named as far as it is shown, and what it tells of netfilter.
+#[rstest::rstest]
+#[case::what_it_tells(&[NF_HOOK_SLOW, IP_FORWARD], NF_HOOK_SLOW, false, Some("ip forward"), "")]
+#[case::shown(&[NF_HOOK_SLOW, IP_FORWARD], NF_HOOK_SLOW, true, Some("ip forward"), "nf_hook_slow+0x4 ip_forward+0x4")]
+#[case::no_chain(&[], NF_HOOK_SLOW, true, Some(""), "")]
+#[case::netfilter_came_by(&[KNOWN, NF_HOOK_SLOW, IP_FORWARD], KNOWN, false, None, "")]
+fn the_verdict_of_netfilters_drops(
+    #[case] chain: &[u64],
+    #[case] site: u64,
+    #[case] shows: bool,
+    #[case] expected: Option<&str>,
+    #[case] stack: &str,
+) {
+    let mut enricher = enricher();
+    if shows {
+        enricher.show_stacks();
+    }
+    let kallsyms = "ffffffff81000000 T icmp_rcv\nffffffff81000100 T nf_hook_slow\n\
+        ffffffff81000200 T ip_forward\nffffffff81000300 T _etext\n";
+    enricher.learn(Symbols::read(kallsyms.as_bytes()));
+    let key = CounterKey { site, reason: REASON_NONE, ..CounterKey::default() };
+    let event = Event { key, ..Event::default() };
+    let raw = decode(bytes_of(&event)).unwrap();
+    let beside = Beside { chain: (!chain.is_empty()).then_some(chain), ..Beside::default() };
+    let told = enricher.enrich(&raw, beside, |drop| {
+        (drop.context.verdict.map(|verdict| verdict.to_string()), drop.context.stack.join(" "))
+    });
+    assert_eq!(told, Some((expected.map(str::to_owned), stack.to_owned())));
 }
