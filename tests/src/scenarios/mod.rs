@@ -18,6 +18,7 @@ mod socket;
 mod tc_xdp;
 mod tcp;
 mod udp;
+mod verdicts;
 
 use crate::scenario::Case;
 
@@ -42,6 +43,7 @@ pub fn all() -> Vec<Case> {
         pcap::table(),
         recordings::table(),
         attribution::table(),
+        verdicts::table(),
         failures::table(),
     ];
     let scenarios = tables.into_iter().flatten().map(Case::Scenario);
