@@ -36,22 +36,36 @@ struct State {
 impl Netdrop {
     /// Starts `netdrop watch --format json <arguments>` and waits until its program is attached.
     pub fn start<A: AsRef<OsStr>>(path: &Path, arguments: &[A]) -> Result<Self> {
-        let mut netdrop = Self::start_unread(path, arguments)?;
+        Self::start_with(path, arguments, |_| {})
+    }
+
+    /// As [`Self::start`], after `prepare` has changed its surroundings.
+    pub fn start_with<A: AsRef<OsStr>>(
+        path: &Path,
+        arguments: &[A],
+        prepare: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
+        let mut netdrop = Self::spawn(path, arguments, prepare)?;
         netdrop.read();
         Ok(netdrop)
     }
 
     /// As [`Self::start`], but nobody reads its standard output until [`Self::read`].
     pub fn start_unread<A: AsRef<OsStr>>(path: &Path, arguments: &[A]) -> Result<Self> {
+        Self::spawn(path, arguments, |_| {})
+    }
+
+    fn spawn<A: AsRef<OsStr>>(
+        path: &Path,
+        arguments: &[A],
+        prepare: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
         let schema = schema(path)?;
-        let mut child = Command::new(path)
-            .args(["watch", "--format", "json", "--interval", "200ms"])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("can't run {}", path.display()))?;
+        let mut command = Command::new(path);
+        command.args(["watch", "--format", "json", "--interval", "200ms"]).args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        prepare(&mut command);
+        let mut child = command.spawn().with_context(|| format!("can't run {}", path.display()))?;
         let state = Arc::new(Mutex::new(State::default()));
         let stderr = child.stderr.take().context("stderr is piped")?;
         let shared = Arc::clone(&state);

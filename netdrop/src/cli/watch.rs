@@ -82,8 +82,8 @@ pub struct Watch {
     /// Show the task that ran on the CPU: it worked on the packet, and need not have to do with it
     #[arg(long, help_heading = "Details")]
     cpu_task: bool,
-    /// Name the rules that dropped (nftables, iptables, tc, XDP), by their counters before and after: runs nft and
-    /// iptables-save in each network namespace
+    /// Name the rules that dropped (nftables, iptables, tc, XDP), by their counters before and after and by the hooks in
+    /// the drops' call chains: runs nft and iptables-save in each network namespace
     #[arg(long, help_heading = "Details")]
     rules: bool,
     /// Show what hardware drops, also where no device can tell yet [default: where one can when netdrop starts]. It tells of
@@ -181,9 +181,13 @@ impl Watch {
         announce(&probe, &identity);
         let debug_info = named_debug_info.or_else(|| found_debug_info(&identity));
         let logger = probe.log(options.log_level)?;
+        let mut enricher = Enricher::new("/", identity.reasons);
+        if self.stack {
+            enricher.show_stacks();
+        }
         let plan = Plan {
             probe,
-            enricher: Enricher::new("/", identity.reasons),
+            enricher,
             owners: self.sockets().then(|| Box::new(Owners::new(Path::new("/")))),
             debug_info,
             aggregator: Aggregator::new(self.output.by()),
@@ -223,7 +227,7 @@ impl Watch {
             reasons: compiled.reasons,
             ring,
             sockets: self.sockets(),
-            stacks: self.stack,
+            stacks: self.stack || self.rules,
             tasks: self.cpu_task,
             log_level: self.ebpf_log,
             ..Options::default()

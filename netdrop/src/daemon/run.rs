@@ -13,12 +13,12 @@ use super::lookups::Lookups;
 use super::outlets::Outlets;
 use super::sink::SinkError;
 use super::surroundings::Surroundings;
-use super::witness::{Witness, dropped};
+use super::witness::Witness;
 use crate::aggregate::{Aggregator, Now};
 use crate::decode::{accounts, counts, decode, trap};
 use crate::enrich::{Enricher, Named, TrapNames};
 use crate::kernel::debug_info::DebugInfo;
-use crate::model::{Accounts, Attribution, Summary, Timestamp, Trap};
+use crate::model::{Accounts, Summary, Timestamp, Trap};
 use crate::owner::Owners;
 use crate::probe::{Probe, ProbeError, Traps};
 
@@ -248,12 +248,13 @@ impl Run {
             return false;
         }
         let Some(bytes) = self.events.next() else { return false };
-        let Plan { enricher, aggregator, outlets, .. } = &mut self.plan;
+        let Plan { enricher, aggregator, witness, outlets, .. } = &mut self.plan;
         match decode(bytes) {
             Ok(raw) => {
                 let site = raw.key.site;
                 let shown = enricher.enrich(&raw, &mut self.context, |drop| {
                     aggregator.record(drop);
+                    witness.see(&raw.key, drop);
                     outlets.drop(drop);
                 });
                 if shown.is_none() {
@@ -319,7 +320,7 @@ impl Run {
         while self.wants_names(&counters) {
             self.wait_for_names();
         }
-        let attribution = self.attribution(&counters);
+        self.plan.witness.read_again(counters.iter().map(counts), &mut self.plan.enricher);
         let output = match output {
             Ok(()) => self.write_rest().await,
             failed => failed,
@@ -327,7 +328,8 @@ impl Run {
         let mut now = self.now()?;
         self.give_up_unread(&mut now.accounts);
         self.summary(now, &counters);
-        let Plan { enricher, aggregator, outlets, .. } = &mut self.plan;
+        let Plan { enricher, aggregator, witness, outlets, .. } = &mut self.plan;
+        let attribution = witness.testify(counters.iter().map(counts), enricher);
         let mut names = Named { enricher, beyond: &mut self.context };
         let end = aggregator.end(now, counters.iter().map(counts), &mut names);
         let end = Summary { attribution, ..end };
@@ -340,13 +342,6 @@ impl Run {
             );
         }
         Ok(Ended { end, output: output.and(finished) })
-    }
-
-    /// What other counters say, before they count what comes after the end.
-    fn attribution(&mut self, counters: &[Counter]) -> Attribution {
-        let Plan { enricher, witness, .. } = &mut self.plan;
-        let drops = dropped(counters.iter().map(counts), enricher);
-        witness.testify(&drops, enricher)
     }
 
     /// Writes the events that are still in the ring.

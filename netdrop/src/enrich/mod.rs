@@ -19,14 +19,15 @@ use netdrop_common::{CounterKey, REASON_NONE, is_trap};
 pub use resolver::KernelResolver;
 
 use crate::aggregate::Names;
+use crate::attribute::{Cause, cause};
 use crate::decode::RawDrop;
 use crate::kernel::devices::Devices;
 use crate::kernel::netns::Namespaces;
 use crate::kernel::reasons::Reasons;
-use crate::kernel::stack::from_site;
+use crate::kernel::stack::{StackFrame, from_site, verdict};
 use crate::kernel::symbols::{Resolved, Symbols, SymbolsError};
 use crate::knowledge::class_of;
-use crate::model::{Context, Device, Drop, Netns, Reason, Site, Source, Trap};
+use crate::model::{Context, Device, Drop, Netns, Reason, Site, Source, Trap, Verdict};
 
 /// An address that no symbol covers makes for a new reading of kallsyms (a module may have come) at most so often.
 const SYMBOLS_AGAIN: Duration = Duration::from_secs(10);
@@ -55,12 +56,25 @@ pub struct Enricher {
     /// What each counter's numbers mean; forgotten at each summary, as interfaces get other names.
     places: HashMap<CounterKey, Place>,
     /// Call chains by their number and site.
-    stacks: HashMap<(u32, u64), Arc<[String]>>,
+    chains: HashMap<(u32, u64), Chain>,
+    /// Whether call chains are shown, and not asked for what they tell alone.
+    shows_stacks: bool,
+}
+
+/// What a call chain tells.
+#[derive(Debug, Clone, Default)]
+struct Chain {
+    /// Its frames in words, where they are shown.
+    stack: Arc<[String]>,
+    /// What it says of netfilter.
+    verdict: Verdict,
 }
 
 /// A counter's numbers, named.
 #[derive(Debug, Clone)]
 struct Place {
+    /// Whether netfilter dropped here: below other drops, its functions may just have come by.
+    by_netfilter: bool,
     site: Arc<Site>,
     reason: Option<Arc<Reason>>,
     device: Option<Arc<Device>>,
@@ -84,7 +98,8 @@ impl Enricher {
             lines: None,
             named_reasons: HashMap::new(),
             places: HashMap::new(),
-            stacks: HashMap::new(),
+            chains: HashMap::new(),
+            shows_stacks: false,
         }
     }
 
@@ -112,7 +127,7 @@ impl Enricher {
             Ok(symbols) => {
                 self.symbols = Some(Arc::new(symbols));
                 self.places.clear();
-                self.stacks.clear();
+                self.chains.clear();
             }
             Err(error) if first => warn!("{error}"),
             Err(_) => {}
@@ -122,6 +137,11 @@ impl Enricher {
     /// The symbols that were read last.
     pub fn symbols(&self) -> Option<&Arc<Symbols>> {
         self.symbols.as_ref()
+    }
+
+    /// From here on, drops have their call chains in words.
+    pub fn show_stacks(&mut self) {
+        self.shows_stacks = true;
     }
 
     /// From here on, sites wait for their source lines: see [`Enricher::learn_line`].
@@ -161,7 +181,8 @@ impl Enricher {
         }
         let place = &self.places[&raw.key];
         let beside = beyond.of(raw, Known { site: &place.site, namespaces: &self.namespaces });
-        let stack = stack(&mut self.stacks, self.symbols.as_deref(), raw, beside.chain.as_deref());
+        let (chains, symbols) = (&mut self.chains, self.symbols.as_deref());
+        let chain = chain(chains, self.shows_stacks, symbols, raw, beside.chain.as_deref());
         Some(take(&Drop {
             time: self.clock.wall_time(raw.time_ns),
             weight: raw.weight,
@@ -176,7 +197,8 @@ impl Enricher {
                 socket: raw.socket.as_ref().or(beside.socket.as_ref()),
                 owner: beside.owner.as_deref(),
                 cpu_task: raw.task.as_ref(),
-                stack: &stack,
+                stack: &chain.stack,
+                verdict: place.by_netfilter.then_some(chain.verdict),
             },
         }))
     }
@@ -188,9 +210,13 @@ impl Enricher {
     }
 
     fn place(&mut self, key: &CounterKey, beyond: &mut impl Beyond) -> Place {
+        let site = self.site(key.site);
+        let reason = (key.reason != REASON_NONE).then(|| self.reason(key.reason));
+        let name = reason.as_ref().map(|reason| reason.name.as_str());
         Place {
-            site: self.site(key.site),
-            reason: (key.reason != REASON_NONE).then(|| self.reason(key.reason)),
+            by_netfilter: cause(name, site.function.as_deref()) == Cause::Netfilter,
+            site,
+            reason,
             device: (key.ifindex != 0).then(|| self.device(key.netns, key.ifindex)),
             netns: (key.netns != 0).then(|| Named { enricher: self, beyond }.netns(key.netns)),
         }
@@ -216,17 +242,25 @@ impl Enricher {
     }
 }
 
-/// The call chain in words; each is named once.
-fn stack(
-    named: &mut HashMap<(u32, u64), Arc<[String]>>,
+/// What the call chain tells; each is named once. Its frames are put in words where they are shown.
+fn chain(
+    named: &mut HashMap<(u32, u64), Chain>,
+    shows_stacks: bool,
     symbols: Option<&Symbols>,
     raw: &RawDrop<'_>,
-    chain: Option<&[u64]>,
-) -> Arc<[String]> {
-    let (Some(chain), Some(symbols)) = (chain, symbols) else { return Arc::default() };
+    addresses: Option<&[u64]>,
+) -> Chain {
+    let (Some(addresses), Some(symbols)) = (addresses, symbols) else { return Chain::default() };
     let site = raw.key.site;
-    let name = || from_site(chain, site, symbols).iter().map(ToString::to_string).collect();
-    Arc::clone(named.entry((raw.stack, site)).or_insert_with(name))
+    let known = named.entry((raw.stack, site)).or_insert_with(|| {
+        let frames = from_site(addresses, site, symbols);
+        let shown = frames.iter().filter(|_| shows_stacks);
+        Chain {
+            stack: shown.map(ToString::to_string).collect(),
+            verdict: verdict(frames.iter().filter_map(StackFrame::function)).unwrap_or_default(),
+        }
+    });
+    known.clone()
 }
 
 impl Names for Enricher {

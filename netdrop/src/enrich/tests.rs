@@ -8,6 +8,8 @@ use crate::model::Workload;
 
 const KALLSYMS: &str = "ffffffff81000000 T icmp_rcv\nffffffff81000100 T _etext\n";
 const KNOWN: u64 = 0xffff_ffff_8100_0004;
+const NF_HOOK_SLOW: u64 = 0xffff_ffff_8100_0104;
+const IP_FORWARD: u64 = 0xffff_ffff_8100_0204;
 const UNKNOWN: u64 = 0xffff_ffff_9000_0000;
 
 fn enricher() -> Enricher {
@@ -161,4 +163,47 @@ fn nobody_is_asked_before_the_names_are_known() {
     let mut names = Named { enricher: &mut enricher, beyond: &mut asked };
     assert_eq!(names.netns(INHABITED).workload.to_string(), "web.service");
     assert!(names.netns(8).workload.is_empty());
+}
+
+/// Knows a call chain.
+struct Chained(Option<Arc<[u64]>>);
+
+impl Beyond for Chained {
+    fn of(&mut self, _raw: &RawDrop<'_>, _place: Known<'_>) -> Beside {
+        Beside { chain: self.0.clone(), ..Beside::default() }
+    }
+
+    fn in_netns(&mut self, _inode: u32) -> Option<Arc<Workload>> {
+        None
+    }
+}
+
+/// A drop's call chain, named as far as it is shown, and what it tells of netfilter.
+#[rstest::rstest]
+#[case::what_it_tells(&[NF_HOOK_SLOW, IP_FORWARD], NF_HOOK_SLOW, false, Some("ip forward"), "")]
+#[case::shown(&[NF_HOOK_SLOW, IP_FORWARD], NF_HOOK_SLOW, true, Some("ip forward"), "nf_hook_slow+0x4 ip_forward+0x4")]
+#[case::no_chain(&[], NF_HOOK_SLOW, true, Some(""), "")]
+#[case::netfilter_came_by(&[KNOWN, NF_HOOK_SLOW, IP_FORWARD], KNOWN, false, None, "")]
+fn the_verdict_of_netfilters_drops(
+    #[case] chain: &[u64],
+    #[case] site: u64,
+    #[case] shows: bool,
+    #[case] expected: Option<&str>,
+    #[case] stack: &str,
+) {
+    let mut enricher = enricher();
+    if shows {
+        enricher.show_stacks();
+    }
+    let kallsyms = "ffffffff81000000 T icmp_rcv\nffffffff81000100 T nf_hook_slow\n\
+        ffffffff81000200 T ip_forward\nffffffff81000300 T _etext\n";
+    enricher.learn(Symbols::read(kallsyms.as_bytes()));
+    let key = CounterKey { site, reason: REASON_NONE, ..CounterKey::default() };
+    let event = Event { key, ..Event::default() };
+    let raw = decode(bytes_of(&event)).unwrap();
+    let mut beyond = Chained((!chain.is_empty()).then(|| chain.into()));
+    let told = enricher.enrich(&raw, &mut beyond, |drop| {
+        (drop.context.verdict.map(|verdict| verdict.to_string()), drop.context.stack.join(" "))
+    });
+    assert_eq!(told, Some((expected.map(str::to_owned), stack.to_owned())));
 }

@@ -1,6 +1,6 @@
 //! One drop with its details.
 
-use super::{CpuTask, Device, Netns, Owner, Packet, Reason, Site, Socket, Timestamp};
+use super::{CpuTask, Device, Netns, Owner, Packet, Reason, Site, Socket, Timestamp, Verdict};
 use crate::knowledge::Class;
 
 /// One detailed drop. Names are borrowed from the caches that resolved them once.
@@ -39,6 +39,8 @@ pub struct Context<'a> {
     pub cpu_task: Option<&'a CpuTask>,
     /// The kernel's call chain from the site on, as it prints it: `function+0xoffset [module]`.
     pub stack: &'a [String],
+    /// Where netfilter decided it; of its drops alone. Nothing of it is known without a call chain.
+    pub verdict: Option<Verdict>,
 }
 
 /// The first bytes of a packet, as they stood in the skb.

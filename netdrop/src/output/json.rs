@@ -96,8 +96,9 @@ impl Output for Json {
 }
 
 fn push_attribution(out: &mut Vec<u8>, attribution: &Attribution) {
-    let Attribution { rules, devices, notes } = attribution;
+    let Attribution { rules, verdicts, devices, notes } = attribution;
     push_list(out, br#","rules":"#, rules);
+    push_list(out, br#","verdicts":"#, verdicts);
     push_list(out, br#","devices":"#, devices);
     push_list(out, br#","notes":"#, notes);
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use crate::knowledge::Class;
 use crate::model::{
     Accounts, Attribution, BpfProgram, Certainty, Container, Context, CounterSource, Counts, Device,
-    DeviceCount, Direction, Drop, Endpoint, Family, Gso, Header, Holding, Netns, Owner, Packet, Pod, Process,
-    Protocol, Queues, Reason, Row, RuleHit, RuleSystem, RuleVerdict, Runtime, Site, Socket, SocketKind,
-    Source, Summary, TcpFlags, Timestamp, Trap, Vlan, Whose, Workload,
+    DeviceCount, Direction, Drop, Endpoint, Family, Framework, Gso, Header, Holding, Hook, Netns, Owner,
+    Packet, Pod, Process, Protocol, Queues, Reason, Row, RuleHit, RuleSystem, RuleVerdict, Runtime, Site,
+    Socket, SocketKind, Source, Summary, TableFamily, TcpFlags, Timestamp, Trap, Verdict, VerdictCount, Vlan,
+    Whose, Workload,
 };
 
 pub const TIME: Timestamp = Timestamp(1_795_308_225_123_456_789);
@@ -324,6 +325,7 @@ pub fn attribution() -> Attribution {
         drops: 12_350,
         certainty: Certainty::Part,
     };
+    let of_web = of_nft.netns.clone();
     let policy = RuleHit {
         verdict: RuleVerdict::Policy,
         handle: None,
@@ -378,6 +380,16 @@ pub fn attribution() -> Attribution {
     };
     Attribution {
         rules: vec![of_nft, policy, of_tc, candidate],
+        verdicts: vec![
+            VerdictCount { netns: of_web, verdict: verdict(), packets: 12_350, estimated: false },
+            VerdictCount {
+                netns: Some((*netns(4_026_531_840, "host")).clone()),
+                verdict: Verdict { hook: Some(Hook::Forward), ..Verdict::default() },
+                packets: 20,
+                estimated: true,
+            },
+            VerdictCount { netns: None, verdict: Verdict::default(), packets: 3, estimated: false },
+        ],
         devices: vec![ring, xdp],
         notes: vec!["`nft` is not installed: install nftables to have its rules named.".into()],
     }
@@ -412,4 +424,14 @@ pub fn socket() -> Socket {
 pub fn owner() -> Owner {
     let process = |pid| Process { pid, command: "nginx".into(), holding: Holding::Open };
     Owner { processes: vec![process(4242), process(4243)], more: 1, ..Owner::default() }
+}
+
+/// Of an `inet` table.
+pub fn verdict() -> Verdict {
+    Verdict {
+        framework: Some(Framework::Nftables),
+        family: Some(TableFamily::Inet),
+        hook: Some(Hook::Input),
+        table: None,
+    }
 }

@@ -113,8 +113,11 @@ fn packet(packet: &Packet, out: &mut Vec<u8>) {
     append(out, format_args!(" len {}", packet.length));
 }
 
-/// The socket with the queues that hold something, its owner, and what ran.
+/// Where netfilter decided, the socket with the queues that hold something, its owner, and what ran.
 fn context(context: &Context<'_>, out: &mut Vec<u8>) {
+    if let Some(verdict) = context.verdict.filter(|verdict| !verdict.is_unknown()) {
+        append(out, format_args!(" verdict {verdict}"));
+    }
     if let Some(socket) = context.socket {
         out.extend_from_slice(b" socket");
         if let Some(state) = socket.state_name() {
@@ -254,7 +257,13 @@ mod tests {
     fn a_drop_with_its_socket_owner_and_call_chain() {
         let (socket, owner) = (samples::socket(), samples::owner());
         let stack = ["udp_queue_rcv_one_skb+0x437".to_owned(), "ip_rcv+0x1".to_owned()];
-        let context = Context { socket: Some(&socket), owner: Some(&owner), cpu_task: None, stack: &stack };
+        let context = Context {
+            socket: Some(&socket),
+            owner: Some(&owner),
+            stack: &stack,
+            verdict: Some(samples::verdict()),
+            ..Context::default()
+        };
         let udp = samples::udp();
         let drop = Drop { context, ..udp.drop(1) };
         let lines = written(|out| Text::new(an_hour_east(), false).drop(&drop, out));

@@ -176,7 +176,12 @@ fn totals(object: Object<'_>) -> Result<Totals<'_>, LineError> {
         interval: Duration::from_millis(object.interval_ms.ok_or(LineError::Missing("interval_ms"))?),
         rows: rows.into_iter().map(row).collect::<Result<_, _>>()?,
         accounts: object.accounts.ok_or(LineError::Missing("accounts"))?,
-        attribution: Attribution { rules: object.rules, devices: object.devices, notes: object.notes },
+        attribution: Attribution {
+            rules: object.rules,
+            verdicts: object.verdicts,
+            devices: object.devices,
+            notes: object.notes,
+        },
     })
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use crate::model::{Accounts, DeviceCount, RuleHit, Trap};
+use crate::model::{Accounts, DeviceCount, RuleHit, Trap, VerdictCount};
 
 /// Text that stays where it is, unless it holds an escape.
 #[derive(Debug, Deserialize)]
@@ -61,6 +61,8 @@ pub struct Object<'a> {
     pub destination: Option<Endpoint<'a>>,
     #[serde(default)]
     pub rules: Vec<RuleHit>,
+    #[serde(default)]
+    pub verdicts: Vec<VerdictCount>,
     #[serde(default)]
     pub devices: Vec<DeviceCount>,
     #[serde(default)]

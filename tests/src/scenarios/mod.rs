@@ -20,6 +20,7 @@ mod socket;
 mod tc_xdp;
 mod tcp;
 mod udp;
+mod verdicts;
 
 use crate::scenario::Case;
 
@@ -46,6 +47,7 @@ pub fn all() -> Vec<Case> {
         recordings::table(),
         attribution::table(),
         devlink::table(),
+        verdicts::table(),
         failures::table(),
     ];
     let scenarios = tables.into_iter().flatten().map(Case::Scenario);

@@ -135,6 +135,10 @@ fn the_end_has_what_other_counters_say() {
     let line = written(|out| Json::new().end(&end, out));
     validate(&line);
     let Value::Object(line) = serde_json::from_str(&line).unwrap() else { panic!("no object") };
+    assert_eq!(
+        line["verdicts"].to_string(),
+        r#"[{"family":"inet","framework":"nftables","hook":"input","netns":{"inode":4026532001,"name":"web"},"packets":12350},{"estimated":true,"hook":"forward","netns":{"inode":4026531840,"name":"host"},"packets":20},{"packets":3}]"#
+    );
     let told = ["rules", "devices", "notes"].map(|key| line[key].to_string());
     assert_snapshot!(told.join("\n"), @r#"
     [{"bytes":358005,"certainty":"part","chain":"input","drops":12350,"family":"inet","handle":8,"hook":"input","netns":{"inode":4026532001,"name":"web"},"packets":12345,"position":4,"system":"nft","table":"fw","text":"udp dport 9 counter drop","verdict":"drop"},{"certainty":"only","chain":"input","drops":12350,"family":"inet","hook":"input","netns":{"inode":4026532001,"name":"web"},"system":"nft","table":"fw","text":"policy drop","verdict":"policy"},{"certainty":"only","chain":"0","device":{"index":2,"name":"eth0"},"direction":"ingress","drops":3,"handle":1,"netns":{"inode":4026531840,"name":"host"},"program":{"id":42,"name":"fw"},"system":"tc","text":"filter bpf pref 49152 fw.o:[tc] direct-action","verdict":"program"},{"bytes":203,"certainty":"candidate","chain":"input","drops":12350,"family":"inet","handle":8,"hook":"input","netns":{"inode":4026532001,"name":"web"},"packets":7,"position":4,"system":"nft","table":"fw","text":"udp dport 9 counter drop","verdict":"drop"}]
@@ -224,6 +228,7 @@ fn a_drop_with_its_socket_owner_task_and_call_chain() {
         owner: Some(&owner),
         cpu_task: Some(&task),
         stack: &stack,
+        verdict: Some(samples::verdict()),
     };
     let udp = samples::udp();
     let drop = crate::model::Drop { context, ..udp.drop(1) };

@@ -19,7 +19,7 @@ use frame::{Frame, Link};
 use super::Output;
 use super::file::Limit;
 use super::words::{DeviceName, NetnsName, Place, Plain, TrapName};
-use crate::model::{Drop, Owner, Summary, Timestamp};
+use crate::model::{Drop, Owner, Summary, Timestamp, Verdict};
 
 /// Tells a reader the byte order.
 const BYTE_ORDER: u32 = 0x1a2b_3c4d;
@@ -234,12 +234,26 @@ fn push_comment<'a>(block: Block<'a>, drop: &Drop<'_>) -> Block<'a> {
         let (name, class, device) = (TrapName(trap), drop.class(), Plain(&trap.device));
         return block.text(COMMENT, format_args!("{name} ({class}) by hardware {device}{stands_for}"));
     }
+    let verdict = Judged(drop.context.verdict);
     match drop.reason {
         Some(reason) => {
             let name = Plain(&reason.name);
-            block.text(COMMENT, format_args!("{name} ({}) at {place}{owner}{stands_for}", reason.class))
+            block.text(
+                COMMENT,
+                format_args!("{name} ({}) at {place}{verdict}{owner}{stands_for}", reason.class),
+            )
         }
-        None => block.text(COMMENT, format_args!("dropped at {place}{owner}{stands_for}")),
+        None => block.text(COMMENT, format_args!("dropped at {place}{verdict}{owner}{stands_for}")),
+    }
+}
+
+/// Said only where netfilter dropped and its place is known.
+struct Judged(Option<Verdict>);
+
+impl fmt::Display for Judged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = self.0.filter(|verdict| !verdict.is_unknown());
+        known.map_or(Ok(()), |verdict| write!(f, ", verdict {verdict}"))
     }
 }
 
