@@ -25,7 +25,7 @@ pub enum XdpMode {
 }
 
 /// `XDP_DROP` of `linux/bpf.h`.
-const XDP_DROP: u32 = 1;
+pub const XDP_DROP: u32 = 1;
 /// `XDP_REDIRECT` of `linux/bpf.h`.
 pub const XDP_REDIRECT: u32 = 4;
 

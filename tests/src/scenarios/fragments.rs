@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::shape::{ETHER_V4, EXPECT, UDP, V4};
 use crate::lab::{Lab, SENDER};
-use crate::scenario::{Expect, Scenario, Stage};
+use crate::scenario::{At, Expect, Scenario, Stage};
 use crate::traffic::{Ipv4, PacketSocket};
 
 pub fn table() -> Vec<Scenario> {
@@ -49,6 +49,9 @@ pub fn table() -> Vec<Scenario> {
                     "kfree_skb_list_reason",
                     "kfree_skb_list",
                 ],
+                // A part that waits has neither device nor route, and nobody comes by that would tell.
+                at: At::Nowhere,
+                device: "",
                 ..EXPECT
             },
         },

@@ -90,7 +90,7 @@ pub fn table() -> Vec<Scenario> {
         Scenario {
             name: "ip-destination-zero",
             prepare: |count| {
-                let nowhere = Ipv4 { destination: Ipv4Addr::new(0, 1, 2, 3), ..V4 };
+                let nowhere = Ipv4 { destination: Ipv4Addr::UNSPECIFIED, ..V4 };
                 inject_v4(&UDP.packet(&nowhere, b"hello"), count)
             },
             expect: Expect {

@@ -120,7 +120,7 @@ fn closed() -> Result<()> {
 }
 
 #[derive(Clone, Copy)]
-enum Hierarchy {
+pub(super) enum Hierarchy {
     Unified,
     Legacy,
 }
@@ -169,12 +169,8 @@ struct Inside {
 
 impl Inside {
     fn bind(cgroup: &Cgroup) -> Result<Self> {
-        let home = cgroup.parent.join("cgroup.procs");
-        let this = std::process::id().to_string();
-        fs::write(cgroup.path.join("cgroup.procs"), &this)?;
-        let socket = UdpSocket::bind("127.0.0.1:0");
-        fs::write(home, &this).context("can't move back to the root cgroup")?;
-        Ok(Self { numbers: find(None, &socket?)? })
+        let socket = cgroup.inside(|| Ok(UdpSocket::bind("127.0.0.1:0")?))?;
+        Ok(Self { numbers: find(None, &socket)? })
     }
 }
 
@@ -283,13 +279,13 @@ impl Drop for Holder {
 }
 
 /// A cgroup of our own, removed when this is dropped.
-struct Cgroup {
+pub(super) struct Cgroup {
     parent: PathBuf,
     path: PathBuf,
 }
 
 impl Cgroup {
-    fn create(hierarchy: Hierarchy, id: &str) -> Result<Self> {
+    pub(super) fn create(hierarchy: Hierarchy, id: &str) -> Result<Self> {
         let parent = match hierarchy {
             Hierarchy::Unified => mount("cgroup2", "")?,
             Hierarchy::Legacy => mount("cgroup", "pids")?,
@@ -299,6 +295,21 @@ impl Cgroup {
             Ok(()) => Ok(Self { parent, path }),
             Err(error) => bail!(Skip(format!("can't make the cgroup {}: {error}", path.display()))),
         }
+    }
+
+    /// Its folder.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Moves this process into the cgroup for the time of `work`, and back to the root.
+    pub(super) fn inside<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let this = std::process::id().to_string();
+        fs::write(self.path.join("cgroup.procs"), &this)?;
+        let result = work();
+        let home = self.parent.join("cgroup.procs");
+        fs::write(home, &this).context("can't move back to the root cgroup")?;
+        result
     }
 }
 
