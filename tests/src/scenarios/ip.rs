@@ -127,6 +127,18 @@ pub fn table() -> Vec<Scenario> {
             },
         },
         Scenario {
+            name: "ip-source-is-a-group",
+            prepare: |count| {
+                let group = Ipv4 { source: Ipv4Addr::new(239, 1, 1, 1), ..V4 };
+                inject_v4(&UDP.packet(&group, b"hello"), count)
+            },
+            expect: Expect {
+                reasons: &["IP_INVALID_SOURCE", "NOT_SPECIFIED"],
+                functions: ROUTE_INPUT,
+                ..EXPECT
+            },
+        },
+        Scenario {
             name: "ip-own-address-as-source",
             prepare: |count| {
                 let spoofed = Ipv4 { source: V4.destination, ..V4 };

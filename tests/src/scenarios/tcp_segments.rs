@@ -59,6 +59,13 @@ pub fn table() -> Vec<Scenario> {
             },
         },
         Scenario {
+            name: "tcp-data-of-long-ago",
+            prepare: |count| {
+                segments(count, |tcp| tcp.send(tcp.sequence - 1000, tcp.acknowledgment, Tcp::ACK, b"x"))
+            },
+            expect: Expect { reasons: &["TCP_OLD_SEQUENCE", "TCP_INVALID_SEQUENCE"], ..VALIDATED },
+        },
+        Scenario {
             name: "tcp-timestamp-of-the-past",
             prepare: |count| timestamped(count, |tcp| tcp.sequence, b"x"),
             expect: Expect { reasons: &["TCP_RFC7323_PAWS"], ..VALIDATED },

@@ -34,7 +34,8 @@ pub fn table() -> Vec<Scenario> {
                 let lab = tunnel()?;
                 inject(lab, ETHER_V4.wrap(&OUTER.packet(&V4, &wrap(VALID | 0x01, 7, ETHER_V4))), count)
             },
-            expect: Expect { reasons: &["VXLAN_INVALID_HDR", "NOT_SPECIFIED"], ..VXLAN },
+            // Older kernels have taken the header off by then, and call what is left a bridged frame.
+            expect: Expect { reasons: &["VXLAN_INVALID_HDR", "NOT_SPECIFIED"], protocol: "", ..VXLAN },
         },
         Scenario {
             name: "vxlan-own-address-as-source",
