@@ -60,7 +60,7 @@ pub fn socket_filter_drop() -> Result<OwnedFd> {
 
 /// Loads a program of two instructions, `r0 = verdict; exit`.
 fn constant(kind: u32, attach: u32, verdict: u32) -> Result<OwnedFd, Error> {
-    let program: [u64; 2] = [u64::from(verdict) << 32 | 0xb7, 0x95];
+    let program: [u64; 2] = [(u64::from(verdict) << 32) | 0xb7, 0x95];
     let license = c"GPL";
     let mut load = [0u8; 72];
     put(&mut load, 0, &kind.to_ne_bytes());

@@ -78,7 +78,7 @@ pub fn table() -> Vec<Scenario> {
                 only_where_known("IPV6_TOO_MANY_EXTHDRS", "it takes any number")?;
                 // Destination options (60) of eight bytes each, padded; the last says that nothing follows (59).
                 let option = |next: u8| [next, 0, 1, 4, 0, 0, 0, 0];
-                let headers = [[60; 1]; 19].map(|next| option(next[0])).concat();
+                let headers = [option(60); 19].concat();
                 inject_v6(&V6.wrap(60, &[headers, option(59).to_vec()].concat()), count)
             },
             expect: Expect {

@@ -58,8 +58,8 @@ pub fn inject_v6(packet: &[u8], count: u64) -> Result<Stage> {
 
 /// Skips where the kernel doesn't know the reason, and then does something else with the packet: `what` it does.
 pub fn only_where_known(reason: &str, what: &str) -> Result<()> {
-    match KernelTypes::read()?.has_reason(reason) {
-        true => Ok(()),
-        false => Err(Skip(format!("this kernel has no {reason}: {what}")).into()),
+    if KernelTypes::read()?.has_reason(reason) {
+        return Ok(());
     }
+    Err(Skip(format!("this kernel has no {reason}: {what}")).into())
 }

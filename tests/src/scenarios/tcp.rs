@@ -219,11 +219,8 @@ pub(super) fn segments(count: u64, one: fn(&RawTcp) -> Result<()>) -> Result<Sta
 
 /// net/ipv4/tcp_input.c, `tcp_drop`: `__kfree_skb`, until reasons came.
 pub(super) fn connections_are_traced() -> Result<()> {
-    match kernel_has_reasons()? {
-        true => Ok(()),
-        false => {
-            let what = "this kernel's TCP drops what a connection refuses past the tracepoint";
-            Err(Skip(what.into()).into())
-        }
+    if kernel_has_reasons()? {
+        return Ok(());
     }
+    Err(Skip("this kernel's TCP drops what a connection refuses past the tracepoint".into()).into())
 }

@@ -150,7 +150,7 @@ impl Tcp {
 
     /// As [`Self::packet`], with options: whole words, as the header's length counts them.
     pub fn packet_with(&self, options: &[u8], ip: &impl Ip, payload: &[u8]) -> Vec<u8> {
-        assert!(options.len() % 4 == 0 && options.len() <= 40, "options are up to ten words");
+        assert!(options.len().is_multiple_of(4) && options.len() <= 40, "options are up to ten words");
         let words = u8::try_from(5 + options.len() / 4).expect("at most fifteen");
         let mut segment = [self.source.to_be_bytes(), self.destination.to_be_bytes()].concat();
         segment.extend(self.sequence.to_be_bytes());
