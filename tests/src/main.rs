@@ -7,6 +7,7 @@ mod bpf;
 mod lab;
 mod netdrop;
 mod observer;
+mod reasons;
 mod report;
 mod runner;
 mod scenario;
@@ -34,6 +35,9 @@ struct Arguments {
     /// Prints the names of the cases and ends.
     #[arg(long)]
     list: bool,
+    /// Prints which scenario produces which drop reason, as `docs/reasons.md` has it, and ends.
+    #[arg(long)]
+    reasons: bool,
     /// Prints what was seen for each case, not only for those that failed.
     #[arg(long)]
     verbose: bool,
@@ -47,6 +51,9 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.reasons {
+        return print_reasons();
+    }
     let cases = scenarios::all().into_iter().filter(|case| {
         case.name().contains(&arguments.filter)
             && !arguments.without.iter().any(|prefix| case.name().starts_with(prefix))
@@ -70,6 +77,19 @@ fn main() -> ExitCode {
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("netdrop-tests: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print_reasons() -> ExitCode {
+    match reasons::document(&scenarios::all()) {
+        Ok(document) => {
+            print!("{document}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("netdrop-tests: {error}");
             ExitCode::FAILURE
         }
     }
