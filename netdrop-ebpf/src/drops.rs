@@ -58,7 +58,7 @@ unsafe fn follow<M: Memory>(context: &impl EbpfContext, cpu: &Cpu) {
     let entered = sample::entry();
     cpu.account(|accounts| unsafe { &raw mut (*accounts).seen });
     let subject = unsafe { Subject::read::<M>(drop_of(context)) };
-    if !unsafe { filter::passes::<M>(&subject) } {
+    if !unsafe { filter::passes::<M>(context, &subject) } {
         cpu.account(|accounts| unsafe { &raw mut (*accounts).filtered });
         return;
     }
