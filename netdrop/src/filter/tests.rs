@@ -5,8 +5,10 @@ use rstest::rstest;
 
 use super::*;
 use crate::kernel::{btf::Btf, fixtures, netns::NetnsError};
+use crate::owner::census::Holder;
 
-struct Fake;
+/// With the start of process 10.
+struct Fake(u64);
 
 impl Resolver for Fake {
     fn netns(&mut self, name: &str) -> Result<u32, FilterError> {
@@ -20,11 +22,52 @@ impl Resolver for Fake {
     fn function(&mut self, _: &str) -> Result<Vec<std::ops::Range<u64>>, FilterError> {
         Ok(vec![16..32, 64..80])
     }
+
+    fn sites(&mut self) -> Result<Vec<(std::ops::Range<u64>, Class)>, FilterError> {
+        Ok(vec![
+            (0x100..0x200, Class::Congestion),
+            (0x200..0x300, Class::Policy),
+            (0x300..0x400, Class::Policy),
+            (0x500..0x600, Class::Lifecycle),
+        ])
+    }
+
+    fn container(&mut self, name: &str) -> Result<Inhabited, FilterError> {
+        let found = |cgroups: &[u64], namespaces: &[u32]| Inhabited {
+            called: vec![format!("docker:{name}")],
+            cgroups: cgroups.to_vec(),
+            namespaces: namespaces.to_vec(),
+        };
+        match name {
+            "web" => Ok(found(&[70, 71], &[200])),
+            "host-network" => Ok(found(&[80], &[])),
+            "version-1" => Ok(found(&[], &[300])),
+            "unseen" => Ok(found(&[], &[])),
+            _ => Err(FilterError::Container { name: name.into(), suggestion: Some("web".into()) }),
+        }
+    }
+
+    fn holders(&mut self, name: &str) -> Holders {
+        let nginx = |pid, started| Holder { pid, started, command: "nginx".into() };
+        match name {
+            "nginx" => Holders {
+                processes: vec![nginx(10, self.0), nginx(11, 6)],
+                sockets: vec![80, 443],
+                refused: 1,
+            },
+            "10" => Holders { processes: vec![nginx(10, self.0)], sockets: vec![80], refused: 0 },
+            _ => Holders::default(),
+        }
+    }
+
+    fn nearest_command(&mut self, _: &str) -> Option<String> {
+        Some("nginx".into())
+    }
 }
 
 fn compiled(wanted: &Wanted) -> Result<Compiled, FilterError> {
     let bytes = fixtures::btf("6.12");
-    compile(wanted, &Reasons::from_btf(&Btf::parse(&bytes).unwrap()).unwrap(), &mut Fake)
+    compile(wanted, &Reasons::from_btf(&Btf::parse(&bytes).unwrap()).unwrap(), &mut Fake(5))
 }
 
 fn only(values: &[&str]) -> Choice {

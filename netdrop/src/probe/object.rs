@@ -8,11 +8,13 @@ use std::{
 
 use aya::maps::{Map, MapData, MapError};
 use aya_obj::{EbpfSectionKind, Object};
-use netdrop_common::{Counter, OverflowKey, bytes_of};
+use netdrop_common::{Counter, MAX_PIECES, OverflowKey, Piece, bytes_of};
 
+use super::owners::OwnerMap;
 use super::patch::{Numbers, STORES_ORDERED, patch};
 use super::ring::Geometry;
 use super::{Attach, Kernel, Options, ProbeError, program, sys};
+use crate::filter::MAX_OWNERS;
 
 /// Built by `cargo xtask ebpf` from netdrop-ebpf; `netdrop.bpf.toml` beside it says from what.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("netdrop.bpf.o");
@@ -31,6 +33,7 @@ pub struct Loaded {
     pub rings: MapData,
     pub geometry: Geometry,
     pub stacks: MapData,
+    pub owners: OwnerMap,
 }
 
 /// A plain struct as 64-bit words: what aya can move without knowing it.
@@ -62,10 +65,14 @@ pub fn load(attach: Attach, kernel: &Kernel, options: &Options) -> Result<Loaded
         .and_then(|program| object.functions.get(&program.function_key()))
         .ok_or_else(|| ProbeError::Object(format!("no program `{}`", program::name(attach))))?;
     fill_reasons(&maps, options)?;
+    fill_sites(&maps, options)?;
     let program = program::load(attach, kernel.tracepoint_type_id, &program.instructions, &object.license)?;
     let mut take = |name: &str| maps.remove(name).map(|(_, map)| map).ok_or_else(|| missing(name));
+    let mut owners = OwnerMap::new(take("OWNERS")?);
+    owners.set(&options.owners)?;
     Ok(Loaded {
         program,
+        owners,
         cpus: take("CPUS")?,
         counters: Map::HashMap(take("COUNTERS")?).try_into().map_err(unexpected)?,
         rings: take("RINGS")?,
@@ -73,6 +80,9 @@ pub fn load(attach: Attach, kernel: &Kernel, options: &Options) -> Result<Loaded
         geometry,
     })
 }
+
+const PIECE: u32 = 16;
+const _: () = assert!(size_of::<Piece>() == PIECE as usize);
 
 type Maps = HashMap<String, (aya_obj::Map, MapData)>;
 
@@ -86,6 +96,8 @@ fn create_maps(
     for (name, mut definition) in object.maps.drain() {
         match name.as_str() {
             "STACKS" => definition.set_max_entries(if options.stacks { STACKS } else { 1 }),
+            "OWNERS" => definition.set_max_entries(if options.filter.owners == 0 { 1 } else { MAX_OWNERS }),
+            "SITES" if options.filter.sites == 0 => definition.set_value_size(PIECE),
             "CPUS" => definition.set_max_entries(states),
             "COUNTERS" => definition.set_max_entries(COUNTERS_MIN.max(states * COUNTERS_PER_CPU)),
             "RINGS" => {
@@ -125,6 +137,18 @@ fn fill_reasons(maps: &Maps, options: &Options) -> Result<(), ProbeError> {
             .map_err(|error| ProbeError::Map { name: "REASONS".into(), error })?;
     }
     Ok(())
+}
+
+fn fill_sites(maps: &Maps, options: &Options) -> Result<(), ProbeError> {
+    if options.filter.sites == 0 {
+        return Ok(());
+    }
+    let (_, map) = maps.get("SITES").ok_or_else(|| missing("SITES"))?;
+    let padding = Piece { start: u64::MAX, verdict: 0 };
+    let pieces = options.sites.iter().chain(std::iter::repeat(&padding)).take(MAX_PIECES);
+    let bytes: Vec<u8> = pieces.flat_map(bytes_of).copied().collect();
+    sys::map_update(map.fd(), &0_u32.to_ne_bytes(), &bytes)
+        .map_err(|error| ProbeError::Map { name: "SITES".into(), error })
 }
 
 /// CPUs that may ever come up: numbers in the program are below it.
