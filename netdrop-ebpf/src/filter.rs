@@ -117,7 +117,8 @@ unsafe fn of_site(site: u64) -> u32 {
     let mut step = MAX_PIECES / 2;
     while step > 0 {
         // Addresses of code differ by less than half of what they may be: the sign tells which is greater.
-        let start = unsafe { (&raw const (*pieces.add((at + step) & (MAX_PIECES - 1))).start).read_volatile() };
+        let start =
+            unsafe { (&raw const (*pieces.add((at + step) & (MAX_PIECES - 1))).start).read_volatile() };
         let is_after = (site.wrapping_sub(start) as i64 >> 63) as usize;
         at += step & !is_after;
         step /= 2;

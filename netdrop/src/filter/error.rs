@@ -90,7 +90,9 @@ pub enum FilterError {
         suggestion: Option<String>,
     },
     /// More pieces of code than the program has room for.
-    #[error("--class cuts the kernel's code into {0} pieces, and {MAX_PIECES} fit: filter by --function instead")]
+    #[error(
+        "--class cuts the kernel's code into {0} pieces, and {MAX_PIECES} fit: filter by --function instead"
+    )]
     TooManySites(usize),
     /// More than the program has room for.
     #[error("too many values for {kind}: at most {MAX_RULES} fit, --not-… included")]

@@ -39,7 +39,9 @@ impl Evaluated {
         match self {
             Self::Constants => "in the kernel, by constants",
             Self::Map => "in the kernel, by a map",
-            Self::FollowedMap => "in the kernel, by a map that is kept up to date (every 250 ms or 5 % of the time)",
+            Self::FollowedMap => {
+                "in the kernel, by a map that is kept up to date (every 250 ms or 5 % of the time)"
+            }
         }
     }
 }

@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use netdrop_common::{
-    OWNER_CGROUP, OWNER_EXCLUDED, OWNER_NETNS, OWNER_SOCKET, OwnerKey, group,
-};
+use netdrop_common::{OWNER_CGROUP, OWNER_EXCLUDED, OWNER_NETNS, OWNER_SOCKET, OwnerKey, group};
 
 use super::explain::{Evaluated, Explained, list};
 use super::{FilterError, Resolver, Wanted};
@@ -168,4 +166,3 @@ fn owner(word: &str, found: &Holders, group: u32) -> Explained {
     let misses = "sockets younger than the last look; those that no process has: closed, or not accepted yet";
     Explained::new("owner", word, group, Evaluated::FollowedMap, means).missing(misses.into())
 }
-

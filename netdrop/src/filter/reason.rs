@@ -50,7 +50,8 @@ pub fn resolve(
     let mut classes = Vec::new();
     for (name, group) in wanted.class.each(group::REASON) {
         let class: Class = name.parse()?;
-        let members = reasons.iter().filter(|(_, name)| ***name != *UNSAID && class_of(Some(name), None) == class);
+        let members =
+            reasons.iter().filter(|(_, name)| ***name != *UNSAID && class_of(Some(name), None) == class);
         let before = verdicts.len();
         verdicts.extend(members.map(|(number, _)| (number, verdict(group))));
         classes.push((class, group, verdicts.len() - before));
@@ -58,7 +59,8 @@ pub fn resolve(
     let unsaid = if has_reasons { number(UNSAID, reasons).ok() } else { Some(REASON_NONE) };
     let mut sites = Vec::new();
     if let Some(unsaid) = unsaid.filter(|_| !classes.is_empty()) {
-        let of_reason = verdicts.iter().filter(|(number, _)| *number == unsaid).map(|(_, verdict)| *verdict).max();
+        let of_reason =
+            verdicts.iter().filter(|(number, _)| *number == unsaid).map(|(_, verdict)| *verdict).max();
         let of_class = |class| {
             let named = classes.iter().filter(|(one, ..)| *one == class).map(|(_, group, _)| verdict(*group));
             named.chain(of_reason).max().unwrap_or(0)
@@ -131,11 +133,15 @@ fn explain((class, group, reasons): (Class, u32, usize), functions: Option<&[Cla
     let new = |means| Explained::new("class", class.as_str(), group, Evaluated::Map, means);
     let reasons = plural(reasons, "reason");
     let Some(functions) = functions else {
-        let means = format!("{reasons}; the kernel hides its functions, so drops that say no reason are of class unknown");
+        let means = format!(
+            "{reasons}; the kernel hides its functions, so drops that say no reason are of class unknown"
+        );
         return new(means);
     };
     if class == Class::Unknown {
-        return new(format!("{reasons}, and drops that say no reason outside of the functions that are known"));
+        return new(format!(
+            "{reasons}, and drops that say no reason outside of the functions that are known"
+        ));
     }
     let pieces = functions.iter().filter(|one| **one == class).count();
     let ranges = plural(pieces, "range");

@@ -4,9 +4,9 @@ use netdrop_common::{
     AddressRule, DeviceRule, Filter, FunctionRule, MAX_RULES, NetnsRule, PortRule, ProtocolRule, Rule, group,
 };
 
+use super::FilterError;
 use super::owners::Targets;
 use super::reason::Resolved;
-use super::FilterError;
 
 /// A filter under way.
 #[derive(Debug)]

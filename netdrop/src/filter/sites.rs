@@ -14,7 +14,8 @@ pub fn add(
 ) -> Result<(), FilterError> {
     for (name, group) in functions.each(group::FUNCTION) {
         let ranges = resolver.function(name)?;
-        let texts: Vec<_> = ranges.iter().map(|range| format!("{:#x}-{:#x}", range.start, range.end)).collect();
+        let texts: Vec<_> =
+            ranges.iter().map(|range| format!("{:#x}-{:#x}", range.start, range.end)).collect();
         let means = format!("code at {}", list(&texts));
         explained.push(Explained::new("function", name, group, Evaluated::Constants, means));
         for range in ranges {

@@ -22,9 +22,7 @@ pub use counts::Counts;
 pub use error::ProbeError;
 pub use inspect::{program_name, tcx_programs};
 pub use log::Log;
-use netdrop_common::{
-    Event, Extra, Filter, Layout, OwnerKey, Piece, RATE_ALL, SNAPLEN_MAX, Settings,
-};
+use netdrop_common::{Event, Extra, Filter, Layout, OwnerKey, Piece, RATE_ALL, SNAPLEN_MAX, Settings};
 pub use owners::OwnerMap;
 use ring::Geometry;
 pub use ring::{RingSize, Rings};

@@ -1,6 +1,7 @@
 //! The table, by subsystem.
 
 mod attribution;
+mod classes;
 mod exactness;
 mod failures;
 mod filters;
@@ -18,6 +19,7 @@ mod socket;
 mod tc_xdp;
 mod tcp;
 mod udp;
+mod whose;
 
 use crate::scenario::Case;
 
@@ -36,6 +38,8 @@ pub fn all() -> Vec<Case> {
     let systems = [
         exactness::table(),
         filters::table(),
+        classes::table(),
+        whose::table(),
         knowledge::table(),
         owner::table(),
         socket::table(),

@@ -120,7 +120,7 @@ fn closed() -> Result<()> {
 }
 
 #[derive(Clone, Copy)]
-enum Hierarchy {
+pub(super) enum Hierarchy {
     Unified,
     Legacy,
 }
@@ -169,13 +169,19 @@ struct Inside {
 
 impl Inside {
     fn bind(cgroup: &Cgroup) -> Result<Self> {
-        let home = cgroup.parent.join("cgroup.procs");
-        let this = std::process::id().to_string();
-        fs::write(cgroup.path.join("cgroup.procs"), &this)?;
-        let socket = UdpSocket::bind("127.0.0.1:0");
-        fs::write(home, &this).context("can't move back to the root cgroup")?;
-        Ok(Self { numbers: find(None, &socket?)? })
+        let socket = inside(cgroup, || Ok(UdpSocket::bind("127.0.0.1:0")?))?;
+        Ok(Self { numbers: find(None, &socket)? })
     }
+}
+
+/// Does something while this process is in the cgroup: sockets are of the one that they were made in.
+pub(super) fn inside<T>(cgroup: &Cgroup, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let home = cgroup.parent.join("cgroup.procs");
+    let this = std::process::id().to_string();
+    fs::write(cgroup.path.join("cgroup.procs"), &this)?;
+    let done = work();
+    fs::write(home, &this).context("can't move back to the root cgroup")?;
+    done
 }
 
 /// The index as of now, and a clock ahead of the machine's: each answer is good for a moment, and a fresh one is wanted.
@@ -254,7 +260,7 @@ impl Holder {
     }
 
     /// `work` may call nothing that isn't async-signal-safe, and allocates nothing.
-    fn fork_and(work: impl FnOnce()) -> Result<Self> {
+    pub fn fork_and(work: impl FnOnce()) -> Result<Self> {
         // SAFETY: the child only makes system calls.
         match unsafe { fork() }? {
             ForkResult::Parent { child } => Ok(Self(child)),
@@ -283,13 +289,13 @@ impl Drop for Holder {
 }
 
 /// A cgroup of our own, removed when this is dropped.
-struct Cgroup {
-    parent: PathBuf,
-    path: PathBuf,
+pub(super) struct Cgroup {
+    pub parent: PathBuf,
+    pub path: PathBuf,
 }
 
 impl Cgroup {
-    fn create(hierarchy: Hierarchy, id: &str) -> Result<Self> {
+    pub fn create(hierarchy: Hierarchy, id: &str) -> Result<Self> {
         let parent = match hierarchy {
             Hierarchy::Unified => mount("cgroup2", "")?,
             Hierarchy::Legacy => mount("cgroup", "pids")?,
