@@ -128,14 +128,14 @@ pub fn compile(
     resolver: &mut impl Resolver,
 ) -> Result<Compiled, FilterError> {
     let (mut rules, mut explained) = (Rules::default(), Vec::new());
-    let resolved = reason::resolve(wanted, reasons, resolver, &mut explained)?;
-    rules.use_reasons(&resolved);
+    let by_reason = reason::resolve(wanted, reasons, resolver, &mut explained)?;
+    rules.use_reasons(&by_reason);
     sites::add(&wanted.function, resolver, &mut rules, &mut explained)?;
     places(wanted, resolver, &mut rules, &mut explained)?;
     packets(wanted, &mut rules, &mut explained)?;
     let (targets, owned) = owners::resolve(wanted, resolver, &mut explained)?;
     rules.use_owners(&targets);
-    let reason::Resolved { reasons, sites, .. } = resolved;
+    let reason::Resolved { reasons, sites, .. } = by_reason;
     Ok(Compiled { filter: rules.finish(), reasons, sites, targets, owned, explained })
 }
 

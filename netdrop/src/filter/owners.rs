@@ -138,14 +138,15 @@ pub fn resolve(
 }
 
 fn container(word: &str, found: &Inhabited, group: u32) -> Explained {
-    let mut means = format!("{}:", found.called.join(", "));
-    if !found.cgroups.is_empty() {
-        means += &format!(" sockets of cgroup {}", list(&found.cgroups));
-    }
-    if !found.namespaces.is_empty() {
-        let also = if found.cgroups.is_empty() { "" } else { ", and" };
-        means += &format!("{also} all in network namespace {}", list(&found.namespaces));
-    }
+    let called = found.called.join(", ");
+    let (cgroups, namespaces) = (list(&found.cgroups), list(&found.namespaces));
+    let means = match (found.cgroups.is_empty(), found.namespaces.is_empty()) {
+        (false, true) => format!("{called}: sockets of cgroup {cgroups}"),
+        (true, _) => format!("{called}: all in network namespace {namespaces}"),
+        (false, false) => {
+            format!("{called}: sockets of cgroup {cgroups}, and all in network namespace {namespaces}")
+        }
+    };
     let misses = match (found.cgroups.is_empty(), found.namespaces.is_empty()) {
         (false, true) => "drops without a socket: it shares the host's network namespace".to_owned(),
         (true, _) => "sockets elsewhere: its cgroups are of version 1, which sockets don't know".to_owned(),
@@ -159,10 +160,11 @@ fn owner(word: &str, found: &Holders, group: u32) -> Explained {
         found.processes.iter().map(|process| format!("{}({})", process.command, process.pid)).collect();
     let sockets = found.sockets.len();
     let plural = if sockets == 1 { "" } else { "s" };
-    let mut means = format!("{sockets} socket{plural} now, of {}", list(&processes));
-    if found.refused > 0 {
-        means += &format!("; the descriptors of {} may not be read", found.refused);
-    }
+    let refused = match found.refused {
+        0 => String::new(),
+        refused => format!("; the descriptors of {refused} may not be read"),
+    };
+    let means = format!("{sockets} socket{plural} now, of {}{refused}", list(&processes));
     let misses = "sockets younger than the last look; those that no process has: closed, or not accepted yet";
     Explained::new("owner", word, group, Evaluated::FollowedMap, means).missing(misses.into())
 }

@@ -10,7 +10,7 @@ use netdrop_common::{
 use super::explain::{Evaluated, Explained};
 use super::{FilterError, Resolver, Wanted};
 use crate::kernel::reasons::Reasons;
-use crate::knowledge::{Class, Kind, class_of, entries};
+use crate::knowledge::{Class, Entry, Kind, class_of, entries};
 
 /// What the two flags come to.
 #[derive(Debug, Default)]
@@ -96,7 +96,7 @@ fn by_site(
     resolver: &mut impl Resolver,
 ) -> Result<BySite, FilterError> {
     let otherwise = of_class(Class::Unknown);
-    let mut known = entries().filter(|entry| entry.kind() == Kind::Function).map(|entry| entry.class());
+    let mut known = entries().filter(|entry| entry.kind() == Kind::Function).map(Entry::class);
     if known.all(|class| of_class(class) == otherwise) {
         return Ok(BySite { pieces: Vec::new(), functions: Some(Vec::new()) });
     }
