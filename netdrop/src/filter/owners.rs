@@ -165,6 +165,7 @@ fn owner(word: &str, found: &Holders, group: u32) -> Explained {
         refused => format!("; the descriptors of {refused} may not be read"),
     };
     let means = format!("{sockets} socket{plural} now, of {}{refused}", list(&processes));
-    let misses = "sockets younger than the last look; those that no process has: closed, or not accepted yet";
+    let misses = "sockets younger than the last look; those that no process has: closed, or not accepted yet; \
+                  before 6.11 most drops of what was received, as they tell no socket";
     Explained::new("owner", word, group, Evaluated::FollowedMap, means).missing(misses.into())
 }

@@ -38,9 +38,9 @@ pub fn table() -> Vec<System> {
         System::new("filter-container-of-cgroup-v1", |bench| {
             container_by_netns(bench, Hierarchy::Legacy, "--container", [MEANT, 0])
         }),
-        System::new("filter-owner-by-pid", |bench| owner(bench, "--owner", Name::Pid, MEANT)),
-        System::new("filter-owner-by-command", |bench| owner(bench, "--owner", Name::Command, MEANT)),
-        System::new("filter-not-owner", |bench| owner(bench, "--not-owner", Name::Pid, OTHER)),
+        System::new("filter-owner-by-pid", |bench| owner(bench, "--owner", &Name::Pid, MEANT)),
+        System::new("filter-owner-by-command", |bench| owner(bench, "--owner", &Name::Command, MEANT)),
+        System::new("filter-not-owner", |bench| owner(bench, "--not-owner", &Name::Pid, OTHER)),
         System::new("filter-owner-with-a-later-socket", later_socket),
         System::new("filter-of-nobody", nobody),
     ]
@@ -94,7 +94,7 @@ enum Name {
 }
 
 /// A process of its own holds the one socket; this one holds both, and is not meant.
-fn owner(bench: &Bench, flag: &str, name: Name, wanted: u64) -> Result<()> {
+fn owner(bench: &Bench, flag: &str, name: &Name, wanted: u64) -> Result<()> {
     let namespace = refusing()?;
     let meant = bound(&namespace)?;
     let command = std::ffi::CString::new(format!("nd{}", std::process::id()))?;
