@@ -48,10 +48,11 @@ pub struct Filters {
     #[arg(long, value_name = "N[-M],…", value_delimiter = ',')]
     dport: Vec<String>,
     /// Containers or pods by name or id: drops of their sockets and, unless it is the host's, in their network namespace
-    #[arg(long, value_name = "NAME|ID,…", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     container: Vec<String>,
-    /// Processes that hold the drop's socket; looked for every 250 ms or so, so sockets younger than that are missed
-    #[arg(long, value_name = "PID|COMMAND,…", value_delimiter = ',')]
+    /// Processes, by id or command, that hold the drop's socket; sockets are looked for every 250 ms or so: younger ones are
+    /// missed
+    #[arg(long, value_name = "PID|NAME,…", value_delimiter = ',')]
     owner: Vec<String>,
     /// All but these reasons
     #[arg(long, value_name = "REASON,…", value_delimiter = ',', hide_short_help = true)]
@@ -90,10 +91,10 @@ pub struct Filters {
     #[arg(long, value_name = "N[-M],…", value_delimiter = ',', hide_short_help = true)]
     not_dport: Vec<String>,
     /// All but these containers
-    #[arg(long, value_name = "NAME|ID,…", value_delimiter = ',', hide_short_help = true)]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', hide_short_help = true)]
     not_container: Vec<String>,
     /// All but these processes' sockets; drops without a socket stay
-    #[arg(long, value_name = "PID|COMMAND,…", value_delimiter = ',', hide_short_help = true)]
+    #[arg(long, value_name = "PID|NAME,…", value_delimiter = ',', hide_short_help = true)]
     not_owner: Vec<String>,
     /// Print what each filter comes to, where it is evaluated and what it can miss, and end (--format json: a line each)
     #[arg(long)]

@@ -181,7 +181,7 @@ fn cpu_task(bench: &Bench) -> Result<()> {
 }
 
 /// A loopback of its own, on a kernel that tells which socket refused a packet.
-fn with_receiving_socket() -> Result<Lab> {
+pub(super) fn with_receiving_socket() -> Result<Lab> {
     if !KernelTypes::read()?.has("rx_sk") {
         return Err(Skip("this kernel's tracepoint doesn't tell the receiving socket (rx_sk)".into()).into());
     }

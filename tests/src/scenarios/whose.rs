@@ -11,6 +11,8 @@ use serde_json::Value;
 
 use super::exactness::judge_accounts;
 use super::owner::{Cgroup, Hierarchy, Holder, inside};
+use super::socket::with_receiving_socket;
+use super::tcp::listen_overflow;
 use crate::lab::{Namespace, until};
 use crate::netdrop::{Netdrop, run_to_end};
 use crate::report::Watcher as _;
@@ -41,6 +43,8 @@ pub fn table() -> Vec<System> {
         System::new("filter-owner-by-pid", |bench| owner(bench, "--owner", &Name::Pid, MEANT)),
         System::new("filter-owner-by-command", |bench| owner(bench, "--owner", &Name::Command, MEANT)),
         System::new("filter-not-owner", |bench| owner(bench, "--not-owner", &Name::Pid, OTHER)),
+        System::new("filter-owner-of-a-listener", |bench| listener(bench, "--owner", MEANT)),
+        System::new("filter-not-owner-of-a-listener", |bench| listener(bench, "--not-owner", 0)),
         System::new("filter-owner-with-a-later-socket", later_socket),
         System::new("filter-of-nobody", nobody),
     ]
@@ -114,6 +118,26 @@ fn owner(bench: &Bench, flag: &str, name: &Name, wanted: u64) -> Result<()> {
         }
     };
     expect(bench, &[flag, &name], &namespace, [&meant, &other], wanted)
+}
+
+/// What a full accept queue refuses is the listener's, which is this process's.
+fn listener(bench: &Bench, flag: &str, wanted: u64) -> Result<()> {
+    drop(with_receiving_socket()?);
+    let mut stage = listen_overflow(MEANT)?;
+    let after = stage.lab.receiver.counter("TcpExt", "ListenOverflows")? + MEANT;
+    let inode = stage.lab.receiver.inode();
+    let this = std::process::id().to_string();
+    let mut netdrop = Netdrop::start(&bench.netdrop, &["--all", "--netns", &inode.to_string(), flag, &this])?;
+    stage.send()?;
+    until("the accept queue to overflow", Duration::from_secs(10), || {
+        Ok((stage.lab.receiver.counter("TcpExt", "ListenOverflows")? >= after).then_some(()))
+    })?;
+    netdrop.signal(Signal::SIGINT)?;
+    let report = netdrop.report()?;
+    judge_accounts(&report)?;
+    let seen = report.count(|row| row.inode() == Some(inode));
+    ensure!(seen == wanted, "of {MEANT} drops {seen} are counted, not {wanted}");
+    Ok(())
 }
 
 /// A socket that is made while netdrop runs is known after the next look; until then its drops are filtered.
