@@ -21,7 +21,8 @@ pub use event::{
     Event, HEADER_AT_LINK, HEADER_AT_NETWORK, HEADER_NONE, OFFSET_NONE, SNAPLEN_MAX, STACK_DEPTH, STACK_NONE,
 };
 pub use filter::{
-    AddressRule, DeviceRule, Filter, FunctionRule, MAX_RULES, NetnsRule, PortRule, ProtocolRule,
+    AddressRule, DeviceRule, Filter, FunctionRule, MAX_PIECES, MAX_RULES, NetnsRule, OWNER_CGROUP,
+    OWNER_EXCLUDED, OWNER_NETNS, OWNER_SOCKET, OwnerKey, Piece, PortRule, ProtocolRule, REASON_BY_SITE,
     REASON_EXCLUDED, REASON_INCLUDED, Rule, SIDE_DESTINATION, SIDE_EITHER, SIDE_SOURCE, group,
 };
 pub use layout::{ABSENT, Layout};
@@ -61,7 +62,9 @@ plain! {
     Extra = 128,
     RingHeader = 128,
     Trap = TRAP_WORDS * 8,
-    Filter = 32 + MAX_RULES * (24 + 32 + 12 + 12 + 40 + 12),
+    OwnerKey = 16,
+    Piece = 16,
+    Filter = 40 + MAX_RULES * (24 + 32 + 12 + 12 + 40 + 12),
 }
 
 // SAFETY: words without padding.

@@ -62,7 +62,7 @@ pub unsafe fn follow<M: Memory>(context: &impl EbpfContext, cpu: &Cpu, drop: imp
     let entered = sample::entry();
     cpu.account(|accounts| unsafe { &raw mut (*accounts).seen });
     let subject = unsafe { Subject::read::<M>(drop()) };
-    if !unsafe { filter::passes::<M>(&subject) } {
+    if !unsafe { filter::passes::<M>(context, &subject) } {
         cpu.account(|accounts| unsafe { &raw mut (*accounts).filtered });
         return;
     }

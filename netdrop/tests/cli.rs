@@ -56,7 +56,8 @@ fn the_short_flag_says_the_same() {
 #[test]
 fn the_long_help_has_every_filter_and_its_negation() {
     let help = printed(&mut netdrop("help watch"));
-    let filters = "reason class function device netns proto host src dst port sport dport".split_whitespace();
+    let filters = "reason class function device netns proto host src dst port sport dport container owner";
+    let filters = filters.split_whitespace();
     for filter in filters {
         for flag in [format!("  --{filter} <"), format!("  --not-{filter} <")] {
             let (_, after) = help.split_once(&flag).unwrap_or_else(|| panic!("no {flag} in {help}"));

@@ -264,6 +264,7 @@ mod tests {
             device: Some(Device { index: 2, name: Some("r0".into()) }),
             netns: Some(Netns { inode: 7 }),
             protocol: Some("udp".into()),
+            class: None,
         }
     }
 

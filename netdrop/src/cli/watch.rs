@@ -13,9 +13,9 @@ use super::output::{FormatName, OutputFlags, print};
 use super::{Exit, privileges};
 use crate::aggregate::Aggregator;
 use crate::counters::devlink;
-use crate::daemon::{Ended, Limits, Plan, Signals, SinkError, Witness, run};
+use crate::daemon::{Ended, Follower, Limits, Plan, Signals, SinkError, Witness, run};
 use crate::enrich::{Enricher, KernelResolver};
-use crate::filter::compile;
+use crate::filter::{Compiled, Explained, Owned, Targets, compile};
 use crate::kernel::debug_info::DebugInfo;
 use crate::kernel::features::Features;
 use crate::kernel::identity::Identity;
@@ -125,6 +125,9 @@ impl Watch {
             return print(SCHEMA.as_bytes());
         }
         self.check_usage()?;
+        if self.filters.explain_filter {
+            return self.explain_filter();
+        }
         privileges::require(&Features::read(Path::new("/")))?;
         let identity = Identity::read(Path::new("/")).map_err(Exit::from)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -170,12 +173,15 @@ impl Watch {
     async fn watch(self, mut identity: Identity) -> anyhow::Result<Ended> {
         // The output is opened before anything is attached: a wrong path shall fail at once.
         let outlets = self.output.outlets(&identity, self.filters.choose_reasons())?;
+        let compiled = self.compiled(&mut identity.reasons)?;
+        let follow = (compiled.targets.clone(), compiled.owned.clone());
         let kernel = (&identity).into();
-        let options = Options { hardware: self.hardware(&kernel)?, ..self.options(&mut identity.reasons)? };
+        let options = Options { hardware: self.hardware(&kernel)?, ..self.options(compiled) };
         let named_debug_info = self.named_debug_info(&identity)?;
         let signals = Signals::new()?;
         let mut witness = Witness::start(self.rules);
-        let probe = Probe::attach(&kernel, &options).map_err(Exit::from)?;
+        let mut probe = Probe::attach(&kernel, &options).map_err(Exit::from)?;
+        let follower = followed(&mut probe, follow)?;
         witness.ready();
         self.check_hardware(&probe)?;
         announce(&probe, &identity);
@@ -189,6 +195,7 @@ impl Watch {
             probe,
             enricher,
             owners: self.sockets().then(|| Box::new(Owners::new(Path::new("/")))),
+            follower,
             debug_info,
             aggregator: Aggregator::new(self.output.by()),
             outlets,
@@ -204,18 +211,36 @@ impl Watch {
     }
 
     /// `reasons` learns those of modules when the filter may name them.
-    fn options(&self, reasons: &mut Reasons) -> Result<Options, Exit> {
+    fn compiled(&self, reasons: &mut Reasons) -> Result<Compiled, Exit> {
         let wanted = self.filters.wanted();
         if !wanted.reason.is_empty() || !wanted.class.is_empty() {
             reasons.search_all(Path::new("/"));
         }
-        let compiled = compile(&wanted, reasons, &mut KernelResolver::new("/"))?;
+        Ok(compile(&wanted, reasons, &mut KernelResolver::new("/"))?)
+    }
+
+    /// Says what the filter means, and attaches nothing.
+    fn explain_filter(&self) -> anyhow::Result<()> {
+        let mut identity = Identity::read(Path::new("/")).map_err(Exit::from)?;
+        let explained = self.compiled(&mut identity.reasons)?.explained;
+        if explained.is_empty() && self.output.format != Some(FormatName::Json) {
+            return print(b"no filter: every drop passes\n");
+        }
+        let line = |rule: &Explained| match self.output.format {
+            Some(FormatName::Json) => serde_json::to_string(rule).expect("a rule is strings alone"),
+            _ => rule.to_string(),
+        };
+        let lines: String = explained.iter().map(|rule| line(rule) + "\n").collect();
+        print(lines.as_bytes())
+    }
+
+    fn options(&self, compiled: Compiled) -> Options {
         let ring = match self.ring_size {
             Some(each) => RingSize { each, together: u32::MAX },
             None if self.all => RING_ALL,
             None => RING,
         };
-        Ok(Options {
+        Options {
             attach: match self.attach {
                 AttachName::Auto => Attach::Auto,
                 AttachName::TpBtf => Attach::TpBtf,
@@ -225,13 +250,15 @@ impl Watch {
             snaplen: self.snaplen,
             filter: compiled.filter,
             reasons: compiled.reasons,
+            sites: compiled.sites,
+            owners: compiled.owned.entries,
             ring,
             sockets: self.sockets(),
             stacks: self.stack || self.rules,
             tasks: self.cpu_task,
             log_level: self.ebpf_log,
             ..Options::default()
-        })
+        }
     }
 
     /// Whether the hardware's drops are to be shown: where nobody says so, where a device can tell them.
@@ -285,6 +312,13 @@ impl Watch {
             _ => LINES_RATE,
         }))
     }
+}
+
+/// Keeps up to date what the filter names, where that may change.
+fn followed(probe: &mut Probe, (targets, owned): (Targets, Owned)) -> anyhow::Result<Option<Follower>> {
+    let Some(map) = probe.take_owners() else { return Ok(None) };
+    let follower = Follower::start(Path::new("/"), targets, &owned, map);
+    Ok(Some(follower.context("can't start the thread that keeps the filter up to date")?))
 }
 
 /// Where it usually lies. Nobody asked for it: it's looked for after the attachment, and that there is none is told by

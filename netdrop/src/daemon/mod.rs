@@ -2,6 +2,7 @@
 
 mod backlog;
 mod events;
+mod follow;
 mod lines;
 mod lookups;
 mod outlets;
@@ -12,6 +13,7 @@ mod symbols;
 mod terminal;
 mod witness;
 
+pub use follow::Follower;
 pub use outlets::{Format, Outlet, Outlets};
 pub use run::{Ended, Limits, Plan, RunError, Signals, run};
 pub use sink::{Sink, SinkError};

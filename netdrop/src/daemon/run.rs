@@ -9,6 +9,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_unti
 use tracing::warn;
 
 use super::events::Events;
+use super::follow::Follower;
 use super::lookups::Lookups;
 use super::outlets::Outlets;
 use super::sink::SinkError;
@@ -30,6 +31,8 @@ pub struct Plan {
     pub enricher: Enricher,
     /// Who has which socket, where that is asked for.
     pub owners: Option<Box<Owners>>,
+    /// What keeps the filter up to date, where that is needed.
+    pub follower: Option<Follower>,
     /// Where source lines come from.
     pub debug_info: Option<DebugInfo>,
     /// The rows.

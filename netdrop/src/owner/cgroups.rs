@@ -19,7 +19,7 @@ use crate::kernel::netns::mountinfo::unescape;
 use crate::model::Workload;
 
 /// Cgroups remembered: 3 MiB at most, those included that were removed since.
-const MAX_CGROUPS: usize = 64 << 10;
+pub(super) const MAX_CGROUPS: usize = 64 << 10;
 
 /// What is known of each cgroup.
 #[derive(Debug)]
@@ -130,7 +130,7 @@ impl Walk {
 }
 
 /// Where cgroup v2 is mounted, hybrid or not: the first `cgroup2` in `/proc/self/mountinfo` (proc(5)).
-fn mount_point(mountinfo: &[u8]) -> Option<PathBuf> {
+pub(super) fn mount_point(mountinfo: &[u8]) -> Option<PathBuf> {
     mountinfo.split(|byte| *byte == b'\n').find_map(|line| {
         let mut fields = line.split(|byte| *byte == b' ');
         let point = fields.nth(4)?;

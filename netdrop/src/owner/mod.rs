@@ -8,6 +8,7 @@
 //! Only processes that /proc shows are seen: all with `CAP_SYS_PTRACE` in the initial PID namespace. A thread that gave up sharing its
 //! process's descriptors (`unshare(CLONE_FILES)`) is not looked at.
 
+pub mod census;
 pub mod cgroup_path;
 mod cgroups;
 pub mod diag;

@@ -88,6 +88,12 @@ impl Procfs {
         self.read(&format!("{pid}/cgroup"))
     }
 
+    /// What the process was started as, `argv[0]`; it may have written something else there since.
+    pub(super) fn first_argument(&self, pid: u32) -> Option<String> {
+        let text = self.read(&format!("{pid}/cmdline"))?;
+        text.split('\0').next().map(str::to_owned)
+    }
+
     fn read(&self, path: &str) -> Option<String> {
         /// More than any of these files holds.
         const LONGEST: u64 = 64 << 10;

@@ -6,6 +6,7 @@ mod inspect;
 mod log;
 mod memory_lock;
 mod object;
+mod owners;
 mod patch;
 mod program;
 mod ring;
@@ -13,6 +14,7 @@ mod stacks;
 mod sys;
 mod traps;
 
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -21,7 +23,10 @@ pub use counts::Counts;
 pub use error::ProbeError;
 pub use inspect::{program_name, tcx_programs};
 pub use log::Log;
-use netdrop_common::{ABSENT, Event, Extra, Filter, Layout, RATE_ALL, SNAPLEN_MAX, Settings};
+use netdrop_common::{
+    ABSENT, Event, Extra, Filter, Layout, OwnerKey, Piece, RATE_ALL, SNAPLEN_MAX, Settings,
+};
+pub use owners::OwnerMap;
 use program::Program;
 use ring::Geometry;
 pub use ring::{RingSize, Rings};
@@ -116,6 +121,10 @@ pub struct Options {
     pub filter: Box<Filter>,
     /// Reasons that the filter names: [`netdrop_common::REASON_INCLUDED`] or `REASON_EXCLUDED` for each.
     pub reasons: Vec<(u32, u32)>,
+    /// Pieces of code by which the filter judges drops whose reason says nothing, at most [`netdrop_common::MAX_PIECES`].
+    pub sites: Vec<Piece>,
+    /// What the filter's containers and processes are at the start; [`Probe::take_owners`] changes it.
+    pub owners: HashMap<OwnerKey, u32>,
     /// Size of the ring buffers.
     pub ring: RingSize,
     /// aya-log's level in the program, 0 (off) to 5 (trace).
@@ -134,6 +143,8 @@ impl Default for Options {
             hardware: false,
             filter: Box::new(Filter::NONE),
             reasons: Vec::new(),
+            sites: Vec::new(),
+            owners: HashMap::new(),
             ring: RingSize { each: 1 << 20, together: 16 << 20 },
             log_level: 0,
         }
@@ -197,6 +208,7 @@ pub struct Probe {
     traps: Option<Traps>,
     /// Why the hardware's drops can't be had, though they are wanted.
     without_hardware: Option<ProbeError>,
+    owners: Option<OwnerMap>,
 }
 
 impl Probe {
@@ -244,6 +256,7 @@ impl Probe {
             stacks: options.stacks.then(|| Stacks::new(loaded.stacks)),
             traps: None,
             without_hardware: None,
+            owners: Some(loaded.owners).filter(|_| options.filter.owners != 0),
         };
         if let Some(traps) = loaded.traps {
             let attached = traps.and_then(|(program, names)| probe.attach_to_traps(program, names));
@@ -292,6 +305,11 @@ impl Probe {
     /// The table of call chains, where they were asked for, and not taken before.
     pub fn take_stacks(&mut self) -> Option<Stacks> {
         self.stacks.take()
+    }
+
+    /// The map of what the filter's containers and processes are, where it names any, and not taken before.
+    pub fn take_owners(&mut self) -> Option<OwnerMap> {
+        self.owners.take()
     }
 
     /// The id of the program, by which other tools know it.

@@ -8,12 +8,14 @@ use std::{
 
 use aya::maps::{Map, MapData, MapError};
 use aya_obj::{EbpfSectionKind, Object};
-use netdrop_common::{Counter, OverflowKey, bytes_of};
+use netdrop_common::{Counter, MAX_PIECES, OverflowKey, Piece, bytes_of};
 
+use super::owners::OwnerMap;
 use super::patch::{Numbers, STORES_ORDERED, patch};
 use super::program::{self, Program};
 use super::ring::Geometry;
 use super::{Attach, Kernel, Options, ProbeError, sys};
+use crate::filter::MAX_OWNERS;
 
 /// Built by `cargo xtask ebpf` from netdrop-ebpf; `netdrop.bpf.toml` beside it says from what.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("netdrop.bpf.o");
@@ -38,6 +40,7 @@ pub struct Loaded {
     pub rings: MapData,
     pub geometry: Geometry,
     pub stacks: MapData,
+    pub owners: OwnerMap,
 }
 
 /// A plain struct as 64-bit words: what aya can move without knowing it.
@@ -72,14 +75,18 @@ pub fn load(attach: Attach, kernel: &Kernel, options: &Options) -> Result<Loaded
     let mut maps = create_maps(&mut object, states, &geometry, options)?;
     relocate(&mut object, &maps)?;
     fill_reasons(&maps, options)?;
+    fill_sites(&maps, options)?;
     let program = load_program(&object, Program::of(attach, kernel.tracepoint_type_id))?;
     let qdisc = kernel.qdisc_drop.map(|_| load_program(&object, Program::Qdisc));
     let trap = traps.then(|| load_program(&object, Program::Trap));
     let mut take = |name: &str| maps.remove(name).map(|(_, map)| map).ok_or_else(|| missing(name));
+    let mut owners = OwnerMap::new(take("OWNERS")?);
+    owners.set(&options.owners)?;
     Ok(Loaded {
         program,
         traps: trap.map(|program| Ok((program?, take(TRAPS)?))),
         qdisc,
+        owners,
         cpus: take("CPUS")?,
         counters: Map::HashMap(take("COUNTERS")?).try_into().map_err(unexpected)?,
         rings: take("RINGS")?,
@@ -104,6 +111,9 @@ fn forget(object: &mut Object, program: Program) {
     }
 }
 
+const PIECE: u32 = 16;
+const _: () = assert!(size_of::<Piece>() == PIECE as usize);
+
 type Maps = HashMap<String, (aya_obj::Map, MapData)>;
 
 fn create_maps(
@@ -121,6 +131,8 @@ fn create_maps(
                 definition.set_max_entries(u32::try_from(options.reasons.len()).unwrap_or(u32::MAX).max(1));
             }
             "STACKS" => definition.set_max_entries(if options.stacks { STACKS } else { 1 }),
+            "OWNERS" => definition.set_max_entries(if options.filter.owners == 0 { 1 } else { MAX_OWNERS }),
+            "SITES" if options.filter.sites == 0 => definition.set_value_size(PIECE),
             "CPUS" => definition.set_max_entries(states),
             "COUNTERS" => definition.set_max_entries(COUNTERS_MIN.max(states * COUNTERS_PER_CPU)),
             "RINGS" => {
@@ -160,6 +172,18 @@ fn fill_reasons(maps: &Maps, options: &Options) -> Result<(), ProbeError> {
             .map_err(|error| ProbeError::Map { name: "REASONS".into(), error })?;
     }
     Ok(())
+}
+
+fn fill_sites(maps: &Maps, options: &Options) -> Result<(), ProbeError> {
+    if options.filter.sites == 0 {
+        return Ok(());
+    }
+    let (_, map) = maps.get("SITES").ok_or_else(|| missing("SITES"))?;
+    let padding = Piece { start: u64::MAX, verdict: 0 };
+    let pieces = options.sites.iter().chain(std::iter::repeat(&padding)).take(MAX_PIECES);
+    let bytes: Vec<u8> = pieces.flat_map(bytes_of).copied().collect();
+    sys::map_update(map.fd(), &0_u32.to_ne_bytes(), &bytes)
+        .map_err(|error| ProbeError::Map { name: "SITES".into(), error })
 }
 
 /// CPUs that may ever come up: numbers in the program are below it.

@@ -27,6 +27,14 @@ pub fn map_lookup(map: impl AsFd, key: &[u8], value: &mut [u8]) -> io::Result<()
     bpf(bpf_cmd::BPF_MAP_LOOKUP_ELEM, &mut attr).map(drop)
 }
 
+/// Removes the value at `key`, which must have the map's size.
+pub fn map_delete(map: impl AsFd, key: &[u8]) -> io::Result<()> {
+    let mut attr = zeroed_attr();
+    attr.__bindgen_anon_2.map_fd = fd_number(map);
+    attr.__bindgen_anon_2.key = key.as_ptr() as u64;
+    bpf(bpf_cmd::BPF_MAP_DELETE_ELEM, &mut attr).map(drop)
+}
+
 /// Makes a map read-only for everyone: the verifier then takes its contents for constants.
 pub fn map_freeze(map: impl AsFd) -> io::Result<()> {
     let mut attr = zeroed_attr();

@@ -2,6 +2,7 @@
 
 mod attribution;
 mod bridge;
+mod classes;
 mod devlink;
 mod exactness;
 mod failures;
@@ -31,6 +32,7 @@ mod tunnel;
 mod udp;
 mod unix;
 mod verdicts;
+mod whose;
 
 use crate::scenario::Case;
 
@@ -59,6 +61,8 @@ pub fn all() -> Vec<Case> {
     let systems = [
         exactness::table(),
         filters::table(),
+        classes::table(),
+        whose::table(),
         knowledge::table(),
         owner::table(),
         socket::table(),
