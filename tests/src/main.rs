@@ -22,6 +22,7 @@ use clap::Parser;
 
 /// Scenario tests: real drops on a real kernel. Needs root; touches nothing but namespaces of its own.
 #[derive(Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 struct Arguments {
     /// The netdrop to test.
     #[arg(long, value_name = "PATH", default_value = "netdrop")]

@@ -217,7 +217,7 @@ pub(super) fn segments(count: u64, one: fn(&RawTcp) -> Result<()>) -> Result<Sta
     })
 }
 
-/// net/ipv4/tcp_input.c, `tcp_drop`: `__kfree_skb`, until reasons came.
+/// Skips where `tcp_drop` (`net/ipv4/tcp_input.c`) calls `__kfree_skb`: until reasons came.
 pub(super) fn connections_are_traced() -> Result<()> {
     if kernel_has_reasons()? {
         return Ok(());
