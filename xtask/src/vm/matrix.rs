@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use super::Lab;
 use super::kernels::{self, Kernel};
+use super::netdevsim;
 use super::qemu::Outcome;
 use crate::tally::{Tally, skip_reason};
 
@@ -40,6 +41,17 @@ pub fn run(wanted: &[String], arguments: &[String], limit: Duration) -> Result<T
         }
         return Ok(Tally { failed: wanted.len() as u64, ..Tally::default() });
     };
+    // Scenarios would only skip where it is missing; that it can't be built must not pass for that.
+    let unbuilt: Vec<String> = found
+        .iter()
+        .filter_map(|(name, kernel)| {
+            let error = netdevsim::ensure(kernel.as_ref().ok()?).err()?;
+            Some(format!("{name}: FAILED: no netdevsim: {error:#}"))
+        })
+        .collect();
+    for line in &unbuilt {
+        println!("{line}");
+    }
     let lab = Lab::new(first, &[], limit)?;
 
     let rows = Mutex::new(Vec::new());
@@ -74,6 +86,10 @@ pub fn run(wanted: &[String], arguments: &[String], limit: Duration) -> Result<T
         if let Some(trouble) = &row.trouble {
             println!("{}: FAILED: {trouble}", row.kernel);
         }
+    }
+    for line in &unbuilt {
+        println!("{line}");
+        sum += Tally::FAILED;
     }
     Ok(sum)
 }

@@ -6,6 +6,7 @@ mod initramfs;
 mod kernels;
 pub mod matrix;
 mod modules;
+mod netdevsim;
 mod qemu;
 
 use std::fs;
@@ -88,6 +89,9 @@ impl Lab {
 /// `cargo xtask vm`: one guest. Words that begin with a dash are for the scenarios, anything else is a command.
 pub fn one(kernel: &str, more_tools: &[String], arguments: &[String], limit: Duration) -> Result<ExitCode> {
     let kernel = kernels::find(kernel)?;
+    if let Err(error) = netdevsim::ensure(&kernel) {
+        println!("note: the guest has no netdevsim: {error:#}");
+    }
     let lab = Lab::new(&kernel, more_tools, limit)?;
     let command = match arguments.first() {
         Some(first) if !first.starts_with('-') => arguments.to_vec(),
