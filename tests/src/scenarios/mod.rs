@@ -7,6 +7,7 @@ mod filters;
 mod ip;
 mod ipv6;
 mod knowledge;
+mod lines;
 mod link;
 mod neighbour;
 mod netfilter;
@@ -37,6 +38,7 @@ pub fn all() -> Vec<Case> {
         exactness::table(),
         filters::table(),
         knowledge::table(),
+        lines::table(),
         owner::table(),
         socket::table(),
         pcap::table(),
