@@ -33,6 +33,9 @@ struct Arguments {
     /// Leaves out the cases whose name starts with one of these.
     #[arg(long, value_name = "PREFIX,…", value_delimiter = ',')]
     without: Vec<String>,
+    /// Runs every Mth of the cases that are left, from the Nth on: several guests share one kernel's.
+    #[arg(long, value_name = "N/M", value_parser = part, default_value = "1/1")]
+    part: (usize, usize),
     /// Prints the names of the cases and ends.
     #[arg(long)]
     list: bool,
@@ -59,6 +62,8 @@ fn main() -> ExitCode {
         case.name().contains(&arguments.filter)
             && !arguments.without.iter().any(|prefix| case.name().starts_with(prefix))
     });
+    let (number, parts) = arguments.part;
+    let cases = cases.skip(number - 1).step_by(parts);
     if arguments.list {
         cases.for_each(|case| println!("{}", case.name()));
         return ExitCode::SUCCESS;
@@ -92,6 +97,29 @@ fn print_reasons() -> ExitCode {
         Err(error) => {
             eprintln!("netdrop-tests: {error}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// `N/M`, both from 1.
+fn part(text: &str) -> Result<(usize, usize), String> {
+    let numbers =
+        text.split_once('/').and_then(|(number, parts)| Some((number.parse().ok()?, parts.parse().ok()?)));
+    match numbers {
+        Some((number, parts)) if (1..=parts).contains(&number) => Ok((number, parts)),
+        _ => Err("a part is N/M, with N from 1 to M".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_numbered_from_one() {
+        assert_eq!((part("1/1"), part("2/3")), (Ok((1, 1)), Ok((2, 3))));
+        for wrong in ["0/2", "3/2", "1/0", "1", "x/2", ""] {
+            assert!(part(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub struct Netdrop {
     child: Child,
     state: Arc<Mutex<State>>,
-    schema: jsonschema::Validator,
+    schema: &'static jsonschema::Validator,
 }
 
 #[derive(Default)]
@@ -217,12 +217,19 @@ fn rows(line: &Value) -> Result<Vec<Row>> {
     serde_json::from_value(line["rows"].clone()).with_context(|| format!("rows of {}", line["kind"]))
 }
 
-fn schema(path: &Path) -> Result<jsonschema::Validator> {
+/// What all lines are checked against, compiled once a run: all that runs is the same netdrop.
+fn schema(path: &Path) -> Result<&'static jsonschema::Validator> {
+    static SCHEMA: OnceLock<jsonschema::Validator> = OnceLock::new();
+    if let Some(schema) = SCHEMA.get() {
+        return Ok(schema);
+    }
     let ended = run_to_end(Command::new(path).args(["watch", "--schema"]))
         .with_context(|| format!("can't run {}", path.display()))?;
     ensure!(ended.code == Some(0), "`netdrop watch --schema` failed: {}", ended.stderr.trim());
     let schema = serde_json::from_str(&ended.stdout).context("the schema is not JSON")?;
-    jsonschema::validator_for(&schema).map_err(|error| anyhow::anyhow!("the schema is invalid: {error}"))
+    let schema = jsonschema::validator_for(&schema)
+        .map_err(|error| anyhow::anyhow!("the schema is invalid: {error}"))?;
+    Ok(SCHEMA.get_or_init(|| schema))
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {

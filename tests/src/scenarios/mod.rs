@@ -11,6 +11,7 @@ mod fragments;
 mod ip;
 mod ipv6;
 mod knowledge;
+mod lines;
 mod link;
 mod ndisc;
 mod neighbour;
@@ -64,6 +65,7 @@ pub fn all() -> Vec<Case> {
         classes::table(),
         whose::table(),
         knowledge::table(),
+        lines::table(),
         owner::table(),
         socket::table(),
         owned::table(),

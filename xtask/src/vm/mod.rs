@@ -61,8 +61,14 @@ impl Lab {
         command
     }
 
-    /// Boots one kernel with a command; its console's lines go to `show`.
-    fn run(&self, kernel: &Kernel, command: &[String], mut show: impl FnMut(&str)) -> Result<Outcome> {
+    /// Boots one kernel with a command; its console's lines go to `show`. Its log is named by the kernel and `suffix`.
+    fn run(
+        &self,
+        kernel: &Kernel,
+        suffix: &str,
+        command: &[String],
+        mut show: impl FnMut(&str),
+    ) -> Result<Outcome> {
         let mut initramfs = self.system.clone();
         if let Some(folder) = &kernel.modules {
             let modules = modules::select(folder)?;
@@ -72,12 +78,12 @@ impl Lab {
             initramfs.extend(initramfs::modules(&modules)?);
         }
         initramfs.extend(initramfs::command(command)?);
-        let path = self.folder.join(format!("{}.cpio", kernel.name));
+        let path = self.folder.join(format!("{}{suffix}.cpio", kernel.name));
         fs::write(&path, initramfs).with_context(|| format!("cannot write {}", path.display()))?;
         let outcome = qemu::boot(&kernel.image, &path, self.accelerator, self.limit, show);
         fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         let outcome = outcome?;
-        let log = self.folder.join(format!("{}.log", kernel.name));
+        let log = self.folder.join(format!("{}{suffix}.log", kernel.name));
         fs::write(&log, outcome.console.join("\n"))
             .with_context(|| format!("cannot write {}", log.display()))?;
         Ok(outcome)
@@ -95,7 +101,7 @@ pub fn one(kernel: &str, more_tools: &[String], arguments: &[String], limit: Dur
         Some(first) if !first.starts_with('-') => arguments.to_vec(),
         _ => lab.scenarios(arguments),
     };
-    let outcome = lab.run(&kernel, &command, |line| println!("{line}"))?;
+    let outcome = lab.run(&kernel, "", &command, |line| println!("{line}"))?;
     println!("{}: {:.1} s", kernel.name, outcome.time.as_secs_f64());
     match outcome.exit {
         Ok(code) => Ok(ExitCode::from(u8::try_from(code).unwrap_or(1))),
