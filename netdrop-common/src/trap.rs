@@ -27,7 +27,7 @@ const CODE: u64 = 1 << 63;
 
 /// The site of a trap: a hash of what it is (FNV-1a over words), so that its name is the same site wherever it lies in memory, and
 /// another's that comes to lie there is another. Never 0, and never an address of code.
-#[inline(always)]
+#[inline]
 pub fn site_of_trap(words: &[u64; TRAP_WORDS]) -> u64 {
     const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0100_0000_01b3;
@@ -43,7 +43,7 @@ pub fn site_of_trap(words: &[u64; TRAP_WORDS]) -> u64 {
 }
 
 /// Whether a site is a trap's, and no place in the kernel's code.
-#[inline(always)]
+#[inline]
 pub const fn is_trap(site: u64) -> bool {
     site & CODE == 0
 }

@@ -321,12 +321,11 @@ fn followed(probe: &mut Probe, (targets, owned): (Targets, Owned)) -> anyhow::Re
     Ok(Some(follower.context("can't start the thread that keeps the filter up to date")?))
 }
 
-/// Where it usually lies. Nobody asked for it: it's looked for after the attachment, and that there is none is told by
-/// `check` and `--verbose` alone.
+/// Where it usually lies, or a line on how to get it. Nobody asked for it, so it's looked for after the attachment.
 fn found_debug_info(identity: &Identity) -> Option<DebugInfo> {
     DebugInfo::find(Path::new("/"), &identity.features.release, None)
-        .inspect(|found| info!("{found}"))
-        .inspect_err(|error| info!("{error}"))
+        .inspect(|found| eprintln!("netdrop: {found}"))
+        .inspect_err(|error| eprintln!("netdrop: {error}"))
         .ok()
 }
 

@@ -102,6 +102,7 @@ impl From<&Identity> for Kernel {
 
 /// What the user wants of the program.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is asked for on its own")]
 pub struct Options {
     /// How to attach.
     pub attach: Attach,
