@@ -43,7 +43,7 @@ pub fn site_of_trap(words: &[u64; TRAP_WORDS]) -> u64 {
 }
 
 /// Whether a site is a trap's, and no place in the kernel's code.
-#[inline(always)]
+#[inline]
 pub const fn is_trap(site: u64) -> bool {
     site & CODE == 0
 }
