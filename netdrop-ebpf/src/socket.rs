@@ -19,10 +19,10 @@ macro_rules! detail {
     ($base:expr, $member:ident) => {
         if is_absent(offset!($member)) {
             // SAFETY: all members are integers, or bytes.
-            unsafe { core::mem::zeroed() }
+            core::mem::zeroed()
         } else {
             // SAFETY: the helper takes any address.
-            unsafe { probe(($base).wrapping_add(offset!($member) as usize)) }
+            probe(($base).wrapping_add(offset!($member) as usize))
         }
     };
 }
@@ -62,7 +62,8 @@ pub unsafe fn whole_of(context: &impl EbpfContext, skb: *const u8) -> *const u8 
         if state != tcp_state::NEW_SYN_RECV {
             return sk;
         }
-        let listener: *const u8 = core::mem::transmute::<u64, _>(detail!(sk, rsk_listener));
+        let listener: u64 = detail!(sk, rsk_listener);
+        let listener = listener as *const u8;
         if is_kernel_address(listener) { listener } else { core::ptr::null() }
     }
 }
@@ -80,7 +81,8 @@ pub unsafe fn describe(socket: *mut Socket, sk: *const u8) {
             (*socket).kind = SOCKET_TIME_WAIT;
         } else if state == tcp_state::NEW_SYN_RECV {
             (*socket).kind = SOCKET_REQUEST;
-            let listener: *const u8 = core::mem::transmute::<u64, _>(detail!(sk, rsk_listener));
+            let listener: u64 = detail!(sk, rsk_listener);
+            let listener = listener as *const u8;
             if is_kernel_address(listener) {
                 whole(socket, listener);
             }

@@ -102,7 +102,7 @@ impl From<&Identity> for Kernel {
 
 /// What the user wants of the program.
 #[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is asked for on its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is wanted or not, whatever the others are")]
 pub struct Options {
     /// How to attach.
     pub attach: Attach,
