@@ -3,6 +3,8 @@
 //! All is read by probing: a drop with a socket is rare beside the others, and for typed loads of so many members on
 //! every way that leads to them the verifier would take its time at each start.
 
+#![allow(unused_unsafe, reason = "`detail!` stands inside of unsafe blocks and outside")]
+
 use aya_ebpf::EbpfContext;
 use netdrop_common::{
     AF_INET, AF_INET6, SOCKET_FULL, SOCKET_NONE, SOCKET_OF_PACKET, SOCKET_RECEIVING, SOCKET_REQUEST,
@@ -19,10 +21,10 @@ macro_rules! detail {
     ($base:expr, $member:ident) => {
         if is_absent(offset!($member)) {
             // SAFETY: all members are integers, or bytes.
-            core::mem::zeroed()
+            unsafe { core::mem::zeroed() }
         } else {
             // SAFETY: the helper takes any address.
-            probe(($base).wrapping_add(offset!($member) as usize))
+            unsafe { probe(($base).wrapping_add(offset!($member) as usize)) }
         }
     };
 }

@@ -81,13 +81,13 @@ pub fn table() -> Vec<System> {
 }
 
 fn dropwatch(bench: &Bench) -> Result<()> {
-    let device = Device::create()?;
+    let _device = Device::create()?;
     let arguments = ["watch", "--format", "dropwatch", "--interval", "200ms", "--duration", "4s"];
     let child = std::thread::spawn({
         let path = bench.netdrop.clone();
         move || run_to_end(Command::new(path).args(arguments))
     });
-    device.tell("tail_drop", "trap")?;
+    tell("tail_drop", "trap")?;
     let ended = child.join().map_err(|_| anyhow::anyhow!("the thread panicked"))??;
     let line = ended.stdout.lines().find(|line| line.ends_with(" drops at tail_drop [hardware]"));
     ensure!(line.is_some(), "no line of the trap: {}{}", ended.stdout, ended.stderr);
@@ -126,16 +126,16 @@ fn seen(bench: &Bench, arguments: &[&str], device: Device) -> Result<Seen> {
 /// Has the traps tell for a while, and compares nothing yet.
 fn watched(mut netdrop: Netdrop, device: Device) -> Result<Seen> {
     for (trap, ..) in TRAPS {
-        device.tell(trap, "trap")?;
+        tell(trap, "trap")?;
     }
     until("reports of every trap", PATIENCE, || {
-        let counted = device.counted_of_all()?;
+        let counted = counted_of_all()?;
         Ok(counted.iter().all(|(packets, _)| *packets >= PACKETS).then_some(()))
     })?;
     for (trap, ..) in TRAPS {
-        device.tell(trap, "drop")?;
+        tell(trap, "drop")?;
     }
-    let counted = device.counted_of_all()?;
+    let counted = counted_of_all()?;
     netdrop.signal(Signal::SIGINT)?;
     let (status, lines, stderr) = netdrop.wait()?;
     ensure!(status.success(), "netdrop ended with {status}: {}", stderr.trim());
@@ -154,10 +154,7 @@ fn judge(seen: &mut Seen) -> Result<()> {
         let row = row.with_context(|| format!("no row of {name}: {rows:?}"))?;
         let trap = &row["trap"];
         ensure!(trap["group"] == group && row["class"] == class, "another group or class: {row}");
-        ensure!(
-            trap["driver"] == "netdevsim" && trap["device"] == seen.device.handle(),
-            "another device: {row}"
-        );
+        ensure!(trap["driver"] == "netdevsim" && trap["device"] == handle(), "another device: {row}");
         ensure!(row["device"]["name"] == seen.device.interface, "another interface: {row}");
         ensure!(row["protocol"] == "udp" && row.get("address").is_none(), "{row}");
         ensure!(row["count"] == *packets, "devlink counted {packets} packets of {name}: {row}");
@@ -217,29 +214,29 @@ impl Device {
         run("ip", &["link", "set", &device.interface, "up"])?;
         Ok(device)
     }
+}
 
-    /// As devlink(8) calls it.
-    fn handle(&self) -> String {
-        format!("netdevsim/netdevsim{NUMBER}")
-    }
+/// The device as devlink(8) calls it.
+fn handle() -> String {
+    format!("netdevsim/netdevsim{NUMBER}")
+}
 
-    /// `trap`: packets are reported; `drop`: they are dropped in silence.
-    fn tell(&self, trap: &str, action: &str) -> Result<()> {
-        run("devlink", &["trap", "set", &self.handle(), "trap", trap, "action", action]).map(drop)
-    }
+/// `trap`: packets are reported; `drop`: they are dropped in silence.
+fn tell(trap: &str, action: &str) -> Result<()> {
+    run("devlink", &["trap", "set", &handle(), "trap", trap, "action", action]).map(drop)
+}
 
-    fn counted_of_all(&self) -> Result<Vec<(u64, u64)>> {
-        TRAPS.into_iter().map(|(trap, ..)| self.counted(trap)).collect()
-    }
+fn counted_of_all() -> Result<Vec<(u64, u64)>> {
+    TRAPS.into_iter().map(|(trap, ..)| counted(trap)).collect()
+}
 
-    /// Packets and bytes that devlink counted of a trap.
-    fn counted(&self, trap: &str) -> Result<(u64, u64)> {
-        let text = run("devlink", &["-js", "trap", "show", &self.handle(), "trap", trap])?;
-        let value: Value = serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))?;
-        let received = value.pointer(&format!("/trap/{}/0/stats/rx", self.handle().replace('/', "~1")));
-        let number = |name| received?.get(name)?.as_u64();
-        number("packets").zip(number("bytes")).with_context(|| format!("no statistics: {text}"))
-    }
+/// Packets and bytes that devlink counted of a trap.
+fn counted(trap: &str) -> Result<(u64, u64)> {
+    let text = run("devlink", &["-js", "trap", "show", &handle(), "trap", trap])?;
+    let value: Value = serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))?;
+    let received = value.pointer(&format!("/trap/{}/0/stats/rx", handle().replace('/', "~1")));
+    let number = |name| received?.get(name)?.as_u64();
+    number("packets").zip(number("bytes")).with_context(|| format!("no statistics: {text}"))
 }
 
 impl Drop for Device {
