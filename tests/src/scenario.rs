@@ -131,9 +131,11 @@ impl KernelTypes {
         self.0.contains(name.as_bytes())
     }
 
-    /// Whether the core has this drop reason.
+    /// Whether the core or queueing disciplines have this drop reason.
     pub fn has_reason(&self, reason: &str) -> bool {
+        // Those of queueing disciplines stand in an enum of their own (7.x), which names them in full.
         self.has(&format!("SKB_DROP_REASON_{reason}"))
+            || (reason.starts_with("QDISC_DROP_") && self.has(reason))
     }
 
     /// Whether queueing disciplines tell this reason (`enum qdisc_drop_reason`), in place of the core's `QDISC_DROP`.

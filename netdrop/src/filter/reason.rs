@@ -42,10 +42,11 @@ pub fn resolve(
     }
     let mut verdicts = Vec::new();
     for (name, group) in wanted.reason.each(group::REASON) {
-        let number = number(name, reasons)?;
-        let means = format!("reason number {number}");
+        let numbers = numbers(name, reasons)?;
+        let list: Vec<String> = numbers.iter().map(u32::to_string).collect();
+        let means = format!("reason number {}", list.join(", "));
         explained.push(Explained::new("reason", name, group, Evaluated::Map, means));
-        verdicts.push((number, verdict(group)));
+        verdicts.extend(numbers.into_iter().map(|number| (number, verdict(group))));
     }
     let mut classes = Vec::new();
     for (name, group) in wanted.class.each(group::REASON) {
@@ -147,6 +148,15 @@ fn explain((class, group, reasons): (Class, u32, usize), functions: Option<&[Cla
     let ranges = plural(pieces, "range");
     new(format!("{reasons}, and drops that say no reason in {ranges} of code"))
         .missing("functions of modules that are loaded later: they count as unknown".into())
+}
+
+/// The reason's own number, and those of the finer ones that are told in its place.
+fn numbers(name: &str, reasons: &Reasons) -> Result<Vec<u32>, FilterError> {
+    const GENERAL: &str = "QDISC_DROP";
+    const FINER: &str = "QDISC_DROP_";
+    let finer =
+        reasons.iter().filter(|(_, one)| name.eq_ignore_ascii_case(GENERAL) && one.starts_with(FINER));
+    Ok([number(name, reasons)?].into_iter().chain(finer.map(|(number, _)| number)).collect())
 }
 
 fn number(name: &str, reasons: &Reasons) -> Result<u32, FilterError> {

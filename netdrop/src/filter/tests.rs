@@ -70,7 +70,11 @@ impl Resolver for Fake {
 }
 
 fn compiled(wanted: &Wanted) -> Result<Compiled, FilterError> {
-    let bytes = fixtures::btf("6.12");
+    compiled_on("6.12", wanted)
+}
+
+fn compiled_on(kernel: &str, wanted: &Wanted) -> Result<Compiled, FilterError> {
+    let bytes = fixtures::btf(kernel);
     compile(wanted, &Reasons::from_btf(&Btf::parse(&bytes).unwrap()).unwrap(), &mut Fake(5))
 }
 
@@ -123,6 +127,14 @@ fn a_class_is_its_reasons_and_exclusion_comes_last() {
     assert!(compiled.reasons.len() > 10);
     assert_eq!(compiled.reasons.last().map(|(_, verdict)| *verdict), Some(netdrop_common::REASON_EXCLUDED));
     assert_eq!((compiled.filter.required, compiled.filter.reasons), (group::REASON, 1));
+}
+
+/// From 7.x on, queueing disciplines give finer reasons in place of this one.
+#[test]
+fn a_reason_is_the_finer_ones_too() {
+    let wanted = Wanted { reason: only(&["qdisc_drop"]), ..Wanted::default() };
+    let count = |kernel| compiled_on(kernel, &wanted).unwrap().reasons.len();
+    assert_eq!((count("6.12"), count("7.3") > 5), (1, true));
 }
 
 /// What the program does with a drop whose reason says nothing (netdrop-ebpf's `of_site`).

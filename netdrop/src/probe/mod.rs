@@ -31,7 +31,7 @@ use program::Program;
 use ring::Geometry;
 pub use ring::{RingSize, Rings};
 pub use stacks::Stacks;
-use tracing::debug;
+use tracing::{debug, warn};
 pub use traps::Traps;
 
 use crate::kernel::identity::{Cast, Identity};
@@ -242,8 +242,8 @@ impl Probe {
         let loaded = object::load(attach, kernel, options)?;
         let program = Program::of(attach, kernel.tracepoint_type_id);
         // First, so that no packet is freed without the reason that was told; without it the reason is just coarser.
-        let qdisc = loaded.qdisc.map(|loaded| program::attach(Program::Qdisc, loaded?)).transpose();
-        let qdisc = qdisc.inspect_err(|error| debug!("no reasons of queueing disciplines: {error}"));
+        let qdisc = loaded.qdisc.map(|loaded| program::attach(Program::Qdisc, &loaded?)).transpose();
+        let qdisc = qdisc.inspect_err(|error| warn!("no finer reasons of queueing disciplines: {error}"));
         let mut probe = Self {
             counts: Counts::new(loaded.cpus, loaded.counters)?,
             attach,

@@ -84,7 +84,7 @@ pub fn load(program: Program, instructions: &[bpf_insn], license: &CString) -> R
 }
 
 /// Attaches it; closing the descriptor detaches it.
-pub fn attach(program: Program, loaded: impl AsFd) -> Result<OwnedFd, ProbeError> {
+pub fn attach(program: Program, loaded: &impl AsFd) -> Result<OwnedFd, ProbeError> {
     let (name, tracepoint) = program.tracepoint();
     // A typed one knows its own.
     let name = (!matches!(program, Program::Typed(_))).then_some(name);
@@ -92,6 +92,6 @@ pub fn attach(program: Program, loaded: impl AsFd) -> Result<OwnedFd, ProbeError
 }
 
 /// What the kernel says of it.
-pub fn info(program: impl AsFd) -> Result<bpf_prog_info, ProbeError> {
+pub fn info(program: &impl AsFd) -> Result<bpf_prog_info, ProbeError> {
     sys::program_info(program).map_err(|error| ProbeError::Read { what: "the program's statistics", error })
 }

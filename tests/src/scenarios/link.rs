@@ -83,7 +83,7 @@ pub fn table() -> Vec<Scenario> {
             name: "veth-peer-down",
             prepare: peer_down,
             expect: Expect {
-                reasons: &["QDISC_DROP", "NOT_SPECIFIED"],
+                reasons: &["QDISC_DROP_GENERIC", "QDISC_DROP", "NOT_SPECIFIED"],
                 functions: &[
                     "__dev_queue_xmit",
                     "__tcf_kfree_skb_list",

@@ -14,6 +14,18 @@ use crate::traffic::Ethernet;
 
 #[expect(clippy::too_many_lines, reason = "a table")]
 pub fn table() -> Vec<Scenario> {
+    let qdisc = Expect {
+        functions: &[
+            "__dev_queue_xmit",
+            "__dev_xmit_skb",
+            "__tcf_kfree_skb_list",
+            "kfree_skb_list_reason",
+            "kfree_skb_list",
+        ],
+        at: At::Sender,
+        device: "s0",
+        ..EXPECT
+    };
     vec![
         Scenario {
             name: "tc-ingress-drop",
@@ -60,20 +72,13 @@ pub fn table() -> Vec<Scenario> {
         },
         Scenario {
             name: "qdisc-fifo-full",
-            prepare: qdisc_full,
-            expect: Expect {
-                reasons: &["QDISC_DROP", "NOT_SPECIFIED"],
-                functions: &[
-                    "__dev_queue_xmit",
-                    "__dev_xmit_skb",
-                    "__tcf_kfree_skb_list",
-                    "kfree_skb_list_reason",
-                    "kfree_skb_list",
-                ],
-                at: At::Sender,
-                device: "s0",
-                ..EXPECT
-            },
+            prepare: |count| qdisc_full(&[("tbf", "root tbf rate 8bit burst 1540 limit 2000")], count),
+            expect: Expect { reasons: &["QDISC_DROP_GENERIC", "QDISC_DROP", "NOT_SPECIFIED"], ..qdisc },
+        },
+        Scenario {
+            name: "qdisc-fq-codel-full",
+            prepare: |count| qdisc_full(&[SLOW, ("fq_codel", "parent 1:1 fq_codel limit 1")], count),
+            expect: Expect { reasons: &["QDISC_DROP_OVERLIMIT", "QDISC_DROP", "NOT_SPECIFIED"], ..qdisc },
         },
         Scenario {
             name: "xdp-generic-drop",
@@ -146,10 +151,15 @@ pub fn classifier(namespace: &Namespace, device: &str, hook: &str) -> Result<()>
 }
 
 /// A bucket that lets a byte through every second in front of a queue of two kilobytes: full after the first.
-fn qdisc_full(count: u64) -> Result<Stage> {
+/// A bucket that lets one packet through, and holds what its child takes.
+const SLOW: (&str, &str) = ("tbf", "root handle 1: tbf rate 8bit burst 1540 limit 200000");
+
+/// Queueing disciplines by name and tc's words, one below the other.
+fn qdisc_full(qdiscs: &[(&str, &str)], count: u64) -> Result<Stage> {
     let lab = Lab::pair()?;
-    let qdisc = "tc qdisc add dev s0 root tbf rate 8bit burst 1540 limit 2000";
-    lab.from().feature("tbf", qdisc, "")?;
+    for (name, words) in qdiscs {
+        lab.from().feature(name, &format!("tc qdisc add dev s0 {words}"), "")?;
+    }
     let socket = lab.from().enter(|| Ok(UdpSocket::bind("0.0.0.0:0")?))?;
     let payload = [0; 1000];
     // One packet uses up the bucket, the next fills the queue, the rest is dropped.
