@@ -91,7 +91,10 @@ mod tests {
         series.add(SECOND, [("a", 1)]);
         series.add(SECOND, [("b", 2)]);
         series.add(SECOND / 3, [("a", 3)]);
-        assert_eq!((series.of("a"), series.of("b"), series.of("c")), (vec![1, 0, 3], vec![0, 2, 0], vec![0; 3]));
+        assert_eq!(
+            (series.of("a"), series.of("b"), series.of("c")),
+            (vec![1, 0, 3], vec![0, 2, 0], vec![0; 3])
+        );
     }
 
     #[test]
