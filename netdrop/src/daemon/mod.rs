@@ -1,6 +1,7 @@
 //! The tasks: what is awaited, and what is done then. The only folder besides cli that knows time, signals and threads.
 
 mod backlog;
+mod command;
 mod events;
 mod lines;
 mod lookups;
@@ -12,6 +13,7 @@ mod symbols;
 mod terminal;
 mod witness;
 
+pub use command::{Command, CommandError, exit_code};
 pub use outlets::{Format, Outlet, Outlets};
 pub use run::{Ended, Limits, Plan, RunError, Signals, run};
 pub use sink::{Sink, SinkError};
