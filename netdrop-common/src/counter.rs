@@ -87,8 +87,12 @@ pub struct CpuState {
     pub accounts: Accounts,
     /// In a CPU's first: how many runs of the program are under way on it.
     pub running: u64,
+    /// In a CPU's first: the packet that a queueing discipline is about to free, and why it drops it.
+    pub qdisc_skb: u64,
+    /// `enum qdisc_drop_reason`.
+    pub qdisc_reason: u64,
     /// Fills the cache line.
-    pub reserved: [u64; 7],
+    pub reserved: [u64; 5],
     /// Its own counters: direct-mapped, taken once and kept.
     pub slots: [Counter; SLOTS],
 }

@@ -31,12 +31,49 @@ pub mod group {
     pub const SOURCE_PORT: u32 = 1 << 9;
     /// `--dport`.
     pub const DESTINATION_PORT: u32 = 1 << 10;
+    /// `--container`.
+    pub const CONTAINER: u32 = 1 << 11;
+    /// `--owner`.
+    pub const OWNER: u32 = 1 << 12;
 }
 
 /// Value in the map of reasons: it passes.
 pub const REASON_INCLUDED: u32 = 1;
 /// Value in the map of reasons: it's left out.
 pub const REASON_EXCLUDED: u32 = 2;
+/// Value in the map of reasons: the site decides, as the reason says nothing.
+pub const REASON_BY_SITE: u32 = 3;
+/// How many pieces the kernel's code may be cut into by what is decided of drops there; a power of two.
+pub const MAX_PIECES: usize = 1024;
+
+/// Kinds of [`OwnerKey`], which are bits of [`Filter::owners`]: a cgroup (v2) by its id.
+pub const OWNER_CGROUP: u32 = 1;
+/// A network namespace by its inode.
+pub const OWNER_NETNS: u32 = 1 << 1;
+/// A socket by its inode.
+pub const OWNER_SOCKET: u32 = 1 << 2;
+/// Bit of a value in the map of owners: what belongs to it is left out. The others are the groups that it matches.
+pub const OWNER_EXCLUDED: u32 = 1 << 31;
+
+/// Key of the map of owners: what a drop may belong to. User space keeps it up to date while the program runs.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct OwnerKey {
+    /// The number; never 0.
+    pub id: u64,
+    /// What it is the number of: one of `OWNER_*`.
+    pub kind: u64,
+}
+
+/// A piece of the kernel's code, from here to the next one's start: what is decided of drops there whose reason says nothing.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Piece {
+    /// Address of its first byte: 0 of the first piece, all ones behind the last.
+    pub start: u64,
+    /// [`REASON_INCLUDED`], [`REASON_EXCLUDED`] or 0.
+    pub verdict: u64,
+}
 /// The rule looks at the source.
 pub const SIDE_SOURCE: u32 = 1;
 /// The rule looks at the destination.
@@ -129,6 +166,10 @@ pub struct Filter {
     pub addresses: u32,
     /// See `functions`.
     pub ports: u32,
+    /// 1 when the pieces of code are to be asked.
+    pub sites: u32,
+    /// The kinds of [`OwnerKey`] that are to be asked.
+    pub owners: u32,
     /// Function rules.
     pub function: [Rule<FunctionRule>; MAX_RULES],
     /// Device rules.
@@ -158,8 +199,8 @@ pub struct Rule<T> {
 impl Filter {
     /// Whether there is any rule: without, the program asks for nothing else of the filter.
     pub const fn is_active(&self) -> bool {
-        let Self { reasons, functions, devices, namespaces, protocols, addresses, ports, .. } = *self;
-        reasons + functions + devices + namespaces + protocols + addresses + ports != 0
+        let Self { reasons, functions, devices, namespaces, protocols, addresses, ports, owners, .. } = *self;
+        reasons + functions + devices + namespaces + protocols + addresses + ports + owners != 0
     }
 
     /// Lets everything pass.
@@ -172,6 +213,8 @@ impl Filter {
         protocols: 0,
         addresses: 0,
         ports: 0,
+        sites: 0,
+        owners: 0,
         function: [Rule { matches: FunctionRule { start: 0, end: 0 }, group: 0, side: 0 }; MAX_RULES],
         device: [Rule { matches: DeviceRule { name: [0; 2], ifindex: 0, netns: 0 }, group: 0, side: 0 };
             MAX_RULES],

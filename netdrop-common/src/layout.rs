@@ -121,6 +121,26 @@ pub struct Layout {
     pub kernfs_id: u32,
     /// `request_sock.__req_common.skc_listener`, pointer.
     pub rsk_listener: u32,
+    /// `devlink_trap_metadata.trap_name`, pointer to text; absent where the kernel has no devlink.
+    pub trap_name: u32,
+    /// `devlink_trap_metadata.trap_group_name`, pointer to text.
+    pub trap_group_name: u32,
+    /// `devlink_trap_metadata.trap_type`, `enum devlink_trap_type`.
+    pub trap_type: u32,
+    /// `devlink_trap_metadata.input_dev`, pointer to `net_device`, or null.
+    pub trap_input_dev: u32,
+    /// `devlink.dev`, pointer to `device`, or null.
+    pub devlink_dev: u32,
+    /// `device.kobj.name`, pointer to text.
+    pub device_name: u32,
+    /// `device.bus`, pointer to `bus_type`, or null.
+    pub device_bus: u32,
+    /// `device.driver`, pointer to `device_driver`, or null.
+    pub device_driver: u32,
+    /// `bus_type.name`, pointer to text.
+    pub bus_name: u32,
+    /// `device_driver.name`, pointer to text.
+    pub driver_name: u32,
 }
 
 impl Layout {
@@ -181,5 +201,15 @@ impl Layout {
         cgroup_kn: ABSENT,
         kernfs_id: ABSENT,
         rsk_listener: ABSENT,
+        trap_name: ABSENT,
+        trap_group_name: ABSENT,
+        trap_type: ABSENT,
+        trap_input_dev: ABSENT,
+        devlink_dev: ABSENT,
+        device_name: ABSENT,
+        device_bus: ABSENT,
+        device_driver: ABSENT,
+        bus_name: ABSENT,
+        driver_name: ABSENT,
     };
 }

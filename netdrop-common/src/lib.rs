@@ -12,6 +12,7 @@ pub mod protocol;
 mod ring;
 mod settings;
 mod socket;
+mod trap;
 
 pub use counter::{
     Accounts, Counter, CounterKey, CpuState, KEY_HAS_IP_PROTOCOL, OverflowKey, REASON_NONE, SLOTS,
@@ -20,7 +21,8 @@ pub use event::{
     Event, HEADER_AT_LINK, HEADER_AT_NETWORK, HEADER_NONE, OFFSET_NONE, SNAPLEN_MAX, STACK_DEPTH, STACK_NONE,
 };
 pub use filter::{
-    AddressRule, DeviceRule, Filter, FunctionRule, MAX_RULES, NetnsRule, PortRule, ProtocolRule,
+    AddressRule, DeviceRule, Filter, FunctionRule, MAX_PIECES, MAX_RULES, NetnsRule, OWNER_CGROUP,
+    OWNER_EXCLUDED, OWNER_NETNS, OWNER_SOCKET, OwnerKey, Piece, PortRule, ProtocolRule, REASON_BY_SITE,
     REASON_EXCLUDED, REASON_INCLUDED, Rule, SIDE_DESTINATION, SIDE_EITHER, SIDE_SOURCE, group,
 };
 pub use layout::{ABSENT, Layout};
@@ -30,6 +32,7 @@ pub use socket::{
     AF_INET, AF_INET6, Extra, SOCKET_FULL, SOCKET_NONE, SOCKET_OF_PACKET, SOCKET_RECEIVING, SOCKET_REQUEST,
     SOCKET_TIME_WAIT, Socket, Task, WITH_TASK, tcp_state,
 };
+pub use trap::{TRAP_WORDS, TRAPS, Trap, is_trap, site_of_trap};
 
 /// Marks a type as plain bytes: `repr(C)`, no padding, any bit pattern valid.
 ///
@@ -52,13 +55,16 @@ plain! {
     OverflowKey = 32,
     CpuState = 64 + 64 + SLOTS * 64,
     Event = 64,
-    Layout = 55 * 4,
-    Settings = 16 * 4,
+    Layout = 65 * 4,
+    Settings = 18 * 4,
     Socket = 24 + 36 + 8 + 4 + 32,
     Task = 24,
     Extra = 128,
     RingHeader = 128,
-    Filter = 32 + MAX_RULES * (24 + 32 + 12 + 12 + 40 + 12),
+    Trap = TRAP_WORDS * 8,
+    OwnerKey = 16,
+    Piece = 16,
+    Filter = 40 + MAX_RULES * (24 + 32 + 12 + 12 + 40 + 12),
 }
 
 // SAFETY: words without padding.

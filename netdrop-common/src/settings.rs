@@ -39,4 +39,9 @@ pub struct Settings {
     pub ipv6hdr_type_id: u32,
     /// BTF type id of `struct skb_shared_info`, likewise.
     pub shinfo_type_id: u32,
+    /// Number of the first [`crate::CpuState`] (and ring) of those that the program for traps writes: one a CPU, behind the
+    /// others, as it may come in the middle of the other program.
+    pub trap_states: u32,
+    /// The number of the reason `QDISC_DROP` where the tracepoint `qdisc_drop` tells a finer one; 0 where it doesn't.
+    pub qdisc_drop: u32,
 }

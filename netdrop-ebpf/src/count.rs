@@ -60,6 +60,40 @@ impl Cpu {
         }
     }
 
+    /// The CPU that runs the program for traps, which writes a state of its own: it may come in the middle of the other
+    /// program, but not of itself, as drivers report with interrupts' bottom halves off (`devlink_trap_report`).
+    #[inline(always)]
+    pub fn enter_for_trap() -> Option<Self> {
+        let number = unsafe { bpf_get_smp_processor_id() };
+        let index = setting!(trap_states) + number;
+        let state = CPUS.get_ptr_mut(index)?;
+        Some(Self { number, index, state, outermost: state, level: 0 })
+    }
+
+    /// Keeps a packet's reason for the program that is about to see it freed on this CPU.
+    #[inline(always)]
+    pub fn keep_qdisc_reason(skb: u64, reason: u32) {
+        let first = unsafe { bpf_get_smp_processor_id() } * setting!(levels);
+        if let Some(state) = CPUS.get_ptr_mut(first) {
+            unsafe {
+                (&raw mut (*state).qdisc_reason).write_volatile(reason.into());
+                (&raw mut (*state).qdisc_skb).write_volatile(skb);
+            }
+        }
+    }
+
+    /// The reason that was kept for this packet; once.
+    #[inline(always)]
+    pub fn take_qdisc_reason(&self, skb: u64) -> Option<u32> {
+        unsafe {
+            if (&raw const (*self.outermost).qdisc_skb).read_volatile() != skb {
+                return None;
+            }
+            (&raw mut (*self.outermost).qdisc_skb).write_volatile(0);
+            Some((&raw const (*self.outermost).qdisc_reason).read_volatile() as u32)
+        }
+    }
+
     /// Ends the run.
     #[inline(always)]
     pub fn leave(&self) {

@@ -14,6 +14,7 @@ use crate::{
     event, filter,
     key::{Drop, Subject},
     memory::{Memory, Probed, Typed},
+    qdisc::finer,
     sample,
 };
 
@@ -33,32 +34,35 @@ pub fn kfree_skb_raw(context: RawTracePointContext) -> i32 {
 
 /// The tracepoint's arguments, as many as this kernel's prototype has.
 #[inline(always)]
-unsafe fn drop_of(context: &impl EbpfContext) -> Drop {
+unsafe fn drop_of(context: &impl EbpfContext, cpu: &Cpu) -> Drop {
     let argument = |index: usize| unsafe { context.as_ptr().cast::<u64>().add(index).read_volatile() };
     let pointer = |index: usize| unsafe { context.as_ptr().cast::<*const u8>().add(index).read_volatile() };
+    let skb = pointer(0);
     Drop {
-        skb: pointer(0),
+        skb,
         location: argument(1),
-        reason: if setting!(arguments) >= 3 { argument(2) as u32 } else { REASON_NONE },
+        reason: if setting!(arguments) >= 3 { finer(argument(2) as u32, skb, cpu) } else { REASON_NONE },
         rx_sk: if setting!(arguments) >= 4 { pointer(3) } else { core::ptr::null() },
+        is_trapped: false,
+        trapped_on: core::ptr::null(),
     }
 }
 
 #[inline(always)]
 unsafe fn dropped<M: Memory>(context: &impl EbpfContext) {
     if let Some(cpu) = Cpu::enter() {
-        unsafe { follow::<M>(context, &cpu) };
+        unsafe { follow::<M>(context, &cpu, || drop_of(context, &cpu)) };
         cpu.leave();
     }
 }
 
 /// The way of a drop.
 #[inline(always)]
-unsafe fn follow<M: Memory>(context: &impl EbpfContext, cpu: &Cpu) {
+pub unsafe fn follow<M: Memory>(context: &impl EbpfContext, cpu: &Cpu, drop: impl FnOnce() -> Drop) {
     let entered = sample::entry();
     cpu.account(|accounts| unsafe { &raw mut (*accounts).seen });
-    let subject = unsafe { Subject::read::<M>(drop_of(context)) };
-    if !unsafe { filter::passes::<M>(&subject) } {
+    let subject = unsafe { Subject::read::<M>(drop()) };
+    if !unsafe { filter::passes::<M>(context, &subject) } {
         cpu.account(|accounts| unsafe { &raw mut (*accounts).filtered });
         return;
     }

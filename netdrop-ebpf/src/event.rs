@@ -76,7 +76,7 @@ unsafe fn extra(context: &impl EbpfContext, event: *mut Event, subject: &Subject
         let end = event.cast::<u8>().add(setting!(record_bytes) as usize);
         let extra = end.sub(size_of::<Extra>()).cast::<Extra>();
         let mut told = SOCKET_NONE;
-        if setting!(sockets) != 0 {
+        if setting!(sockets) != 0 && !subject.drop.is_trapped {
             let (whose, sk) = socket::of(context, subject.drop.skb);
             if whose != SOCKET_NONE {
                 socket::describe(&raw mut (*extra).socket, sk);

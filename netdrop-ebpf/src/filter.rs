@@ -1,8 +1,13 @@
 //! Whether the user wants to see a drop. Rules are constants: kinds without rules cost nothing.
 
-use aya_ebpf::{bindings::BPF_F_NO_PREALLOC, macros::map, maps::HashMap};
+use aya_ebpf::{
+    EbpfContext,
+    macros::map,
+    maps::{Array, HashMap},
+};
 use netdrop_common::{
-    AddressRule, DeviceRule, Filter, FunctionRule, MAX_RULES, NetnsRule, PortRule, ProtocolRule,
+    AddressRule, DeviceRule, Filter, FunctionRule, MAX_PIECES, MAX_RULES, NetnsRule, OWNER_CGROUP,
+    OWNER_EXCLUDED, OWNER_NETNS, OWNER_SOCKET, OwnerKey, Piece, PortRule, ProtocolRule, REASON_BY_SITE,
     REASON_EXCLUDED, REASON_INCLUDED, Rule, SIDE_DESTINATION, SIDE_SOURCE, group,
 };
 
@@ -11,11 +16,21 @@ use crate::{
     key::Subject,
     memory::{Memory, load},
     packet::{self, Addresses, Ports},
+    socket,
 };
 
-/// The reasons that `--reason` and `--class` name.
+/// The reasons that `--reason` and `--class` name; user space sets the size. All its memory is taken at once: kernels before
+/// 6.1 warn of programs on raw tracepoints that might take more.
 #[map]
-static REASONS: HashMap<u32, u32> = HashMap::with_max_entries(4096, BPF_F_NO_PREALLOC);
+static REASONS: HashMap<u32, u32> = HashMap::with_max_entries(1, 0);
+
+/// What `--class` decides by the site, in the order of addresses. User space sets the size: one, unless it is asked.
+#[map]
+static SITES: Array<[Piece; MAX_PIECES]> = Array::with_max_entries(1, 0);
+
+/// What `--container` and `--owner` name, with the groups that it matches. User space sets the size, likewise.
+#[map]
+static OWNERS: HashMap<OwnerKey, u32> = HashMap::with_max_entries(1, 0);
 
 /// Goes through the rules of one kind. The last expression of `$matches` says whether the rule matches.
 macro_rules! each_rule {
@@ -46,18 +61,29 @@ unsafe fn read_rule<T: Copy>(rules: *const [Rule<T>; MAX_RULES], index: usize) -
 
 /// Whether the drop passes: no negated rule matches, and every group that has rules has one that does.
 #[inline(always)]
-pub unsafe fn passes<M: Memory>(subject: &Subject) -> bool {
+pub unsafe fn passes<M: Memory>(context: &impl EbpfContext, subject: &Subject) -> bool {
     if setting!(filtered) == 0 {
         return true;
     }
     let mut matched = 0;
     if rules!(reasons) != 0 {
         // SAFETY: the map is only written before the program is attached.
-        match unsafe { REASONS.get(subject.key.reason) }.copied() {
-            Some(REASON_EXCLUDED) => return false,
-            Some(REASON_INCLUDED) => matched |= group::REASON,
+        let mut verdict = unsafe { REASONS.get(subject.key.reason) }.copied().unwrap_or(0);
+        if rules!(sites) != 0 && verdict == REASON_BY_SITE {
+            verdict = unsafe { of_site(subject.key.site) };
+        }
+        match verdict {
+            REASON_EXCLUDED => return false,
+            REASON_INCLUDED => matched |= group::REASON,
             _ => {}
         }
+    }
+    if rules!(owners) != 0 {
+        let owners = unsafe { owners(context, subject) };
+        if owners & OWNER_EXCLUDED != 0 {
+            return false;
+        }
+        matched |= owners;
     }
     let key = &subject.key;
     each_rule!(matched, functions, function: FunctionRule, |rule| {
@@ -80,6 +106,52 @@ pub unsafe fn passes<M: Memory>(subject: &Subject) -> bool {
     }
     let required = rules!(required);
     matched & required == required
+}
+
+/// What is decided of drops at this address. A binary search without branches: the verifier would follow each way of each.
+#[inline(always)]
+unsafe fn of_site(site: u64) -> u32 {
+    let Some(pieces) = SITES.get_ptr(0) else { return 0 };
+    let pieces = pieces.cast::<Piece>();
+    let mut at = 0;
+    let mut step = MAX_PIECES / 2;
+    while step > 0 {
+        // Addresses of code differ by less than half of what they may be: the sign tells which is greater.
+        let start =
+            unsafe { (&raw const (*pieces.add((at + step) & (MAX_PIECES - 1))).start).read_volatile() };
+        let is_after = (site.wrapping_sub(start) as i64 >> 63) as usize;
+        at += step & !is_after;
+        step /= 2;
+    }
+    unsafe { (&raw const (*pieces.add(at & (MAX_PIECES - 1))).verdict).read_volatile() as u32 }
+}
+
+/// The groups that the drop's namespace and its socket match, or the bit that they are left out.
+#[inline(always)]
+unsafe fn owners(context: &impl EbpfContext, subject: &Subject) -> u32 {
+    let kinds = rules!(owners);
+    let mut matched = 0;
+    if kinds & OWNER_NETNS != 0 {
+        matched |= unsafe { of_owner(subject.key.netns.into(), OWNER_NETNS) };
+    }
+    if kinds & (OWNER_CGROUP | OWNER_SOCKET) != 0 && !subject.drop.is_trapped {
+        let sk = unsafe { socket::whole_of(context, subject.drop.skb) };
+        if !sk.is_null() {
+            if kinds & OWNER_CGROUP != 0 {
+                matched |= unsafe { of_owner(socket::cgroup(sk), OWNER_CGROUP) };
+            }
+            if kinds & OWNER_SOCKET != 0 {
+                matched |= unsafe { of_owner(socket::inode(sk), OWNER_SOCKET) };
+            }
+        }
+    }
+    matched
+}
+
+#[inline(always)]
+unsafe fn of_owner(id: u64, kind: u32) -> u32 {
+    let key = OwnerKey { id, kind: kind.into() };
+    unsafe { OWNERS.get(key) }.copied().unwrap_or(0)
 }
 
 #[inline(always)]

@@ -16,6 +16,10 @@ pub struct Drop {
     pub reason: u32,
     /// The socket that refused the packet; null where the kernel doesn't say.
     pub rx_sk: *const u8,
+    /// Whether the hardware dropped it, and told its driver.
+    pub is_trapped: bool,
+    /// The device that a trapped packet came in by; null where the driver doesn't say.
+    pub trapped_on: *const u8,
 }
 
 /// A drop with what was read of it on the way.
@@ -36,7 +40,11 @@ impl Subject {
         unsafe {
             // Pointers first, before any branch on the packet: for each load of a pointer and each way to it the
             // verifier searches the kernel's whole BTF several times (`btf_nested_type_is_trusted`).
-            let device = device::<M>(drop.skb);
+            let device = if drop.is_trapped && is_kernel_address(drop.trapped_on) {
+                drop.trapped_on
+            } else {
+                device::<M>(drop.skb)
+            };
             let (ifindex, netns) = place::<M>(&drop, device);
             let ethertype = u16::from_be(load!(M, drop.skb, skb_protocol));
             let network = Network::find::<M>(drop.skb);

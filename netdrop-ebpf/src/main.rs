@@ -1,6 +1,6 @@
 //! netdrop's eBPF side: counts every drop, streams the details of a fair sample.
 //!
-//! `drops` has the programs; the way of a drop is `key → filter → count → sample → event`.
+//! `drops`, `devlink` and `qdisc` have the programs; the way of a drop is `key → filter → count → sample → event`.
 //! User space writes settings and offsets into the instructions, and the verifier knows the filters: what is off, or what the
 //! kernel lacks, it prunes.
 #![no_std]
@@ -9,12 +9,14 @@
 
 mod constants;
 mod count;
+mod devlink;
 mod drops;
 mod event;
 mod filter;
 mod key;
 mod memory;
 mod packet;
+mod qdisc;
 mod ring;
 mod sample;
 mod socket;

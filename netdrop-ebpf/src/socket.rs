@@ -3,6 +3,8 @@
 //! All is read by probing: a drop with a socket is rare beside the others, and for typed loads of so many members on
 //! every way that leads to them the verifier would take its time at each start.
 
+#![allow(unused_unsafe, reason = "`detail!` stands inside of unsafe blocks and outside")]
+
 use aya_ebpf::EbpfContext;
 use netdrop_common::{
     AF_INET, AF_INET6, SOCKET_FULL, SOCKET_NONE, SOCKET_OF_PACKET, SOCKET_RECEIVING, SOCKET_REQUEST,
@@ -47,6 +49,27 @@ pub unsafe fn of(context: &impl EbpfContext, skb: *const u8) -> (u8, *const u8) 
     (SOCKET_NONE, core::ptr::null())
 }
 
+/// The drop's socket with all its members: a request's listener; null where there is none, or but what is left of one.
+#[inline(always)]
+pub unsafe fn whole_of(context: &impl EbpfContext, skb: *const u8) -> *const u8 {
+    unsafe {
+        let (whose, sk) = of(context, skb);
+        if whose == SOCKET_NONE {
+            return core::ptr::null();
+        }
+        let state: u8 = detail!(sk, sk_state);
+        if state == tcp_state::TIME_WAIT {
+            return core::ptr::null();
+        }
+        if state != tcp_state::NEW_SYN_RECV {
+            return sk;
+        }
+        let listener: u64 = detail!(sk, rsk_listener);
+        let listener = listener as *const u8;
+        if is_kernel_address(listener) { listener } else { core::ptr::null() }
+    }
+}
+
 /// Describes the socket. Small ones (`inet_timewait_sock`, `request_sock`) begin like all with `sock_common`, and have nothing
 /// else in common: they are told by their state, before any other member is read.
 #[inline(always)]
@@ -60,7 +83,8 @@ pub unsafe fn describe(socket: *mut Socket, sk: *const u8) {
             (*socket).kind = SOCKET_TIME_WAIT;
         } else if state == tcp_state::NEW_SYN_RECV {
             (*socket).kind = SOCKET_REQUEST;
-            let listener: *const u8 = core::mem::transmute::<u64, _>(detail!(sk, rsk_listener));
+            let listener: u64 = detail!(sk, rsk_listener);
+            let listener = listener as *const u8;
             if is_kernel_address(listener) {
                 whole(socket, listener);
             }
@@ -123,7 +147,7 @@ unsafe fn drops(sk: *const u8) -> u32 {
 
 /// `SOCK_INODE(sk->sk_socket)->i_ino`: the socket is the first member of a `socket_alloc`.
 #[inline(always)]
-unsafe fn inode(sk: *const u8) -> u64 {
+pub unsafe fn inode(sk: *const u8) -> u64 {
     let socket: u64 = detail!(sk, sk_socket);
     let socket = socket as *const u8;
     if is_kernel_address(socket) { detail!(socket, socket_ino) } else { 0 }
@@ -131,7 +155,7 @@ unsafe fn inode(sk: *const u8) -> u64 {
 
 /// `cgroup_id(sock_cgroup_ptr(&sk->sk_cgrp_data))`.
 #[inline(always)]
-unsafe fn cgroup(sk: *const u8) -> u64 {
+pub unsafe fn cgroup(sk: *const u8) -> u64 {
     const IS_DATA: u64 = 1;
     const NO_REFCNT: u64 = 2;
     let mut cgroup: u64 = detail!(sk, sk_cgroup);

@@ -56,7 +56,8 @@ fn the_short_flag_says_the_same() {
 #[test]
 fn the_long_help_has_every_filter_and_its_negation() {
     let help = printed(&mut netdrop("help watch"));
-    let filters = "reason class function device netns proto host src dst port sport dport".split_whitespace();
+    let filters = "reason class function device netns proto host src dst port sport dport container owner";
+    let filters = filters.split_whitespace();
     for filter in filters {
         for flag in [format!("  --{filter} <"), format!("  --not-{filter} <")] {
             let (_, after) = help.split_once(&flag).unwrap_or_else(|| panic!("no {flag} in {help}"));
@@ -79,6 +80,7 @@ fn errors_name_the_thing_the_cause_and_the_next_step() {
         "watch --count 0",
         "watch --rate 0 --count 1",
         "watch --rate 0 --by flow",
+        "watch --no-socket --by reason,owner",
         "watch --rate 5 --all",
         "watch --format table --output drops.txt",
         "watch --rotate 1M",

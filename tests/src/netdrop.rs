@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub struct Netdrop {
     child: Child,
     state: Arc<Mutex<State>>,
-    schema: jsonschema::Validator,
+    schema: &'static jsonschema::Validator,
 }
 
 #[derive(Default)]
@@ -36,22 +36,36 @@ struct State {
 impl Netdrop {
     /// Starts `netdrop watch --format json <arguments>` and waits until its program is attached.
     pub fn start<A: AsRef<OsStr>>(path: &Path, arguments: &[A]) -> Result<Self> {
-        let mut netdrop = Self::start_unread(path, arguments)?;
+        Self::start_with(path, arguments, |_| {})
+    }
+
+    /// As [`Self::start`], after `prepare` has changed its surroundings.
+    pub fn start_with<A: AsRef<OsStr>>(
+        path: &Path,
+        arguments: &[A],
+        prepare: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
+        let mut netdrop = Self::spawn(path, arguments, prepare)?;
         netdrop.read();
         Ok(netdrop)
     }
 
     /// As [`Self::start`], but nobody reads its standard output until [`Self::read`].
     pub fn start_unread<A: AsRef<OsStr>>(path: &Path, arguments: &[A]) -> Result<Self> {
+        Self::spawn(path, arguments, |_| {})
+    }
+
+    fn spawn<A: AsRef<OsStr>>(
+        path: &Path,
+        arguments: &[A],
+        prepare: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
         let schema = schema(path)?;
-        let mut child = Command::new(path)
-            .args(["watch", "--format", "json", "--interval", "200ms"])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("can't run {}", path.display()))?;
+        let mut command = Command::new(path);
+        command.args(["watch", "--format", "json", "--interval", "200ms"]).args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        prepare(&mut command);
+        let mut child = command.spawn().with_context(|| format!("can't run {}", path.display()))?;
         let state = Arc::new(Mutex::new(State::default()));
         let stderr = child.stderr.take().context("stderr is piped")?;
         let shared = Arc::clone(&state);
@@ -99,6 +113,13 @@ impl Netdrop {
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         Ok(kill(self.pid(), signal)?)
+    }
+
+    /// The drop lines that it has written so far.
+    pub fn drops_so_far(&self) -> Vec<Value> {
+        let state = self.state();
+        let lines = state.lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter(|line| line["kind"] == "drop").collect()
     }
 
     /// Waits for its end by itself or by an earlier signal; gives status, all lines, and standard error.
@@ -196,12 +217,19 @@ fn rows(line: &Value) -> Result<Vec<Row>> {
     serde_json::from_value(line["rows"].clone()).with_context(|| format!("rows of {}", line["kind"]))
 }
 
-fn schema(path: &Path) -> Result<jsonschema::Validator> {
+/// What all lines are checked against, compiled once a run: all that runs is the same netdrop.
+fn schema(path: &Path) -> Result<&'static jsonschema::Validator> {
+    static SCHEMA: OnceLock<jsonschema::Validator> = OnceLock::new();
+    if let Some(schema) = SCHEMA.get() {
+        return Ok(schema);
+    }
     let ended = run_to_end(Command::new(path).args(["watch", "--schema"]))
         .with_context(|| format!("can't run {}", path.display()))?;
     ensure!(ended.code == Some(0), "`netdrop watch --schema` failed: {}", ended.stderr.trim());
     let schema = serde_json::from_str(&ended.stdout).context("the schema is not JSON")?;
-    jsonschema::validator_for(&schema).map_err(|error| anyhow::anyhow!("the schema is invalid: {error}"))
+    let schema = jsonschema::validator_for(&schema)
+        .map_err(|error| anyhow::anyhow!("the schema is invalid: {error}"))?;
+    Ok(SCHEMA.get_or_init(|| schema))
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {

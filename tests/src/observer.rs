@@ -72,6 +72,7 @@ impl Observer {
         Some(Row {
             count,
             reason: self.reasons.get(&number(2)?).cloned(),
+            class: None,
             function: Some(fields[0].to_owned()),
             // Kernel text lies in the upper two gigabytes, so the lower half says it all.
             address: Some(format!("{:#x}", number(1)? | 0xffff_ffff_0000_0000)),

@@ -11,6 +11,7 @@ use serde_json::Value;
 pub struct Row {
     pub count: u64,
     pub reason: Option<String>,
+    pub class: Option<String>,
     pub function: Option<String>,
     pub address: Option<String>,
     pub device: Option<Device>,

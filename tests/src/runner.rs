@@ -120,7 +120,10 @@ impl<'a> Judge<'a> {
         let kernel = KernelTypes::read()?;
         Ok(Self {
             expect,
-            reason: expect.reason(|reason| kernel.has_reason(reason)),
+            // Others than netdrop see the core's reason alone.
+            reason: expect.reason(|reason| {
+                kernel.has_reason(reason) || (sight == Sight::Full && kernel.has_qdisc_reason(reason))
+            }),
             inode: namespace.map(Namespace::inode),
             devices: namespace.map_or(Ok(Vec::new()), Namespace::devices)?,
             kernel_names_receiver: kernel.has("rx_sk"),
@@ -261,6 +264,7 @@ mod tests {
             device: Some(Device { index: 2, name: Some("r0".into()) }),
             netns: Some(Netns { inode: 7 }),
             protocol: Some("udp".into()),
+            class: None,
         }
     }
 

@@ -1,6 +1,8 @@
 //! One row of the table: how packets are made to drop, and what must be reported.
 
 use std::any::Any;
+use std::collections::HashSet;
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 
@@ -110,22 +112,34 @@ impl Case {
 }
 
 /// The running kernel's type information. It is asked, not the kernel's version: distributions backport.
-pub struct KernelTypes(Vec<u8>);
+pub struct KernelTypes(&'static HashSet<Vec<u8>>);
 
 impl KernelTypes {
-    /// Reads it.
+    /// Reads it, once a run: in an emulated guest that takes as long as a scenario.
     pub fn read() -> Result<Self> {
-        Ok(Self(std::fs::read("/sys/kernel/btf/vmlinux").context("can't read the kernel's BTF")?))
+        static NAMES: OnceLock<HashSet<Vec<u8>>> = OnceLock::new();
+        if let Some(names) = NAMES.get() {
+            return Ok(Self(names));
+        }
+        let bytes = std::fs::read("/sys/kernel/btf/vmlinux").context("can't read the kernel's BTF")?;
+        // Names stand between zeros (kernel: Documentation/bpf/btf.rst, "String Encoding"); what else does is no name.
+        Ok(Self(NAMES.get_or_init(|| bytes.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect())))
     }
 
     /// Whether it holds the name of a type, a member or a parameter.
     pub fn has(&self, name: &str) -> bool {
-        let name = format!("\0{name}\0");
-        self.0.windows(name.len()).any(|window| window == name.as_bytes())
+        self.0.contains(name.as_bytes())
     }
 
-    /// Whether the core has this drop reason.
+    /// Whether the core or queueing disciplines have this drop reason.
     pub fn has_reason(&self, reason: &str) -> bool {
+        // Those of queueing disciplines stand in an enum of their own (7.x), which names them in full.
         self.has(&format!("SKB_DROP_REASON_{reason}"))
+            || (reason.starts_with("QDISC_DROP_") && self.has(reason))
+    }
+
+    /// Whether queueing disciplines tell this reason (`enum qdisc_drop_reason`), in place of the core's `QDISC_DROP`.
+    pub fn has_qdisc_reason(&self, reason: &str) -> bool {
+        reason.starts_with("QDISC_DROP_") && self.has(reason)
     }
 }

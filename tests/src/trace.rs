@@ -49,6 +49,7 @@ fn row(line: &str, reasons: &HashMap<u64, String>) -> Option<Row> {
     let reason = key.split_once("reason:").and_then(|(_, number)| number.trim().parse().ok());
     Some(Row {
         count: count.trim().parse().ok()?,
+        class: None,
         reason: reason.and_then(|number: u64| reasons.get(&number).cloned()),
         function: Some(function.trim_end_matches(',').to_owned()),
         address: None,

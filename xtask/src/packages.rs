@@ -21,7 +21,7 @@ const fn package(name: &'static str, sign: &'static str, stage: Stage, reason: &
     Package { name, sign, stage, reason }
 }
 
-const PACKAGES: [Package; 18] = [
+const PACKAGES: [Package; 20] = [
     package(
         "rustc-web",
         "/usr/share/doc/rustc-web/copyright",
@@ -60,6 +60,8 @@ const PACKAGES: [Package; 18] = [
     package("busybox-static", "busybox", Stage::Vm, "the guests' shell and small tools"),
     package("kmod", "depmod", Stage::Vm, "the order in which a kernel's modules load"),
     package("xz-utils", "xz", Stage::Vm, "kernel packages hold compressed modules"),
+    package("gcc", "gcc", Stage::Vm, "builds netdevsim, which Debian's kernels come without"),
+    package("make", "make", Stage::Vm, "builds netdevsim, which Debian's kernels come without"),
 ];
 
 /// Makes the system ready for `stages`, or says what is missing.

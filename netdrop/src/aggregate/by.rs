@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use clap::ValueEnum;
 use thiserror::Error;
 
-use crate::model::{CountKey, Packet, Protocol};
+use crate::model::{CountKey, Drop, Endpoint, Owner, Protocol, Workload};
 
 use super::flows::FlowKey;
 
@@ -33,6 +34,10 @@ pub enum Dimension {
     Dst,
     /// Destination port (estimated from sampled details)
     Port,
+    /// The first process that has the socket (estimated from sampled details)
+    Owner,
+    /// The container, pod or unit of the socket's owner, else of the namespace (estimated from sampled details)
+    Container,
 }
 
 /// A set of dimensions.
@@ -60,9 +65,13 @@ impl By {
 
     /// Whether the kernel's counters can't tell: such rows are sums over sampled details.
     pub fn needs_details(self) -> bool {
-        [Dimension::Flow, Dimension::Src, Dimension::Dst, Dimension::Port]
-            .into_iter()
-            .any(|each| self.has(each))
+        let of_packets = [Dimension::Flow, Dimension::Src, Dimension::Dst, Dimension::Port];
+        of_packets.into_iter().any(|each| self.has(each)) || self.needs_owners()
+    }
+
+    /// Whether only the sockets of drops can tell.
+    pub fn needs_owners(self) -> bool {
+        self.has(Dimension::Owner) || self.has(Dimension::Container)
     }
 
     /// With one dimension more.
@@ -97,21 +106,32 @@ impl By {
         }
     }
 
-    /// The part of `packet`'s flow that the rows tell apart.
-    pub(super) fn flow(self, packet: &Packet) -> FlowKey {
-        let address = |mut endpoint: crate::model::Endpoint| {
-            endpoint.port = None;
-            endpoint
+    /// The part of the drop's flow, owner and workload that the rows tell apart.
+    pub(super) fn flow(self, drop: &Drop<'_>) -> FlowKey {
+        let packet = drop.packet;
+        let key = FlowKey {
+            owner: drop.context.owner.filter(|_| self.has(Dimension::Owner)).and_then(Owner::first),
+            workload: workload(drop).filter(|_| self.has(Dimension::Container)),
+            ..FlowKey::default()
         };
         if self.has(Dimension::Flow) {
-            return FlowKey { source: packet.source, destination: packet.destination, port: None };
+            return FlowKey { source: packet.source, destination: packet.destination, ..key };
         }
+        let address = |endpoint: Endpoint| Endpoint { port: None, ..endpoint };
         FlowKey {
             source: packet.source.filter(|_| self.has(Dimension::Src)).map(address),
             destination: packet.destination.filter(|_| self.has(Dimension::Dst)).map(address),
             port: packet.destination.filter(|_| self.has(Dimension::Port)).and_then(|endpoint| endpoint.port),
+            ..key
         }
     }
+}
+
+/// Where the drop's socket is at home, else what runs in the namespace.
+fn workload(drop: &Drop<'_>) -> Option<Arc<Workload>> {
+    let of_socket = drop.context.owner.map(|owner| &owner.workload);
+    let of_netns = drop.netns.map(|netns| &netns.workload);
+    [of_socket, of_netns].into_iter().flatten().find(|workload| !workload.is_empty()).map(Arc::clone)
 }
 
 /// What the kernel counts by.
@@ -167,6 +187,7 @@ mod tests {
     #[case("site", "site")]
     #[case("reason, site,site", "site,reason")]
     #[case("flow,src,dst,port,proto", "proto,flow,src,dst,port")]
+    #[case("container,owner", "owner,container")]
     fn lists_are_read_as_sets(#[case] text: &str, #[case] set: &str) {
         assert_eq!(text.parse::<By>().unwrap().to_string(), set);
     }
@@ -174,16 +195,14 @@ mod tests {
     #[rstest::rstest]
     #[case("", "")]
     #[case("site,", "")]
-    #[case("site,owner", "owner")]
+    #[case("site,user", "user")]
     #[case("Site", "Site")]
     fn unknown_names_are_refused_with_the_known_ones(#[case] text: &str, #[case] name: &str) {
         let error = text.parse::<By>().unwrap_err();
         assert_eq!(error, ByError::Unknown(name.into()));
-        assert!(
-            error
-                .to_string()
-                .ends_with("choose from site,reason,function,device,netns,proto,flow,src,dst,port")
-        );
+        assert!(error.to_string().ends_with(
+            "choose from site,reason,function,device,netns,proto,flow,src,dst,port,owner,container"
+        ));
     }
 
     #[test]

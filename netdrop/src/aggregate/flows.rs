@@ -1,18 +1,21 @@
-//! Sums over detailed drops: rows by flow, source, destination, port, which the kernel's counters don't tell apart.
+//! Sums over detailed drops: rows by flow, source, destination, port, owner, container, which the kernel's counters don't tell apart.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use crate::model::{CountKey, Counts, Drop, Endpoint};
+use crate::model::{CountKey, Counts, Drop, Endpoint, OwnerName, Workload};
 
 use super::By;
 
-/// The part of a flow that rows tell apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+/// The part of a flow that rows tell apart, and whose it was.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub(super) struct FlowKey {
     pub source: Option<Endpoint>,
     pub destination: Option<Endpoint>,
     /// The destination port.
     pub port: Option<u16>,
+    pub owner: Option<OwnerName>,
+    pub workload: Option<Arc<Workload>>,
 }
 
 /// The growth since the last summary, and the total.
@@ -49,7 +52,7 @@ impl Flows {
             // An estimate: those sampled out are taken to be as long as this one.
             bytes: drop.weight.saturating_mul(u64::from(drop.packet.length)),
         };
-        let key = (by.mask(count_key(drop)), by.flow(drop.packet));
+        let key = (by.mask(count_key(drop)), by.flow(drop));
         if let Some(sums) = self.rows.get_mut(&key) {
             sums.add(counts);
         } else if self.rows.len() < self.limit {
@@ -60,7 +63,7 @@ impl Flows {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (CountKey, FlowKey, Sums)> {
-        self.rows.iter().map(|((key, flow), sums)| (*key, *flow, *sums))
+        self.rows.iter().map(|((key, flow), sums)| (*key, flow.clone(), *sums))
     }
 
     pub fn other(&self) -> Sums {
@@ -84,7 +87,9 @@ impl Flows {
             return;
         }
         let mut rows: Vec<_> = self.rows.drain().collect();
-        rows.sort_unstable_by_key(|(key, sums)| (std::cmp::Reverse(sums.total.packets), *key));
+        rows.sort_unstable_by(|(one, its), (other, others)| {
+            others.total.packets.cmp(&its.total.packets).then_with(|| one.cmp(other))
+        });
         for (_, sums) in rows.drain(self.limit / 2..) {
             self.other.total += sums.total;
         }

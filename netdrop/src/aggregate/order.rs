@@ -21,5 +21,6 @@ fn place(row: &Row) -> impl Ord + '_ {
     let reason = row.reason.as_ref().map(|reason| (reason.name.as_str(), reason.subsystem.as_str()));
     let device = row.device.as_ref().map(|device| (device.index, device.name.as_deref()));
     let netns = row.netns.as_ref().map(|netns| (netns.inode, netns.name.as_deref()));
-    (code, reason, device, netns, row.protocol, (row.source, row.destination, row.port))
+    let flow = (row.source, row.destination, row.port);
+    (code, reason, device, netns, row.protocol, flow, (&row.owner, &row.workload))
 }

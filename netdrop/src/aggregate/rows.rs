@@ -66,9 +66,13 @@ impl<'a, N: Names> Rows<'a, N> {
         let mut count = self.by.mask(key);
         let mut function = None;
         if self.by.has(Dimension::Function) && !self.by.has(Dimension::Site) {
-            let name = self.names.site(count.address).function.clone();
-            function = Some(name.unwrap_or_else(|| format!("{:#x}", count.address)));
-            count.address = 0;
+            let site = self.names.site(count.address);
+            // A trap is no function's: it stays what it is.
+            if site.trap.is_none() {
+                let name = site.function.clone();
+                function = Some(name.unwrap_or_else(|| format!("{:#x}", count.address)));
+                count.address = 0;
+            }
         }
         RowKey { function, count, flow }
     }
@@ -87,12 +91,15 @@ impl<'a, N: Names> Rows<'a, N> {
 /// A row without counts, its names resolved.
 fn named(by: By, key: &RowKey, names: &mut impl Names) -> Row {
     let count = key.count;
-    let site = by.has(Dimension::Site).then(|| names.site(count.address));
+    let has_site = by.has(Dimension::Site) || (by.has(Dimension::Function) && key.function.is_none());
+    let site = has_site.then(|| names.site(count.address));
     let reason = count.reason.map(|number| names.reason(number));
-    let function = key.function.as_deref().or_else(|| site.as_ref()?.function.as_deref());
     let name = reason.as_ref().map(|reason| reason.name.as_str());
     Row {
-        class: by.has(Dimension::Reason).then(|| class_of(name, function)),
+        class: by.has(Dimension::Reason).then(|| match &site {
+            Some(site) => site.class(name),
+            None => class_of(name, key.function.as_deref()),
+        }),
         site,
         function: key.function.clone(),
         reason,
@@ -102,6 +109,8 @@ fn named(by: By, key: &RowKey, names: &mut impl Names) -> Row {
         source: key.flow.source,
         destination: key.flow.destination,
         port: key.flow.port,
+        owner: key.flow.owner.clone(),
+        workload: key.flow.workload.clone(),
         ..Row::default()
     }
 }

@@ -5,16 +5,26 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::knowledge::Class;
-use crate::model::{Context, Header, Packet, Protocol};
+
+/// The site of a trap of hardware's.
+const TRAP: u64 = 1 << 40;
+use crate::model::{Context, Header, Holding, Owner, Packet, Pod, Process, Protocol, Trap, Workload};
+
+/// A pod runs in this namespace.
+const POD_NETNS: u32 = 9;
 
 /// Names that are numbers.
 struct Numbers;
 
 impl Names for Numbers {
     fn site(&mut self, address: u64) -> Arc<Site> {
+        if address == TRAP {
+            let trap = Trap { name: "tail_drop".into(), ..Trap::default() };
+            return Arc::new(Site { address, trap: Some(trap), ..Site::default() });
+        }
         // Two sites a function; the first has no symbol.
         let function = (address > 1).then(|| format!("f{}", address / 2));
-        Arc::new(Site { address, function, offset: address, module: None, source: None })
+        Arc::new(Site { address, function, offset: address, module: None, source: None, trap: None })
     }
 
     fn reason(&mut self, number: u32) -> Arc<Reason> {
@@ -31,7 +41,9 @@ impl Names for Numbers {
     }
 
     fn netns(&mut self, inode: u32) -> Arc<Netns> {
-        Arc::new(Netns { inode, name: None })
+        let pod = (inode == POD_NETNS).then(|| Pod { uid: "7".into(), name: None });
+        let workload = Arc::new(Workload { pod, ..Workload::default() });
+        Arc::new(Netns { inode, workload, ..Netns::default() })
     }
 }
 
@@ -54,6 +66,17 @@ fn endpoint(host: u8, port: u16) -> Endpoint {
 
 /// One detailed drop at a site, of a flow between two hosts.
 fn record(aggregator: &mut Aggregator, key: CountKey, weight: u64, source: u8, destination: u8) {
+    record_of(aggregator, key, weight, (source, destination), None);
+}
+
+/// The same, and whose it was.
+fn record_of(
+    aggregator: &mut Aggregator,
+    key: CountKey,
+    weight: u64,
+    (source, destination): (u8, u8),
+    owner: Option<&Owner>,
+) {
     let names = &mut Numbers;
     let packet = Packet {
         length: 100,
@@ -72,8 +95,50 @@ fn record(aggregator: &mut Aggregator, key: CountKey, weight: u64, source: u8, d
         netns: Some(&names.netns(key.netns)),
         packet: &packet,
         header: Header::default(),
-        context: Context::default(),
+        context: Context { owner, ..Context::default() },
     });
+}
+
+/// A process that has the socket, or had it; in a unit.
+fn owned(pid: u32, holding: Holding, unit: &str) -> Owner {
+    let workload = Workload { unit: Some(unit.into()), ..Workload::default() };
+    let process = Process { pid, command: "nginx".into(), holding };
+    Owner { processes: vec![process], workload: Arc::new(workload), ..Owner::default() }
+}
+
+/// A process stays in its row when it ends; without a socket the namespace tells the container.
+#[test]
+fn rows_by_owner_and_container_are_sums_of_weights() {
+    let drops = [
+        (3, Some(owned(1, Holding::Open, "web.service"))),
+        (4, Some(owned(1, Holding::Gone, "web.service"))),
+        (5, Some(owned(2, Holding::Open, "web.service"))),
+        (2, Some(Owner { nobody: true, ..Owner::default() })),
+        (1, None),
+    ];
+    let rows = |by: &str, netns| {
+        let mut aggregator = Aggregator::new(by.parse().unwrap());
+        for (weight, owner) in &drops {
+            record_of(&mut aggregator, key(2, 1, 1, netns, 17), *weight, (1, 2), owner.as_ref());
+        }
+        let seen = Accounts { seen: 15, detailed: 5, sampled_out: 10, ..Accounts::default() };
+        let counters = [(key(2, 1, 1, netns, 17), counts(15))];
+        let summary = aggregator.summary(now(1, seen), counters, &mut Numbers);
+        let row = |row: &Row| {
+            let owner = row.owner.as_ref().map_or_else(|| "-".into(), ToString::to_string);
+            let workload = row.workload.as_ref().map_or_else(|| "-".into(), ToString::to_string);
+            assert!(row.estimated);
+            format!("{} {owner} {workload}", row.counts.packets)
+        };
+        summary.rows.iter().map(row).collect::<Vec<_>>()
+    };
+    assert_eq!(rows("owner", 7), ["7 nginx(1) -", "5 nginx(2) -", "3 - -"]);
+    assert_eq!(rows("container", 7), ["12 - web.service", "3 - -"]);
+    assert_eq!(rows("container", POD_NETNS), ["12 - web.service", "3 - pod:7"]);
+    assert_eq!(
+        rows("owner,container", POD_NETNS),
+        ["7 nginx(1) web.service", "5 nginx(2) web.service", "3 - pod:7"]
+    );
 }
 
 fn packets(summary: &Summary) -> Vec<u64> {
@@ -138,7 +203,14 @@ struct Place(&'static str, &'static str);
 
 impl Names for Place {
     fn site(&mut self, address: u64) -> Arc<Site> {
-        Arc::new(Site { address, function: Some(self.0.into()), offset: 0, module: None, source: None })
+        Arc::new(Site {
+            address,
+            function: Some(self.0.into()),
+            offset: 0,
+            module: None,
+            source: None,
+            trap: None,
+        })
     }
 
     fn reason(&mut self, number: u32) -> Arc<Reason> {
@@ -298,5 +370,26 @@ proptest! {
         }
         let end = aggregator.end(now(2, Accounts::default()), [], &mut Numbers);
         prop_assert_eq!(packets(&end).iter().sum::<u64>(), all);
+    }
+}
+
+/// Of hardware no function is known: it is told apart by its traps, and has their class.
+#[test]
+fn a_trap_is_a_row_of_its_own_by_function_too() {
+    let without_reason = CountKey { reason: None, ..key(TRAP, 0, 1, 7, 17) };
+    for by in ["function", "function,reason", "site", "site,reason"] {
+        let mut aggregator = Aggregator::new(by.parse().unwrap());
+        let counters =
+            [(without_reason, counts(3)), (key(2, 2, 1, 7, 17), counts(1)), (key(3, 2, 1, 7, 17), counts(1))];
+        let end = aggregator.end(now(1, Accounts::default()), counters, &mut Numbers);
+        let row = &end.rows[0];
+        let trap = row.site.as_ref().and_then(|site| site.trap.as_ref());
+        assert_eq!((row.total.packets, trap.map(|trap| &*trap.name)), (3, Some("tail_drop")), "{by}");
+        assert_eq!(row.class, by.contains("reason").then_some(Class::Congestion), "{by}");
+        assert_eq!(row.function, None);
+        assert!(
+            end.rows[1..].iter().all(|row| row.site.as_ref().is_none_or(|site| site.trap.is_none())),
+            "{by}"
+        );
     }
 }

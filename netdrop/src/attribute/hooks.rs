@@ -163,6 +163,9 @@ fn uncounted_xdp(window: &Window<'_>, device: &DeviceCounters) -> Option<String>
     let name = window.program(program.id).name.map_or(String::new(), |name| format!(" ({name})"));
     (!counts).then(|| {
         let (device, id) = (&device.link.name, program.id);
-        format!("{device} runs XDP program {id}{name}, and its driver doesn't count what XDP drops.")
+        format!(
+            "{device} runs XDP program {id}{name}, and its driver doesn't count what XDP drops: such packets are in no \
+             number here, but perhaps in the program's own maps (bpftool-map(8))."
+        )
     })
 }

@@ -8,10 +8,12 @@ mod hooks;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod verdicts;
 
 use std::collections::BTreeMap;
 
 pub use cause::{Cause, cause};
+pub use verdicts::{Split, Verdicts};
 
 use crate::counters::snapshot::Snapshot;
 use crate::model::{Attribution, BpfProgram, Device, Family, Netns};
@@ -27,8 +29,8 @@ pub struct Dropped {
     pub cause: Cause,
     /// The packet's family, where it is IP.
     pub family: Option<Family>,
-    /// Netfilter's hook (`input`, …), where the kernel's stack tells it; without it any could be meant.
-    pub hook: Option<String>,
+    /// Where netfilter decided them, as far as call chains tell; nothing for other causes.
+    pub split: Split,
     /// How many.
     pub packets: u64,
 }
@@ -54,9 +56,10 @@ pub fn attribute(window: &Window<'_>, with_rules: bool) -> Attribution {
     let mut attribution = Attribution {
         devices: devices::counts(window),
         notes: window.after.notes.clone(),
-        rules: Vec::new(),
+        ..Attribution::default()
     };
     if with_rules {
+        attribution.verdicts = verdicts::counts(window);
         firewall::attribute(window, &mut attribution);
         hooks::attribute(window, &mut attribution);
     }
@@ -67,6 +70,7 @@ impl Attribution {
     /// Adds another namespace's.
     pub fn extend(&mut self, other: Self) {
         self.rules.extend(other.rules);
+        self.verdicts.extend(other.verdicts);
         self.devices.extend(other.devices);
         self.notes.extend(other.notes);
     }
@@ -85,7 +89,7 @@ impl Window<'_> {
 
     /// The namespace as a sentence calls it.
     fn place(&self) -> String {
-        let Netns { inode, name } = self.netns;
+        let Netns { inode, name, .. } = self.netns;
         name.clone().unwrap_or_else(|| inode.to_string())
     }
 }

@@ -64,8 +64,15 @@ pub fn settle(drops: u64, suspects: Vec<Suspect>) -> Settled {
         }
         Settled { hits, unexplained }
     };
-    settled.hits.sort_by_key(|hit| (hit.certainty, std::cmp::Reverse(hit.packets)));
+    settled.hits.sort_by_key(Settled::order);
     settled
+}
+
+impl Settled {
+    /// The surest first, and of these the ones that counted most.
+    pub fn order(hit: &RuleHit) -> impl Ord + use<> {
+        (hit.certainty, std::cmp::Reverse(hit.packets))
+    }
 }
 
 impl Suspect {

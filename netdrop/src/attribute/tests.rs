@@ -8,14 +8,14 @@ use crate::counters::links::{Link, XdpMode, XdpProgram};
 use crate::counters::nft;
 use crate::counters::rule::{Count, Rule, RuleId, RuleKey};
 use crate::counters::snapshot::{DeviceCounters, TcxProgram};
-use crate::model::{Certainty, CounterSource, Counts, Direction, RuleHit, RuleSystem, RuleVerdict};
+use crate::model::{Certainty, CounterSource, Counts, Direction, RuleHit, RuleSystem, RuleVerdict, Verdict};
 use proptest::prelude::*;
 
 const NETNS: u32 = 7;
 
 fn netfilter(packets: u64) -> Dropped {
     let family = Some(Family::Ipv4);
-    Dropped { netns: NETNS, ifindex: 2, cause: Cause::Netfilter, family, hook: None, packets }
+    Dropped { netns: NETNS, ifindex: 2, cause: Cause::Netfilter, family, split: Split::default(), packets }
 }
 
 fn drops_at(cause: Cause, packets: u64) -> Dropped {
@@ -23,7 +23,7 @@ fn drops_at(cause: Cause, packets: u64) -> Dropped {
 }
 
 fn found(before: &Snapshot, after: &Snapshot, drops: &[Dropped]) -> Attribution {
-    let netns = Netns { inode: NETNS, name: Some("web".into()) };
+    let netns = Netns { inode: NETNS, name: Some("web".into()), ..Netns::default() };
     let programs = BTreeMap::from([(42, "fw".to_owned())]);
     attribute(&Window { netns: &netns, before, after, drops, programs: &programs }, true)
 }
@@ -35,6 +35,7 @@ fn rule(handle: u64, count: Count) -> Rule {
         key: RuleKey { system: RuleSystem::Nft, family, table, chain, id: RuleId::Handle(handle) },
         position: None,
         hook: Some("input".into()),
+        hooks: ["input".to_owned()].into(),
         text: format!("rule {handle}"),
         verdict: RuleVerdict::Drop,
         count,
@@ -121,26 +122,155 @@ fn what_nothing_explains_is_said() {
     assert_eq!(attribution.notes, [note]);
 }
 
-/// Family and hook, where they are known, leave others out.
+/// The packets' family leaves others out.
 #[rstest::rstest]
-#[case::of_ipv4("ip", Some(Family::Ipv4), None, true)]
-#[case::of_ipv6("ip", Some(Family::Ipv6), None, false)]
-#[case::of_both("inet", Some(Family::Ipv6), None, true)]
-#[case::inet_is_ip("inet", Some(Family::Arp), None, false)]
-#[case::of_any("netdev", None, None, true)]
-#[case::of_the_hook("ip", Some(Family::Ipv4), Some("input"), true)]
-#[case::of_another_hook("ip", Some(Family::Ipv4), Some("output"), false)]
+#[case::of_ipv4("ip", Some(Family::Ipv4), true)]
+#[case::of_ipv6("ip", Some(Family::Ipv6), false)]
+#[case::of_both("inet", Some(Family::Ipv6), true)]
+#[case::inet_is_ip("inet", Some(Family::Arp), false)]
+#[case::of_any("netdev", None, true)]
 fn only_what_could_see_the_packet(
     #[case] of_rule: &str,
     #[case] family: Option<Family>,
-    #[case] hook: Option<&str>,
     #[case] expected: bool,
 ) {
     let mut candidate = rule(1, Count::None);
     candidate.key.family = of_rule.into();
-    let drops = [Dropped { family, hook: hook.map(str::to_owned), ..netfilter(5) }];
-    let attribution = found(&Snapshot::default(), &rules(vec![candidate]), &drops);
+    let attribution =
+        found(&Snapshot::default(), &rules(vec![candidate]), &[Dropped { family, ..netfilter(5) }]);
     assert_eq!(!attribution.rules.is_empty(), expected);
+}
+
+/// `nftables inet input`, the words in any order.
+fn verdict(words: &str) -> Verdict {
+    use crate::model::{Framework, Hook, Table, TableFamily};
+    fn find<T>(words: &str, all: impl IntoIterator<Item = T>, name: fn(T) -> &'static str) -> Option<T>
+    where
+        T: Copy,
+    {
+        all.into_iter().find(|one| words.split(' ').any(|word| word == name(*one)))
+    }
+    Verdict {
+        framework: find(words, [Framework::Nftables, Framework::Xtables], Framework::as_str),
+        family: find(
+            words,
+            [TableFamily::Ip, TableFamily::Ip6, TableFamily::Inet, TableFamily::Netdev],
+            TableFamily::as_str,
+        ),
+        hook: find(words, [Hook::Ingress, Hook::Input, Hook::Forward, Hook::Output], Hook::as_str),
+        table: find(words, [Table::Filter, Table::Raw], Table::as_str),
+    }
+}
+
+/// Drops that were decided at these places, each with its packets.
+fn decided(places: &[(&str, u64)], sampled: bool) -> Dropped {
+    let shares: BTreeMap<Verdict, u64> =
+        places.iter().map(|(words, packets)| (verdict(words), *packets)).collect();
+    Dropped { split: Split { shares, sampled }, ..netfilter(places.iter().map(|(_, packets)| packets).sum()) }
+}
+
+/// What the call chain tells leaves out what is elsewhere, and never what may be there.
+#[rstest::rstest]
+#[case::hook("ip input", "ip t input", true)]
+#[case::another_hook("ip input", "ip t output", false)]
+#[case::inet_hangs_there_too("ip input", "inet t input", true)]
+#[case::netdev_is_elsewhere("ip input", "netdev t ingress", false)]
+#[case::ingress_of_inet("netdev ingress", "inet t ingress", true)]
+#[case::nftables_tells_its_family("nftables ip input", "inet t input", false)]
+#[case::inet("nftables inet input", "inet t input", true)]
+#[case::iptables_is_another("nftables ip input", "iptables filter input", false)]
+#[case::iptables("xtables ip input", "iptables filter input", true)]
+#[case::nft_is_another("xtables ip input", "ip filter input", false)]
+#[case::table("xtables ip input filter", "iptables filter input", true)]
+#[case::another_table("xtables ip input filter", "iptables raw input", false)]
+#[case::whoever_it_was("ip input", "iptables raw input", true)]
+#[case::reached_from_several("ip input", "ip t forward,input", true)]
+#[case::reached_from_others("ip input", "ip t forward,output", false)]
+#[case::reached_from_where("ip input", "ip t -", true)]
+#[case::nothing_is_known("", "ip t output", true)]
+fn only_what_is_where_it_was_decided(#[case] place: &str, #[case] of_rule: &str, #[case] expected: bool) {
+    let words: Vec<&str> = of_rule.split(' ').collect();
+    let mut candidate = rule(1, Count::None);
+    if words[0] == "iptables" {
+        candidate.key.system = RuleSystem::Iptables;
+        candidate.key.family = "ip".into();
+    } else {
+        candidate.key.family = words[0].into();
+    }
+    candidate.key.table = words[1].into();
+    candidate.hooks = words[2].split(',').filter(|hook| *hook != "-").map(str::to_owned).collect();
+    let attribution = found(&Snapshot::default(), &rules(vec![candidate]), &[decided(&[(place, 5)], false)]);
+    assert_eq!(!attribution.rules.is_empty(), expected);
+}
+
+/// A rule of a hook.
+fn rule_at(hook: &str, handle: u64, count: Count) -> Rule {
+    Rule { hook: Some(hook.into()), hooks: [hook.to_owned()].into(), ..rule(handle, count) }
+}
+
+/// Each hook's drops have rules of their own: a rule without a counter is the only one there.
+#[test]
+fn hooks_are_settled_each_for_itself() {
+    let after = rules(vec![rule_at("input", 1, Count::None), rule_at("forward", 2, Count::None)]);
+    let apart = [decided(&[("inet input", 5)], true), decided(&[("inet forward", 7)], true)];
+    let mut attribution = found(&Snapshot::default(), &after, &apart);
+    attribution.rules.sort_by_key(|hit| hit.handle);
+    let drops: Vec<_> = attribution.rules.iter().map(|hit| (hit.certainty, hit.drops)).collect();
+    assert_eq!(drops, [(Only, 5), (Only, 7)]);
+    // One counter counted both: their shares are estimates, and leave nobody out.
+    let together = [decided(&[("inet input", 5), ("inet forward", 7)], true)];
+    let attribution = found(&Snapshot::default(), &after, &together);
+    assert_eq!(told(&attribution), [(1, Candidate, None), (2, Candidate, None)]);
+    let estimated: Vec<_> = attribution.verdicts.iter().map(|one| (one.packets, one.estimated)).collect();
+    assert_eq!(estimated, [(7, true), (5, true)]);
+}
+
+#[test]
+fn a_counter_of_two_families_counts_both() {
+    let after = rules(vec![rule(1, dropped(12))]);
+    let drops = [netfilter(5), Dropped { family: Some(Family::Ipv6), ..netfilter(7) }];
+    assert_eq!(told(&found(&Snapshot::default(), &after, &drops)), [(1, Exact, Some(12))]);
+}
+
+/// Details may have missed a hook, as long as not each drop had them.
+#[rstest::rstest]
+#[case::sampled(true, &[(1, Part, Some(997)), (2, Exact, Some(3))], 0)]
+#[case::all_had_details(false, &[(1, Part, Some(997))], 1)]
+fn what_no_detail_met(
+    #[case] sampled: bool,
+    #[case] expected: &[(u64, Certainty, Option<u64>)],
+    #[case] notes: usize,
+) {
+    let after = rules(vec![rule_at("input", 1, dropped(997)), rule_at("forward", 2, dropped(3))]);
+    let attribution = found(&Snapshot::default(), &after, &[decided(&[("inet input", 1000)], sampled)]);
+    let mut told = told(&attribution);
+    told.sort_by_key(|(handle, ..)| *handle);
+    assert_eq!(told, expected);
+    assert_eq!(attribution.notes.len(), notes);
+}
+
+/// netdrop's own filter left out what other hooks dropped: the number is theirs as well, the hook is not.
+#[test]
+fn the_hook_tells_where_numbers_do_not() {
+    let hooks = ["prerouting", "input", "forward", "output"];
+    let all = |grown: u64| {
+        let grown = |n| if n % 5 == 0 { grown } else { 0 };
+        hooks.iter().cycle().zip(1..=20).map(|(hook, n)| rule_at(hook, n, dropped(n + grown(n)))).collect()
+    };
+    let told = |drops: Dropped| told(&found(&rules(all(0)), &rules(all(9)), &[drops]));
+    assert_eq!(told(decided(&[("inet forward", 9)], true)), [(15, Exact, Some(9))]);
+    assert_eq!(told(netfilter(9)).len(), 4, "without a call chain each of them may be meant");
+}
+
+#[test]
+fn places_are_counted_where_they_are_known() {
+    let after = rules(Vec::new());
+    let verdicts = |drops: &[Dropped]| found(&after, &after, drops).verdicts;
+    assert_eq!(verdicts(&[netfilter(5), decided(&[("", 7)], true)]), []);
+    let drops = [decided(&[("ip input", 5)], true), decided(&[("ip input", 7), ("", 1)], false)];
+    let counted: Vec<_> =
+        verdicts(&drops).iter().map(|one| (one.verdict, one.packets, one.estimated)).collect();
+    assert_eq!(counted, [(verdict("ip input"), 12, false), (Verdict::default(), 1, false)]);
 }
 
 /// The real listings, one of a moment before: what fell to each rule.
@@ -259,7 +389,10 @@ fn a_driver_that_does_not_count_for_xdp_is_named() {
     let attribution = xdp(XdpMode::Native, &[("rx_dropped", 0)], &[], &[]);
     assert_eq!(
         attribution.notes,
-        ["eth0 runs XDP program 42 (fw), and its driver doesn't count what XDP drops."]
+        [
+            "eth0 runs XDP program 42 (fw), and its driver doesn't count what XDP drops: such packets are in no number \
+             here, but perhaps in the program's own maps (bpftool-map(8))."
+        ]
     );
 }
 

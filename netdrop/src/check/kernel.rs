@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use super::Finding;
+use crate::counters::devlink;
 use crate::kernel::debug_info::DebugInfo;
 use crate::kernel::features::{Features, Lockdown};
 use crate::kernel::identity::{Identity, IdentityError};
 use crate::kernel::reasons::Source;
+use crate::probe::Kernel;
 
 /// Findings about the kernel, from its files.
 pub fn findings(
@@ -17,7 +19,13 @@ pub fn findings(
     let mut findings = vec![release(features), lockdown(features)];
     match identity {
         Ok(identity) => {
-            findings.extend([btf(features), prototype(identity), reasons(identity), guard(identity)]);
+            findings.extend([
+                btf(features),
+                prototype(identity),
+                reasons(identity),
+                guard(identity),
+                hardware(identity),
+            ]);
         }
         Err(error) => findings.push(Finding::broken("BTF", "unusable", error.to_string())),
     }
@@ -88,6 +96,33 @@ fn guard(identity: &Identity) -> Finding {
         "no (it came with 6.1)",
         "counting is as exact: an interrupt's drops are counted apart, for a second ring buffer a CPU",
     )
+}
+
+fn hardware(identity: &Identity) -> Finding {
+    if !Kernel::from(identity).has_traps() {
+        return Finding::limited(
+            "hardware drops",
+            "no devlink traps",
+            "what switches and network cards drop by themselves stays unseen",
+        );
+    }
+    match devlink::has_traps() {
+        Ok(true) => Finding::good(
+            "hardware drops",
+            "devlink traps",
+            "shown for traps that are set to it: devlink trap set DEVICE trap NAME action trap",
+        ),
+        Ok(false) => Finding::good(
+            "hardware drops",
+            "no device has devlink traps",
+            "nothing to show; watch --hardware also shows those of a device that comes later",
+        ),
+        Err(error) => Finding::limited(
+            "hardware drops",
+            format!("devlink can't be asked ({error})"),
+            "watch --hardware shows them all the same",
+        ),
+    }
 }
 
 fn symbols(features: &Features) -> Finding {

@@ -27,9 +27,9 @@ Examples:
 #[command(after_help = EXAMPLES)]
 #[expect(clippy::doc_markdown, reason = "the comments are help texts, and terminals show backticks")]
 pub struct Explain {
-    /// Drop reasons (no_socket, SKB_DROP_REASON_NO_SOCKET, 0x30005), functions (ip_forward, ip_forward+0x4bc) or
-    /// addresses (0xffffffff81c3f2a1)
-    #[arg(value_name = "REASON|FUNCTION|ADDRESS", required_unless_present = "list")]
+    /// Drop reasons (no_socket, SKB_DROP_REASON_NO_SOCKET, 0x30005), functions (ip_forward, ip_forward+0x4bc), packet
+    /// traps of hardware (tail_drop) or addresses (0xffffffff81c3f2a1)
+    #[arg(value_name = "REASON|FUNCTION|TRAP|ADDRESS", required_unless_present = "list")]
     names: Vec<String>,
     /// List all that is known: name, class, one sentence
     #[arg(short, long, conflicts_with = "names")]

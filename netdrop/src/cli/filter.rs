@@ -13,7 +13,8 @@ pub struct Filters {
     /// Drop reasons, as in NO_SOCKET
     #[arg(long, value_name = "REASON,…", value_delimiter = ',')]
     reason: Vec<String>,
-    /// Classes: policy, congestion, no-receiver, malformed, routing, lifecycle, unknown (NOT_SPECIFIED is unknown)
+    /// Classes: policy, congestion, no-receiver, malformed, routing, lifecycle, unknown; of a drop that says no reason
+    /// (NOT_SPECIFIED) the function has one
     #[arg(long, value_name = "CLASS,…", value_delimiter = ',')]
     class: Vec<String>,
     /// Functions that drop, as in tcp_v4_rcv
@@ -46,6 +47,13 @@ pub struct Filters {
     /// Destination ports
     #[arg(long, value_name = "N[-M],…", value_delimiter = ',')]
     dport: Vec<String>,
+    /// Containers or pods by name or id: drops of their sockets and, unless it is the host's, in their network namespace
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    container: Vec<String>,
+    /// Processes, by id or command, that hold the drop's socket; sockets are looked for every 250 ms or so: younger ones are
+    /// missed
+    #[arg(long, value_name = "PID|NAME,…", value_delimiter = ',')]
+    owner: Vec<String>,
     /// All but these reasons
     #[arg(long, value_name = "REASON,…", value_delimiter = ',', hide_short_help = true)]
     not_reason: Vec<String>,
@@ -82,6 +90,15 @@ pub struct Filters {
     /// All but these destination ports
     #[arg(long, value_name = "N[-M],…", value_delimiter = ',', hide_short_help = true)]
     not_dport: Vec<String>,
+    /// All but these containers
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', hide_short_help = true)]
+    not_container: Vec<String>,
+    /// All but these processes' sockets; drops without a socket stay
+    #[arg(long, value_name = "PID|NAME,…", value_delimiter = ',', hide_short_help = true)]
+    not_owner: Vec<String>,
+    /// Print what each filter comes to, where it is evaluated and what it can miss, and end (--format json: a line each)
+    #[arg(long)]
+    pub explain_filter: bool,
 }
 
 impl Filters {
@@ -106,6 +123,8 @@ impl Filters {
             port: choice(&self.port, &self.not_port),
             source_port: choice(&self.sport, &self.not_sport),
             destination_port: choice(&self.dport, &self.not_dport),
+            container: choice(&self.container, &self.not_container),
+            owner: choice(&self.owner, &self.not_owner),
         }
     }
 }

@@ -12,9 +12,10 @@ use super::filter::Filters;
 use super::output::{FormatName, OutputFlags, print};
 use super::{Exit, privileges};
 use crate::aggregate::Aggregator;
-use crate::daemon::{Ended, Limits, Plan, Signals, SinkError, Witness, run};
+use crate::counters::devlink;
+use crate::daemon::{Ended, Follower, Limits, Plan, Signals, SinkError, Witness, run};
 use crate::enrich::{Enricher, KernelResolver};
-use crate::filter::compile;
+use crate::filter::{Compiled, Explained, Owned, Targets, compile};
 use crate::kernel::debug_info::DebugInfo;
 use crate::kernel::features::Features;
 use crate::kernel::identity::Identity;
@@ -22,7 +23,7 @@ use crate::kernel::reasons::Reasons;
 use crate::output::Output as _;
 use crate::output::json::SCHEMA;
 use crate::owner::Owners;
-use crate::probe::{Attach, Options, Probe, Rate, RingSize};
+use crate::probe::{Attach, Kernel, Options, Probe, Rate, RingSize};
 use crate::units::{parse_duration, parse_size};
 
 /// Details per second, counter and CPU that a format shows unless `--rate` says otherwise.
@@ -81,10 +82,17 @@ pub struct Watch {
     /// Show the task that ran on the CPU: it worked on the packet, and need not have to do with it
     #[arg(long, help_heading = "Details")]
     cpu_task: bool,
-    /// Name the rules that dropped (nftables, iptables, tc, XDP), by their counters before and after: runs nft and
-    /// iptables-save in each network namespace
+    /// Name the rules that dropped (nftables, iptables, tc, XDP), by their counters before and after and by the hooks in
+    /// the drops' call chains: runs nft and iptables-save in each network namespace
     #[arg(long, help_heading = "Details")]
     rules: bool,
+    /// Show what hardware drops, also where no device can tell yet [default: where one can when netdrop starts]. It tells of
+    /// traps that are set to it: devlink trap set DEVICE trap NAME action trap
+    #[arg(long, overrides_with = "no_hardware", help_heading = "Details")]
+    hardware: bool,
+    /// Leave the hardware's drops out
+    #[arg(long, help_heading = "Details")]
+    no_hardware: bool,
     /// Take source lines from this file, which must be of the running kernel's build [default: looked for where
     /// distributions and debuginfod put it]
     #[arg(long, value_name = "FILE", help_heading = "Details")]
@@ -117,6 +125,9 @@ impl Watch {
             return print(SCHEMA.as_bytes());
         }
         self.check_usage()?;
+        if self.filters.explain_filter {
+            return self.explain_filter();
+        }
         privileges::require(&Features::read(Path::new("/")))?;
         let identity = Identity::read(Path::new("/")).map_err(Exit::from)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -131,9 +142,12 @@ impl Watch {
         let usage = |message: &str| Err(Exit::Usage(message.into()));
         if self.rate == Some(0) && self.output.by().needs_details() {
             return usage(
-                "--by flow, src, dst and port need details of drops, and --rate 0 asks for none: \
+                "--by flow, src, dst, port, owner and container need details of drops, and --rate 0 asks for none: \
                  leave out --rate or ask for more",
             );
+        }
+        if self.no_socket && self.output.by().needs_owners() {
+            return usage("--by owner and container need the sockets of drops: leave out --no-socket");
         }
         if self.output.is_one_file_for_both() {
             return usage("--output and --pcap name the same file: lines and packets need one each");
@@ -159,19 +173,29 @@ impl Watch {
     async fn watch(self, mut identity: Identity) -> anyhow::Result<Ended> {
         // The output is opened before anything is attached: a wrong path shall fail at once.
         let outlets = self.output.outlets(&identity, self.filters.choose_reasons())?;
-        let options = self.options(&mut identity.reasons)?;
+        let compiled = self.compiled(&mut identity.reasons)?;
+        let follow = (compiled.targets.clone(), compiled.owned.clone());
+        let kernel = (&identity).into();
+        let options = Options { hardware: self.hardware(&kernel)?, ..self.options(compiled) };
         let named_debug_info = self.named_debug_info(&identity)?;
         let signals = Signals::new()?;
         let mut witness = Witness::start(self.rules);
-        let probe = Probe::attach(&(&identity).into(), &options).map_err(Exit::from)?;
+        let mut probe = Probe::attach(&kernel, &options).map_err(Exit::from)?;
+        let follower = followed(&mut probe, follow)?;
         witness.ready();
+        self.check_hardware(&probe)?;
         announce(&probe, &identity);
         let debug_info = named_debug_info.or_else(|| found_debug_info(&identity));
         let logger = probe.log(options.log_level)?;
+        let mut enricher = Enricher::new("/", identity.reasons);
+        if self.stack {
+            enricher.show_stacks();
+        }
         let plan = Plan {
             probe,
-            enricher: Enricher::new("/", identity.reasons),
+            enricher,
             owners: self.sockets().then(|| Box::new(Owners::new(Path::new("/")))),
+            follower,
             debug_info,
             aggregator: Aggregator::new(self.output.by()),
             outlets,
@@ -187,18 +211,36 @@ impl Watch {
     }
 
     /// `reasons` learns those of modules when the filter may name them.
-    fn options(&self, reasons: &mut Reasons) -> Result<Options, Exit> {
+    fn compiled(&self, reasons: &mut Reasons) -> Result<Compiled, Exit> {
         let wanted = self.filters.wanted();
         if !wanted.reason.is_empty() || !wanted.class.is_empty() {
             reasons.search_all(Path::new("/"));
         }
-        let compiled = compile(&wanted, reasons, &mut KernelResolver::new("/"))?;
+        Ok(compile(&wanted, reasons, &mut KernelResolver::new("/"))?)
+    }
+
+    /// Says what the filter means, and attaches nothing.
+    fn explain_filter(&self) -> anyhow::Result<()> {
+        let mut identity = Identity::read(Path::new("/")).map_err(Exit::from)?;
+        let explained = self.compiled(&mut identity.reasons)?.explained;
+        if explained.is_empty() && self.output.format != Some(FormatName::Json) {
+            return print(b"no filter: every drop passes\n");
+        }
+        let line = |rule: &Explained| match self.output.format {
+            Some(FormatName::Json) => serde_json::to_string(rule).expect("a rule is strings alone"),
+            _ => rule.to_string(),
+        };
+        let lines: String = explained.iter().map(|rule| line(rule) + "\n").collect();
+        print(lines.as_bytes())
+    }
+
+    fn options(&self, compiled: Compiled) -> Options {
         let ring = match self.ring_size {
             Some(each) => RingSize { each, together: u32::MAX },
             None if self.all => RING_ALL,
             None => RING,
         };
-        Ok(Options {
+        Options {
             attach: match self.attach {
                 AttachName::Auto => Attach::Auto,
                 AttachName::TpBtf => Attach::TpBtf,
@@ -208,16 +250,47 @@ impl Watch {
             snaplen: self.snaplen,
             filter: compiled.filter,
             reasons: compiled.reasons,
+            sites: compiled.sites,
+            owners: compiled.owned.entries,
             ring,
             sockets: self.sockets(),
-            stacks: self.stack,
+            stacks: self.stack || self.rules,
             tasks: self.cpu_task,
             log_level: self.ebpf_log,
-        })
+            ..Options::default()
+        }
+    }
+
+    /// Whether the hardware's drops are to be shown: where nobody says so, where a device can tell them.
+    fn hardware(&self, kernel: &Kernel) -> Result<bool, Exit> {
+        match (self.hardware, self.no_hardware, kernel.has_traps()) {
+            (true, _, false) => Err(Exit::Unable(
+                "--hardware: this kernel can't tell what hardware drops (it has no devlink); leave it out"
+                    .into(),
+            )),
+            (true, ..) => Ok(true),
+            (_, true, _) | (_, _, false) => Ok(false),
+            (false, false, true) => {
+                let asked = devlink::has_traps();
+                Ok(asked.inspect_err(|error| info!("devlink can't be asked: {error}")).unwrap_or(false))
+            }
+        }
+    }
+
+    /// What the user asked for must be there; what is there by itself may be missing.
+    fn check_hardware(&self, probe: &Probe) -> Result<(), Exit> {
+        match probe.without_hardware() {
+            None => Ok(()),
+            Some(error) if self.hardware => Err(Exit::Unable(format!("--hardware: {error}"))),
+            Some(error) => {
+                eprintln!("netdrop: what hardware drops isn't shown: {error}");
+                Ok(())
+            }
+        }
     }
 
     fn sockets(&self) -> bool {
-        self.socket || (!self.all && !self.no_socket)
+        self.socket || self.output.by().needs_owners() || (!self.all && !self.no_socket)
     }
 
     /// Of the file that the user names: it must be of use.
@@ -241,12 +314,18 @@ impl Watch {
     }
 }
 
-/// Where it usually lies. Nobody asked for it: it's looked for after the attachment, and that there is none is told by
-/// `check` and `--verbose` alone.
+/// Keeps up to date what the filter names, where that may change.
+fn followed(probe: &mut Probe, (targets, owned): (Targets, Owned)) -> anyhow::Result<Option<Follower>> {
+    let Some(map) = probe.take_owners() else { return Ok(None) };
+    let follower = Follower::start(Path::new("/"), targets, &owned, map);
+    Ok(Some(follower.context("can't start the thread that keeps the filter up to date")?))
+}
+
+/// Where it usually lies, or a line on how to get it. Nobody asked for it, so it's looked for after the attachment.
 fn found_debug_info(identity: &Identity) -> Option<DebugInfo> {
     DebugInfo::find(Path::new("/"), &identity.features.release, None)
-        .inspect(|found| info!("{found}"))
-        .inspect_err(|error| info!("{error}"))
+        .inspect(|found| eprintln!("netdrop: {found}"))
+        .inspect_err(|error| eprintln!("netdrop: {error}"))
         .ok()
 }
 
@@ -256,8 +335,9 @@ fn announce(probe: &Probe, identity: &Identity) {
         Attach::Raw => "raw tracepoint",
         Attach::TpBtf | Attach::Auto => "tp_btf",
     };
+    let and = if probe.sees_hardware() { " and devlink:devlink_trap_report" } else { "" };
     eprintln!(
-        "netdrop: attached to skb:kfree_skb ({how}, kernel {}); Ctrl-C ends",
+        "netdrop: attached to skb:kfree_skb{and} ({how}, kernel {}); Ctrl-C ends",
         identity.features.release
     );
     if !identity.tracepoint.has_reason() {

@@ -64,7 +64,11 @@ impl Firewall {
         };
         self.notes.push(format!("{error}{how}."));
         for (version, tools) in VERSIONS.into_iter().zip(NFT_TOOLS) {
-            if let Ok(Some(rules)) = listed(tools, version, true) {
+            if let Ok(Some(mut rules)) = listed(tools, version, true) {
+                // They are nftables' own, whoever lists them.
+                for rule in &mut rules {
+                    rule.key.system = RuleSystem::Nft;
+                }
                 self.rules.extend(rules);
             }
         }

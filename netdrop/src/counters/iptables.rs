@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::chains::{Chains, Hooks};
 use super::rule::{Count, Rule, RuleId, RuleKey};
 use crate::model::{Counts, RuleSystem, RuleVerdict};
 
@@ -55,6 +56,7 @@ pub fn saved(listing: &str, version: Version) -> Result<Saved, IptablesError> {
     let mut table = "";
     let mut positions: HashMap<(&str, &str), u32> = HashMap::new();
     let mut same: HashMap<(&str, &str), u32> = HashMap::new();
+    let mut chains = Chains::default();
     for (index, line) in listing.lines().enumerate() {
         let wrong = || IptablesError { line: index + 1, text: line.chars().take(60).collect() };
         match line.bytes().next() {
@@ -63,12 +65,16 @@ pub fn saved(listing: &str, version: Version) -> Result<Saved, IptablesError> {
             Some(b'*') => table = &line[1..],
             Some(b':') => {
                 let (chain, policy, counts) = policy(&line[1..]).ok_or_else(wrong)?;
+                if let Some(hook) = hook(chain) {
+                    chains.hang((table, chain), &hook);
+                }
                 if policy == "DROP" {
                     let key = key(version, table, chain, RuleId::Policy);
                     saved.rules.push(Rule {
                         key,
                         position: None,
                         hook: hook(chain),
+                        hooks: Hooks::new(),
                         text: format!("-P {chain} DROP"),
                         verdict: RuleVerdict::Policy,
                         count: Count::Dropped(counts),
@@ -81,6 +87,9 @@ pub fn saved(listing: &str, version: Version) -> Result<Saved, IptablesError> {
                 let chain = after(&words, "-A").ok_or_else(wrong)?;
                 let position = positions.entry((table, chain)).or_default();
                 *position += 1;
+                for target in ["-j", "-g"].into_iter().filter_map(|option| after(&words, option)) {
+                    chains.jump((table, chain), (table, target));
+                }
                 if let Some(verdict) = verdict(&words) {
                     let nth = same.entry((table, text)).or_default();
                     *nth += 1;
@@ -88,6 +97,7 @@ pub fn saved(listing: &str, version: Version) -> Result<Saved, IptablesError> {
                         key: key(version, table, chain, RuleId::Text(text.to_owned(), *nth)),
                         position: Some(*position),
                         hook: hook(chain),
+                        hooks: Hooks::new(),
                         text: text.to_owned(),
                         verdict,
                         count: Count::Dropped(counts),
@@ -97,6 +107,11 @@ pub fn saved(listing: &str, version: Version) -> Result<Saved, IptablesError> {
             Some(_) if line == "COMMIT" => {}
             Some(_) => return Err(wrong()),
         }
+    }
+    let reached = chains.reached();
+    for rule in &mut saved.rules {
+        let hooks = reached.get(&(rule.key.table.as_str(), rule.key.chain.as_str()));
+        rule.hooks = hooks.cloned().unwrap_or_default();
     }
     Ok(saved)
 }
@@ -236,6 +251,18 @@ mod tests {
     fn the_target_is_the_verdict(#[case] line: &str, #[case] verdict: Option<RuleVerdict>) {
         let rules = saved(line, Version::V4).unwrap().rules;
         assert_eq!(rules.first().map(|rule| rule.verdict), verdict);
+    }
+
+    #[test]
+    fn a_chain_is_reached_from_the_hooks_that_lead_to_it() {
+        let listing = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:A - [0:0]\n:B - [0:0]\n\
+            [0:0] -A INPUT -j A\n[0:0] -A FORWARD -g B\n[0:0] -A A -p udp -j B\n\
+            [0:0] -A A -j DROP\n[0:0] -A B -j DROP\n[0:0] -A INPUT -j DROP\n\
+            *raw\n:A - [0:0]\n[0:0] -A A -j DROP\n";
+        let rules = saved(listing, Version::V4).unwrap().rules;
+        let hooks = |rule: &Rule| rule.hooks.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+        let reached: Vec<String> = rules.iter().map(hooks).collect();
+        assert_eq!(reached, ["input", "forward input", "input", ""]);
     }
 
     #[test]

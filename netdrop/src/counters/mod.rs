@@ -1,8 +1,10 @@
 //! What else the kernel counts: the rules of its firewalls, its classifiers, its devices. One reader a file, bytes in and
 //! a struct out; [`snapshot`] asks them all within one network namespace. Nothing here runs while drops are read.
 
+pub mod chains;
 pub mod classifiers;
 pub mod command;
+pub mod devlink;
 pub mod ethtool;
 pub mod firewall;
 pub mod iptables;

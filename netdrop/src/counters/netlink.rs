@@ -1,4 +1,4 @@
-//! rtnetlink(7) dumps: one request, all answers.
+//! netlink(7) dumps: one request, all answers.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -25,9 +25,13 @@ enum Message<'a> {
     Done,
 }
 
-/// Sends `request` (the struct of its family) and gives the payloads of all answers, in the caller's namespace.
+/// Sends `request` (the struct of its family) to rtnetlink(7) and gives the payloads of all answers, in the caller's namespace.
 pub fn dump(message_type: u16, request: &[u8]) -> io::Result<Vec<Vec<u8>>> {
-    let protocol = SockProtocol::NetlinkRoute;
+    dump_of(SockProtocol::NetlinkRoute, message_type, request)
+}
+
+/// The same of another protocol.
+pub fn dump_of(protocol: SockProtocol, message_type: u16, request: &[u8]) -> io::Result<Vec<Vec<u8>>> {
     let socket = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
     send(socket.as_raw_fd(), &message(message_type, request), MsgFlags::empty())?;
     let mut buffer = vec![0; DATAGRAM];
@@ -92,7 +96,8 @@ pub fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
     bytes.get(offset..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
 }
 
-fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
+/// The same, 16 bits wide.
+pub fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
     bytes.get(offset..)?.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes))
 }
 

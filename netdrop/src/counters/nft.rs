@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::chains::{Chains, Hooks};
 use super::rule::{Count, Rule, RuleId, RuleKey};
 use crate::model::{Counts, RuleSystem, RuleVerdict};
 
@@ -76,6 +77,8 @@ struct Named<'a> {
     users: HashMap<Name<'a>, u32>,
     /// Verdict maps with a `drop` in them.
     dropping_maps: HashSet<Name<'a>>,
+    /// The chains that verdict maps lead to.
+    map_targets: HashMap<Name<'a>, Vec<&'a str>>,
 }
 
 impl Listed {
@@ -88,6 +91,7 @@ impl Listed {
 pub fn rules(json: &[u8]) -> Result<Vec<Rule>, NftError> {
     let listing: Listing = serde_json::from_slice(json)?;
     let named = named(&listing);
+    let reached = reached(&listing, &named);
     let mut positions: HashMap<Name<'_>, u32> = HashMap::new();
     let mut rules = Vec::new();
     for item in &listing.nftables {
@@ -105,6 +109,7 @@ pub fn rules(json: &[u8]) -> Result<Vec<Rule>, NftError> {
                 key: key(chain, RuleId::Handle(listed.handle)),
                 position: Some(*position),
                 hook: named.hooks.get(&chain).map(|&hook| hook.to_owned()),
+                hooks: reached.get(&chain).cloned().unwrap_or_default(),
                 text: String::new(),
                 verdict,
                 count,
@@ -123,10 +128,11 @@ fn named(listing: &Listing) -> Named<'_> {
         if let Some(Counter { family, table, name, packets, bytes }) = &item.counter {
             named.counters.insert((family, table, name), Counts { packets: *packets, bytes: *bytes });
         }
-        if let Some(Map { family, table, name, elem }) = &item.map
-            && has_drop(elem)
-        {
-            named.dropping_maps.insert((family, table, name));
+        if let Some(Map { family, table, name, elem }) = &item.map {
+            if has_drop(elem) {
+                named.dropping_maps.insert((family, table, name));
+            }
+            named.map_targets.insert((family, table, name), targets(elem));
         }
         if let Some(Listed { family, table, expr, .. }) = &item.rule {
             for name in expr.iter().filter_map(|statement| statement.get("counter")?.as_str()) {
@@ -137,12 +143,47 @@ fn named(listing: &Listing) -> Named<'_> {
     named
 }
 
+/// The hooks that lead to each chain: its own, and those of the chains with a jump to it.
+fn reached<'a>(listing: &'a Listing, named: &Named<'a>) -> HashMap<Name<'a>, Hooks> {
+    let mut chains = Chains::default();
+    for (chain, hook) in &named.hooks {
+        chains.hang(*chain, hook);
+    }
+    for rule in listing.nftables.iter().filter_map(|item| item.rule.as_ref()) {
+        let from = rule.in_table(&rule.chain);
+        for statement in &rule.expr {
+            let map = statement["vmap"]["data"].as_str().and_then(|name| name.strip_prefix('@'));
+            let of_map = map.and_then(|map| named.map_targets.get(&rule.in_table(map)));
+            for target in targets(statement).into_iter().chain(of_map.into_iter().flatten().copied()) {
+                chains.jump(from, rule.in_table(target));
+            }
+        }
+    }
+    chains.reached()
+}
+
+/// The chains that a `jump` or `goto` anywhere in it leads to.
+fn targets(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Array(values) => values.iter().flat_map(targets).collect(),
+        Value::Object(members) => members
+            .iter()
+            .flat_map(|(key, value)| match key.as_str() {
+                "jump" | "goto" => value["target"].as_str().into_iter().collect(),
+                _ => targets(value),
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// nftables counts nothing for a policy.
 fn policy(chain: &Chain) -> Rule {
     Rule {
         key: key((&chain.family, &chain.table, &chain.name), RuleId::Policy),
         position: None,
         hook: chain.hook.clone(),
+        hooks: chain.hook.iter().cloned().collect(),
         text: "policy drop".into(),
         verdict: RuleVerdict::Policy,
         count: Count::None,
@@ -239,6 +280,39 @@ mod tests {
             .unwrap();
         }
         insta::assert_snapshot!(text);
+    }
+
+    /// By jumps, maps of verdicts in the rule and by their names.
+    #[test]
+    fn a_chain_is_reached_from_the_hooks_that_lead_to_it() {
+        let chain = |name: &str, hook: &str| serde_json::json!({"chain": {"family": "ip", "table": "t", "name": name, "hook": hook}});
+        let rule = |chain: &str, statement: Value| serde_json::json!({"rule": {"family": "ip", "table": "t", "chain": chain, "handle": 1, "expr": [statement]}});
+        let to = |chain: &str| serde_json::json!([[1, {"goto": {"target": chain}}]]);
+        let items = serde_json::json!({"nftables": [
+            chain("in", "input"), chain("out", "output"),
+            {"map": {"family": "ip", "table": "t", "name": "named", "elem": to("by_name")}},
+            rule("in", serde_json::json!({"jump": {"target": "jumped"}})),
+            rule("jumped", serde_json::json!({"vmap": {"key": 1, "data": {"set": to("by_map")}}})),
+            rule("out", serde_json::json!({"vmap": {"key": 1, "data": "@named"}})),
+            rule("in", serde_json::json!({"vmap": {"key": 1, "data": "@named"}})),
+            rule("in", serde_json::json!({"drop": null})),
+            rule("jumped", serde_json::json!({"drop": null})),
+            rule("by_map", serde_json::json!({"drop": null})),
+            rule("by_name", serde_json::json!({"drop": null})),
+            rule("alone", serde_json::json!({"drop": null})),
+        ]});
+        let rules = rules(items.to_string().as_bytes()).unwrap();
+        let reached: Vec<String> = rules
+            .iter()
+            .map(|rule| {
+                let hooks: Vec<&str> = rule.hooks.iter().map(String::as_str).collect();
+                format!("{}: {}", rule.key.chain, hooks.join(" "))
+            })
+            .collect();
+        assert_eq!(
+            reached,
+            ["in: input", "jumped: input", "by_map: input", "by_name: input output", "alone: "]
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A rule of a firewall that drops, whatever tool it was written by.
 
+use super::chains::Hooks;
 use crate::model::{Counts, RuleSystem, RuleVerdict};
 
 /// A rule, or a chain's policy, that can drop a packet.
@@ -11,6 +12,8 @@ pub struct Rule {
     pub position: Option<u32>,
     /// The hook that its chain hangs on, as nft(8) writes it: `input`, `forward`, …; absent for a chain that others jump to.
     pub hook: Option<String>,
+    /// All hooks that its chain is reached from; empty where that isn't known.
+    pub hooks: Hooks,
     /// As its tool writes it; empty where only the handle is known.
     pub text: String,
     /// What it does.

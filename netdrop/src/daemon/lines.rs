@@ -74,8 +74,25 @@ impl LineReader {
     }
 }
 
-/// The innermost line, and the functions that were inlined on the way to it.
+/// Inlined functions that do nothing but free what they are given: the line that calls them is where it was dropped
+/// (kernel: include/linux/skbuff.h, `net/ipv4/tcp_input.c`).
+const FREEING: [&str; 8] = [
+    "kfree_skb",
+    "kfree_skb_reason",
+    "kfree_skb_list",
+    "tcp_drop",
+    "tcp_drop_reason",
+    "skb_queue_purge",
+    "__skb_queue_purge",
+    "__skb_queue_purge_reason",
+];
+
+/// The innermost line that tells where, and the functions that were inlined on the way to it.
 fn source(frames: &[Frame]) -> Option<Source> {
+    let frees = |frame: &&Frame| {
+        frame.inlined && frame.function.as_deref().is_some_and(|name| FREEING.contains(&name))
+    };
+    let frames = &frames[frames.iter().take_while(frees).count()..];
     let Frame { file: Some(file), line: Some(line), .. } = frames.first()? else { return None };
     let inlined = frames.iter().filter(|frame| frame.inlined);
     let inlined = inlined.filter_map(|frame| frame.function.as_deref().map(str::to_owned)).collect();
@@ -105,6 +122,20 @@ mod tests {
             Source { line: "net/ipv4/udp.c:2200".into(), inlined: vec!["udp_queue_rcv_skb".into()] };
         assert_eq!(source(&frames), Some(expected));
         assert_eq!(source(&frames[1..]).unwrap().inlined, [""; 0]);
+    }
+
+    #[test]
+    fn what_only_frees_is_not_where_it_was_dropped() {
+        let frames = [
+            frame("kfree_skb_reason", Some("include/linux/skbuff.h"), Some(1260), true),
+            frame("kfree_skb", Some("include/linux/skbuff.h"), Some(1252), true),
+            frame("unix_stream_connect", Some("net/unix/af_unix.c"), Some(1622), false),
+        ];
+        let expected = Source { line: "net/unix/af_unix.c:1622".into(), inlined: vec![] };
+        assert_eq!(source(&frames), Some(expected));
+        // A function that stands on its own is where it happened, whatever it does.
+        let own = [frame("tcp_drop_reason", Some("net/ipv4/tcp_input.c"), Some(4800), false)];
+        assert_eq!(source(&own).unwrap().line, "net/ipv4/tcp_input.c:4800");
     }
 
     /// Asks as a run does, of the fixture's kernel, which runs where it was linked to.

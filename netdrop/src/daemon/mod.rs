@@ -3,6 +3,7 @@
 mod backlog;
 mod command;
 mod events;
+mod follow;
 mod lines;
 mod lookups;
 mod outlets;
@@ -14,6 +15,7 @@ mod terminal;
 mod witness;
 
 pub use command::{Command, CommandError, exit_code};
+pub use follow::Follower;
 pub use outlets::{Format, Outlet, Outlets};
 pub use run::{Ended, Limits, Plan, RunError, Signals, run};
 pub use sink::{Sink, SinkError};

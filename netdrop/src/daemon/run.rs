@@ -9,18 +9,19 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_unti
 use tracing::warn;
 
 use super::events::Events;
+use super::follow::Follower;
 use super::lookups::Lookups;
 use super::outlets::Outlets;
 use super::sink::SinkError;
 use super::surroundings::Surroundings;
-use super::witness::{Witness, dropped};
+use super::witness::Witness;
 use crate::aggregate::{Aggregator, Now};
-use crate::decode::{accounts, counts, decode};
-use crate::enrich::Enricher;
+use crate::decode::{accounts, counts, decode, trap};
+use crate::enrich::{Enricher, Named, TrapNames};
 use crate::kernel::debug_info::DebugInfo;
-use crate::model::{Accounts, Attribution, Summary, Timestamp};
+use crate::model::{Accounts, Summary, Timestamp, Trap};
 use crate::owner::Owners;
-use crate::probe::{Probe, ProbeError};
+use crate::probe::{Probe, ProbeError, Traps};
 
 /// What is to be run.
 pub struct Plan {
@@ -30,6 +31,8 @@ pub struct Plan {
     pub enricher: Enricher,
     /// Who has which socket, where that is asked for.
     pub owners: Option<Box<Owners>>,
+    /// What keeps the filter up to date, where that is needed.
+    pub follower: Option<Follower>,
     /// Where source lines come from.
     pub debug_info: Option<DebugInfo>,
     /// The rows.
@@ -112,12 +115,21 @@ struct Run {
     undecodable: u64,
 }
 
+impl TrapNames for Traps {
+    fn trap(&mut self, site: u64) -> Option<Trap> {
+        self.get(site).as_ref().map(trap)
+    }
+}
+
 /// Runs until a limit, a signal or the end of the output.
 ///
 /// # Errors
 /// When the kernel can't be read any more; whatever happens to the output is told in [`Ended`].
 pub async fn run(mut plan: Plan) -> Result<Ended, RunError> {
     let rings = plan.probe.take_rings().map_err(|error| RunError::Wait { what: "drops", error })?;
+    if let Some(traps) = plan.probe.take_traps() {
+        plan.enricher.with_traps(traps);
+    }
     let lookups = Lookups::start(&mut plan.enricher, plan.debug_info.take());
     let context = Surroundings::new(plan.owners.take(), plan.probe.take_stacks());
     let mut run = Run {
@@ -147,7 +159,9 @@ impl Run {
                     look = Instant::now() + self.plan.look;
                 }
                 Woken::Look => {
-                    self.context.refresh();
+                    if self.context.refresh() {
+                        self.plan.enricher.turn();
+                    }
                     if std::mem::take(&mut self.owes_summary) {
                         ticks.reset_immediately();
                     }
@@ -237,13 +251,13 @@ impl Run {
             return false;
         }
         let Some(bytes) = self.events.next() else { return false };
-        let Plan { enricher, aggregator, outlets, .. } = &mut self.plan;
+        let Plan { enricher, aggregator, witness, outlets, .. } = &mut self.plan;
         match decode(bytes) {
             Ok(raw) => {
                 let site = raw.key.site;
-                let found = self.context.of(&raw);
-                let shown = enricher.enrich(&raw, found.beside(), |drop| {
+                let shown = enricher.enrich(&raw, &mut self.context, |drop| {
                     aggregator.record(drop);
+                    witness.see(&raw.key, drop);
                     outlets.drop(drop);
                 });
                 if shown.is_none() {
@@ -295,7 +309,8 @@ impl Run {
     /// Adds the summary of the interval to the chunks.
     fn summary(&mut self, now: Now, counters: &[Counter]) {
         let Plan { enricher, aggregator, outlets, .. } = &mut self.plan;
-        let summary = aggregator.summary(now, counters.iter().map(counts), enricher);
+        let mut names = Named { enricher, beyond: &mut self.context };
+        let summary = aggregator.summary(now, counters.iter().map(counts), &mut names);
         outlets.summary(&summary);
     }
 
@@ -308,7 +323,7 @@ impl Run {
         while self.wants_names(&counters) {
             self.wait_for_names();
         }
-        let attribution = self.attribution(&counters);
+        self.plan.witness.read_again(counters.iter().map(counts), &mut self.plan.enricher);
         let output = match output {
             Ok(()) => self.write_rest().await,
             failed => failed,
@@ -316,8 +331,10 @@ impl Run {
         let mut now = self.now()?;
         self.give_up_unread(&mut now.accounts);
         self.summary(now, &counters);
-        let Plan { enricher, aggregator, outlets, .. } = &mut self.plan;
-        let end = aggregator.end(now, counters.iter().map(counts), enricher);
+        let Plan { enricher, aggregator, witness, outlets, .. } = &mut self.plan;
+        let attribution = witness.testify(counters.iter().map(counts), enricher);
+        let mut names = Named { enricher, beyond: &mut self.context };
+        let end = aggregator.end(now, counters.iter().map(counts), &mut names);
         let end = Summary { attribution, ..end };
         outlets.end(&end);
         let finished = self.plan.outlets.finish().await;
@@ -328,13 +345,6 @@ impl Run {
             );
         }
         Ok(Ended { end, output: output.and(finished) })
-    }
-
-    /// What other counters say, before they count what comes after the end.
-    fn attribution(&mut self, counters: &[Counter]) -> Attribution {
-        let Plan { enricher, witness, .. } = &mut self.plan;
-        let drops = dropped(counters.iter().map(counts), enricher);
-        witness.testify(&drops, enricher)
     }
 
     /// Writes the events that are still in the ring.

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 
 use crate::decode::RawDrop;
-use crate::enrich::Beside;
-use crate::model::Owner;
+use crate::enrich::{Beside, Beyond, Known};
+use crate::model::{self, Owner, Workload};
+use crate::owner::receivers::{Place, Receivers};
 use crate::owner::{Owners, Socket};
 use crate::probe::Stacks;
 
@@ -19,14 +20,10 @@ const SEARCH: Duration = Duration::from_millis(20);
 /// Knows what is asked for beyond the event.
 pub struct Surroundings {
     owners: Option<Box<Owners>>,
+    /// A search came to its end while a drop was waiting for it.
+    searched: bool,
+    receivers: Receivers,
     stacks: Option<Stacks>,
-}
-
-/// What was found of one drop.
-#[derive(Default)]
-pub struct Found {
-    owner: Option<Arc<Owner>>,
-    chain: Option<Arc<[u64]>>,
 }
 
 impl Surroundings {
@@ -36,23 +33,28 @@ impl Surroundings {
             // To its end: milliseconds on most hosts, while symbols are read and events wait in the rings.
             owners.refresh(Instant::now(), Duration::MAX);
         }
-        Self { owners, stacks }
+        Self { owners, searched: false, receivers: Receivers::default(), stacks }
     }
 
-    /// Brings what is known up to date.
-    pub fn refresh(&mut self) {
-        if let Some(owners) = &mut self.owners {
-            owners.refresh(Instant::now(), SLICE);
+    /// Brings what is known up to date; true when something new is known since the last time.
+    pub fn refresh(&mut self) -> bool {
+        let searched = self.owners.as_mut().is_some_and(|owners| owners.refresh(Instant::now(), SLICE));
+        std::mem::take(&mut self.searched) || searched
+    }
+
+    /// The socket, where owners are asked for and the event has none.
+    fn receiver(&mut self, raw: &RawDrop<'_>, known: Known<'_>) -> Option<model::Socket> {
+        let function = known.site.function.as_deref();
+        if raw.socket.is_some() || self.owners.is_none() || !Receivers::is_refusal(function, &raw.packet) {
+            return None;
         }
+        let netns = (raw.key.netns, known.namespaces.path(raw.key.netns));
+        let place = Place { function, netns, device: raw.key.ifindex };
+        self.receivers.find(&raw.packet, place, Instant::now())
     }
 
-    /// What belongs to the drop.
-    pub fn of(&mut self, raw: &RawDrop<'_>) -> Found {
-        Found { owner: self.owner(raw), chain: self.chain(raw.stack) }
-    }
-
-    fn owner(&mut self, raw: &RawDrop<'_>) -> Option<Arc<Owner>> {
-        let (owners, socket) = (self.owners.as_mut()?, raw.socket?);
+    fn owner(&mut self, socket: model::Socket) -> Option<Arc<Owner>> {
+        let owners = self.owners.as_mut()?;
         let socket = Socket {
             // As sockfs counts them: 32 bits (`get_next_ino`, fs/inode.c).
             inode: socket.inode.and_then(|inode| u32::try_from(inode).ok()).unwrap_or(0),
@@ -60,10 +62,14 @@ impl Surroundings {
             cgroup: socket.cgroup.unwrap_or(0),
         };
         let now = Instant::now();
-        owners.owner(socket, now).or_else(|| {
-            owners.refresh(now, SEARCH);
-            owners.owner(socket, now)
-        })
+        let known = owners.owner(socket, now);
+        // It may be somebody's who wasn't there, or didn't have it, at the last search.
+        let is_settled = known.as_ref().is_some_and(|owner| owner.is_settled());
+        if is_settled || !owners.refresh(now, SEARCH) {
+            return known;
+        }
+        self.searched = true;
+        owners.owner(socket, now)
     }
 
     fn chain(&mut self, number: u32) -> Option<Arc<[u64]>> {
@@ -74,9 +80,15 @@ impl Surroundings {
     }
 }
 
-impl Found {
-    /// For the enricher.
-    pub fn beside(&self) -> Beside<'_> {
-        Beside { owner: self.owner.as_deref(), chain: self.chain.as_deref() }
+impl Beyond for Surroundings {
+    fn of(&mut self, raw: &RawDrop<'_>, known: Known<'_>) -> Beside {
+        let socket = self.receiver(raw, known);
+        let owner = raw.socket.or(socket).and_then(|socket| self.owner(socket));
+        Beside { socket, owner, chain: self.chain(raw.stack) }
+    }
+
+    /// Never by a search: one that isn't known is found with the next.
+    fn in_netns(&mut self, inode: u32) -> Option<Arc<Workload>> {
+        self.owners.as_mut()?.workload_of_netns(inode, Instant::now())
     }
 }

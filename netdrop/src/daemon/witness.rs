@@ -7,13 +7,15 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
 
+use netdrop_common::CounterKey;
 use nix::sched::{CloneFlags, setns};
 
 use crate::aggregate::Names;
-use crate::attribute::{Cause, Dropped, Window, attribute, cause};
+use crate::attribute::{Cause, Dropped, Split, Verdicts, Window, attribute, cause};
 use crate::counters::snapshot::{self, Depth, Snapshot};
+use crate::decode::count_key;
 use crate::kernel::netns::Namespaces;
-use crate::model::{Attribution, CountKey, Counts, Family};
+use crate::model::{Attribution, CountKey, Counts, Drop, Family, Verdict};
 use crate::probe::program_name;
 
 /// The thread's own namespace.
@@ -30,6 +32,11 @@ type Place = (u32, Option<PathBuf>, Depth);
 pub struct Witness {
     with_rules: bool,
     before: Before,
+    /// Where netfilter dropped, as far as details told.
+    verdicts: Verdicts,
+    after: Snapshots,
+    /// Namespaces with drops by rules that can't be asked any more.
+    gone: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -47,7 +54,7 @@ impl Witness {
             snapshots(places(with_rules, |_| depth))
         });
         let before = reading.map_or_else(|_| Before::Read(Snapshots::new()), Before::Reading);
-        Self { with_rules, before }
+        Self { with_rules, before, verdicts: Verdicts::default(), after: Snapshots::new(), gone: Vec::new() }
     }
 
     /// Waits until the first reading is done, where it must enclose the run: rules are found by what they counted. What
@@ -58,14 +65,33 @@ impl Witness {
         }
     }
 
-    /// Reads again, and compares with what netdrop counted in between.
-    pub fn testify(&mut self, drops: &[Dropped], names: &mut impl Names) -> Attribution {
-        let before = self.before.take();
-        let ruled: BTreeSet<u32> =
-            drops.iter().filter(|one| one.cause != Cause::Other).map(|one| one.netns).collect();
+    /// Takes a drop with its details, which was counted under `key`.
+    pub fn see(&mut self, key: &CounterKey, drop: &Drop<'_>) {
+        if self.with_rules
+            && let Some(verdict) = drop.context.verdict
+        {
+            self.verdicts.record(count_key(key), verdict, drop.weight);
+        }
+    }
+
+    /// Reads again, before they count what comes after the end. `counters` are netdrop's own: they tell in which namespaces
+    /// the words of rules will be wanted.
+    pub fn read_again(&mut self, counters: impl Iterator<Item = (CountKey, Counts)>, names: &mut impl Names) {
+        let ruled = counters.filter(|(key, _)| self.with_rules && decided_by(key, names) != Cause::Other);
+        let ruled: BTreeSet<u32> = ruled.map(|(key, _)| key.netns).collect();
         let depth = |netns| if ruled.contains(&netns) { Depth::RulesWithText } else { Depth::Devices };
-        let depth = |netns| if self.with_rules { depth(netns) } else { Depth::Devices };
-        let after = snapshots(places(self.with_rules, depth));
+        self.after = snapshots(places(self.with_rules, depth));
+        self.gone = ruled.into_iter().filter(|inode| !self.after.contains_key(inode)).collect();
+    }
+
+    /// Compares both readings with what netdrop counted in between.
+    pub fn testify(
+        &mut self,
+        counters: impl Iterator<Item = (CountKey, Counts)>,
+        names: &mut impl Names,
+    ) -> Attribution {
+        let drops = dropped(counters, &self.verdicts, names);
+        let (before, after) = (self.before.take(), std::mem::take(&mut self.after));
         let programs = program_names(&after);
         let mut attribution = Attribution::default();
         for (inode, after) in &after {
@@ -76,12 +102,9 @@ impl Witness {
             let window = Window { netns: &netns, before, after, drops: &here, programs: &programs };
             attribution.extend(attribute(&window, self.with_rules));
         }
-        if self.with_rules {
-            let gone = ruled.iter().filter(|inode| !after.contains_key(inode));
-            attribution.notes.extend(gone.map(|inode| {
-                format!("netns {inode} is gone or can't be entered: what dropped there has no name.")
-            }));
-        }
+        attribution.notes.extend(self.gone.iter().map(|inode| {
+            format!("netns {inode} is gone or can't be entered: what dropped there has no name.")
+        }));
         attribution
     }
 }
@@ -141,23 +164,37 @@ fn program_names(snapshots: &Snapshots) -> BTreeMap<u32, String> {
     ids.into_iter().filter_map(|id| Some((id, program_name(id)?))).collect()
 }
 
-/// The counted drops by what decided them.
-pub fn dropped(counters: impl Iterator<Item = (CountKey, Counts)>, names: &mut impl Names) -> Vec<Dropped> {
-    let mut sums: HashMap<(u32, u32, Cause, Option<Family>), u64> = HashMap::new();
+fn decided_by(key: &CountKey, names: &mut impl Names) -> Cause {
+    let reason = key.reason.map(|number| names.reason(number));
+    let site = names.site(key.address);
+    cause(reason.as_ref().map(|reason| reason.name.as_str()), site.function.as_deref())
+}
+
+/// What counted drops are told apart by, places included.
+type Kind = (u32, u32, Cause, Option<Family>, BTreeSet<Verdict>);
+
+/// The counted drops by what decided them and, as far as `verdicts` knows, where.
+fn dropped(
+    counters: impl Iterator<Item = (CountKey, Counts)>,
+    verdicts: &Verdicts,
+    names: &mut impl Names,
+) -> Vec<Dropped> {
+    // A counter has a part on each CPU.
+    let mut sums: HashMap<CountKey, u64> = HashMap::new();
     for (key, counts) in counters {
-        let reason = key.reason.map(|number| names.reason(number));
-        let site = names.site(key.address);
-        let cause = cause(reason.as_ref().map(|reason| reason.name.as_str()), site.function.as_deref());
-        *sums.entry((key.netns, key.ifindex, cause, key.protocol.family())).or_default() += counts.packets;
+        *sums.entry(key).or_default() += counts.packets;
     }
-    sums.into_iter()
-        .map(|((netns, ifindex, cause, family), packets)| Dropped {
-            netns,
-            ifindex,
-            cause,
-            family,
-            hook: None,
-            packets,
-        })
-        .collect()
+    let mut kinds: HashMap<Kind, Dropped> = HashMap::new();
+    for (key, packets) in sums {
+        let cause = decided_by(&key, names);
+        let by_netfilter = cause == Cause::Netfilter;
+        let split = if by_netfilter { verdicts.split(&key, packets) } else { Split::default() };
+        let (netns, ifindex, family) = (key.netns, key.ifindex, key.protocol.family());
+        let kind = kinds.entry((netns, ifindex, cause, family, split.shares.keys().copied().collect()));
+        let none = Dropped { netns, ifindex, cause, family, split: Split::default(), packets: 0 };
+        let dropped = kind.or_insert(none);
+        dropped.packets += packets;
+        dropped.split += split;
+    }
+    kinds.into_values().collect()
 }

@@ -6,10 +6,13 @@ mod socket;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod trap;
 
 use netdrop_common::{
     CounterKey, Event, HEADER_AT_LINK, KEY_HAS_IP_PROTOCOL, OFFSET_NONE, REASON_NONE, read_plain,
 };
+
+pub use trap::trap;
 
 use crate::model::{Accounts, CountKey, Counts, CpuTask, Gso, Header, Packet, Protocol, Socket, Vlan};
 

@@ -55,7 +55,8 @@ fn endpoint(family: u16, address: [u8; 16], port: u16) -> Option<Endpoint> {
         AF_INET6 => IpAddr::V6(Ipv6Addr::from(address)),
         _ => return None,
     };
-    Some(Endpoint { address, port: Some(port) })
+    // An unbound socket has none, nor has one that gave it back: a connection that was reset.
+    Some(Endpoint { address, port: (port != 0).then_some(port) })
 }
 
 fn queues(kind: SocketKind, raw: &Raw) -> Queues {

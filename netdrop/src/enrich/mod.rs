@@ -1,5 +1,6 @@
 //! From the kernel's numbers to names. Each is resolved once and remembered; nothing here runs in the kernel.
 
+mod beyond;
 mod clock;
 mod resolver;
 #[cfg(test)]
@@ -12,22 +13,30 @@ use std::time::{Duration, Instant};
 
 use tracing::warn;
 
+pub use beyond::{Beside, Beyond, Known, Named};
 pub use clock::Clock;
-use netdrop_common::{CounterKey, REASON_NONE};
+use netdrop_common::{CounterKey, REASON_NONE, is_trap};
 pub use resolver::KernelResolver;
 
 use crate::aggregate::Names;
+use crate::attribute::{Cause, cause};
 use crate::decode::RawDrop;
 use crate::kernel::devices::Devices;
 use crate::kernel::netns::Namespaces;
 use crate::kernel::reasons::Reasons;
-use crate::kernel::stack::from_site;
+use crate::kernel::stack::{StackFrame, from_site, verdict};
 use crate::kernel::symbols::{Resolved, Symbols, SymbolsError};
 use crate::knowledge::class_of;
-use crate::model::{Context, Device, Drop, Netns, Owner, Reason, Site, Source};
+use crate::model::{Context, Device, Drop, Netns, Reason, Site, Source, Trap, Verdict};
 
 /// An address that no symbol covers makes for a new reading of kallsyms (a module may have come) at most so often.
 const SYMBOLS_AGAIN: Duration = Duration::from_secs(10);
+
+/// Who knows what the sites of traps stand for; asked once for each.
+pub trait TrapNames: std::fmt::Debug {
+    /// The trap; `None` where that isn't known.
+    fn trap(&mut self, site: u64) -> Option<Trap>;
+}
 
 /// Knows the names of this kernel.
 #[derive(Debug)]
@@ -39,6 +48,7 @@ pub struct Enricher {
     devices: Devices,
     symbols: Option<Arc<Symbols>>,
     symbols_read: Option<Instant>,
+    traps: Option<Box<dyn TrapNames>>,
     sites: HashMap<u64, Arc<Site>>,
     /// Source lines by site, as far as they were looked up; absent where nobody looks for them.
     lines: Option<HashMap<u64, Option<Source>>>,
@@ -46,21 +56,25 @@ pub struct Enricher {
     /// What each counter's numbers mean; forgotten at each summary, as interfaces get other names.
     places: HashMap<CounterKey, Place>,
     /// Call chains by their number and site.
-    stacks: HashMap<(u32, u64), Arc<[String]>>,
+    chains: HashMap<(u32, u64), Chain>,
+    /// Whether call chains are shown, and not asked for what they tell alone.
+    shows_stacks: bool,
 }
 
-/// What is known of a drop besides its event.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Beside<'a> {
-    /// Who has its socket.
-    pub owner: Option<&'a Owner>,
-    /// Its call chain, innermost first.
-    pub chain: Option<&'a [u64]>,
+/// What a call chain tells.
+#[derive(Debug, Clone, Default)]
+struct Chain {
+    /// Its frames in words, where they are shown.
+    stack: Arc<[String]>,
+    /// What it says of netfilter.
+    verdict: Verdict,
 }
 
 /// A counter's numbers, named.
 #[derive(Debug, Clone)]
 struct Place {
+    /// Whether netfilter dropped here: below other drops, its functions may just have come by.
+    by_netfilter: bool,
     site: Arc<Site>,
     reason: Option<Arc<Reason>>,
     device: Option<Arc<Device>>,
@@ -79,12 +93,19 @@ impl Enricher {
             root,
             symbols: None,
             symbols_read: None,
+            traps: None,
             sites: HashMap::new(),
             lines: None,
             named_reasons: HashMap::new(),
             places: HashMap::new(),
-            stacks: HashMap::new(),
+            chains: HashMap::new(),
+            shows_stacks: false,
         }
+    }
+
+    /// From here on, traps have names.
+    pub fn with_traps(&mut self, traps: impl TrapNames + 'static) {
+        self.traps = Some(Box::new(traps));
     }
 
     /// The folder below which this kernel's file systems are mounted.
@@ -95,7 +116,7 @@ impl Enricher {
     /// Whether kallsyms should be read (anew) before this address is named: see [`Enricher::learn`].
     pub fn wants_symbols(&self, address: u64) -> bool {
         let due = self.symbols_read.is_none_or(|at| at.elapsed() >= SYMBOLS_AGAIN);
-        due && !self.sites.contains_key(&address) && self.symbol(address).is_none()
+        due && !is_trap(address) && !self.sites.contains_key(&address) && self.symbol(address).is_none()
     }
 
     /// Takes over what a reading of kallsyms gave. It isn't read here, because that takes a tenth of a second; without
@@ -106,7 +127,7 @@ impl Enricher {
             Ok(symbols) => {
                 self.symbols = Some(Arc::new(symbols));
                 self.places.clear();
-                self.stacks.clear();
+                self.chains.clear();
             }
             Err(error) if first => warn!("{error}"),
             Err(_) => {}
@@ -116,6 +137,11 @@ impl Enricher {
     /// The symbols that were read last.
     pub fn symbols(&self) -> Option<&Arc<Symbols>> {
         self.symbols.as_ref()
+    }
+
+    /// From here on, drops have their call chains in words.
+    pub fn show_stacks(&mut self) {
+        self.shows_stacks = true;
     }
 
     /// From here on, sites wait for their source lines: see [`Enricher::learn_line`].
@@ -139,22 +165,24 @@ impl Enricher {
     }
 
     /// Gives a drop its names and hands it on; `None` when its site wants [symbols](Enricher::wants_symbols) or its
-    /// [line](Enricher::wants_line) first.
+    /// [line](Enricher::wants_line) first. `beyond` is asked for what belongs to it once that is so no more.
     pub fn enrich<T>(
         &mut self,
         raw: &RawDrop<'_>,
-        beside: Beside<'_>,
+        beyond: &mut impl Beyond,
         take: impl FnOnce(&Drop<'_>) -> T,
     ) -> Option<T> {
         if !self.places.contains_key(&raw.key) {
             if self.wants_symbols(raw.key.site) || self.wants_line(raw.key.site) {
                 return None;
             }
-            let place = self.place(&raw.key);
+            let place = self.place(&raw.key, beyond);
             self.places.insert(raw.key, place);
         }
-        let stack = self.stack(raw, beside.chain);
         let place = &self.places[&raw.key];
+        let beside = beyond.of(raw, Known { site: &place.site, namespaces: &self.namespaces });
+        let (chains, symbols) = (&mut self.chains, self.symbols.as_deref());
+        let chain = chain(chains, self.shows_stacks, symbols, raw, beside.chain.as_deref());
         Some(take(&Drop {
             time: self.clock.wall_time(raw.time_ns),
             weight: raw.weight,
@@ -166,20 +194,13 @@ impl Enricher {
             packet: &raw.packet,
             header: raw.header,
             context: Context {
-                socket: raw.socket.as_ref(),
-                owner: beside.owner,
+                socket: raw.socket.as_ref().or(beside.socket.as_ref()),
+                owner: beside.owner.as_deref(),
                 cpu_task: raw.task.as_ref(),
-                stack: &stack,
+                stack: &chain.stack,
+                verdict: place.by_netfilter.then_some(chain.verdict),
             },
         }))
-    }
-
-    /// The call chain in words; each is named once.
-    fn stack(&mut self, raw: &RawDrop<'_>, chain: Option<&[u64]>) -> Arc<[String]> {
-        let (Some(chain), Some(symbols)) = (chain, &self.symbols) else { return Arc::default() };
-        let named = self.stacks.entry((raw.stack, raw.key.site));
-        let name = || from_site(chain, raw.key.site, symbols).iter().map(ToString::to_string).collect();
-        Arc::clone(named.or_insert_with(name))
     }
 
     /// Starts the next interval: names that may have changed are looked up anew, and the clock is set.
@@ -188,12 +209,16 @@ impl Enricher {
         self.clock = Clock::now();
     }
 
-    fn place(&mut self, key: &CounterKey) -> Place {
+    fn place(&mut self, key: &CounterKey, beyond: &mut impl Beyond) -> Place {
+        let site = self.site(key.site);
+        let reason = (key.reason != REASON_NONE).then(|| self.reason(key.reason));
+        let name = reason.as_ref().map(|reason| reason.name.as_str());
         Place {
-            site: self.site(key.site),
-            reason: (key.reason != REASON_NONE).then(|| self.reason(key.reason)),
+            by_netfilter: cause(name, site.function.as_deref()) == Cause::Netfilter,
+            site,
+            reason,
             device: (key.ifindex != 0).then(|| self.device(key.netns, key.ifindex)),
-            netns: (key.netns != 0).then(|| self.netns(key.netns)),
+            netns: (key.netns != 0).then(|| Named { enricher: self, beyond }.netns(key.netns)),
         }
     }
 
@@ -201,15 +226,41 @@ impl Enricher {
         self.symbols.as_ref()?.resolve(address)
     }
 
-    fn resolve(&self, address: u64) -> Site {
+    fn resolve(&mut self, address: u64) -> Site {
+        if is_trap(address) {
+            let trap = self.traps.as_mut().and_then(|traps| traps.trap(address)).unwrap_or_default();
+            return Site { address, trap: Some(trap), ..Site::default() };
+        }
         self.symbol(address).map_or(Site { address, ..Site::default() }, |symbol| Site {
             address,
             function: Some(symbol.name.to_owned()),
             offset: symbol.offset,
             module: symbol.module.map(str::to_owned),
             source: self.lines.as_ref().and_then(|lines| lines.get(&address)?.clone()),
+            trap: None,
         })
     }
+}
+
+/// What the call chain tells; each is named once. Its frames are put in words where they are shown.
+fn chain(
+    named: &mut HashMap<(u32, u64), Chain>,
+    shows_stacks: bool,
+    symbols: Option<&Symbols>,
+    raw: &RawDrop<'_>,
+    addresses: Option<&[u64]>,
+) -> Chain {
+    let (Some(addresses), Some(symbols)) = (addresses, symbols) else { return Chain::default() };
+    let site = raw.key.site;
+    let known = named.entry((raw.stack, site)).or_insert_with(|| {
+        let frames = from_site(addresses, site, symbols);
+        let shown = frames.iter().filter(|_| shows_stacks);
+        Chain {
+            stack: shown.map(ToString::to_string).collect(),
+            verdict: verdict(frames.iter().filter_map(StackFrame::function)).unwrap_or_default(),
+        }
+    });
+    known.clone()
 }
 
 impl Names for Enricher {
@@ -219,7 +270,7 @@ impl Names for Enricher {
         }
         let site = Arc::new(self.resolve(address));
         // An address without a name may get one when its module's symbols are read.
-        if site.function.is_some() {
+        if site.function.is_some() || site.trap.is_some() {
             self.sites.insert(address, Arc::clone(&site));
         }
         site
@@ -253,6 +304,6 @@ impl Names for Enricher {
 
     fn netns(&mut self, inode: u32) -> Arc<Netns> {
         self.namespaces.refresh_for(inode, Instant::now());
-        Arc::new(Netns { inode, name: self.namespaces.name(inode).map(str::to_owned) })
+        Arc::new(Netns { inode, name: self.namespaces.name(inode).map(str::to_owned), ..Netns::default() })
     }
 }

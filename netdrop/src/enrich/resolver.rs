@@ -10,6 +10,8 @@ use crate::kernel::devices;
 use crate::kernel::near::closest;
 use crate::kernel::netns::Namespaces;
 use crate::kernel::symbols::Symbols;
+use crate::knowledge::{Class, class_of};
+use crate::owner::census::{Census, Holders, Inhabited, NoContainer};
 
 /// Asks the kernel whose file systems are mounted below `root`; each thing is read when it is first asked for.
 #[derive(Debug)]
@@ -17,12 +19,13 @@ pub struct KernelResolver {
     root: PathBuf,
     namespaces: Option<Namespaces>,
     symbols: Option<Symbols>,
+    census: Option<Census>,
 }
 
 impl KernelResolver {
     /// Nothing is read yet.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), namespaces: None, symbols: None }
+        Self { root: root.into(), namespaces: None, symbols: None, census: None }
     }
 
     fn namespaces(&mut self) -> &Namespaces {
@@ -31,6 +34,21 @@ impl KernelResolver {
             namespaces.refresh();
             namespaces
         })
+    }
+
+    fn symbols(&mut self) -> Result<&Symbols, FilterError> {
+        match &mut self.symbols {
+            Some(symbols) => Ok(symbols),
+            unread => {
+                let file = File::open(self.root.join("proc/kallsyms"))
+                    .map_err(crate::kernel::symbols::SymbolsError::from)?;
+                Ok(unread.insert(Symbols::read(BufReader::new(file))?))
+            }
+        }
+    }
+
+    fn census(&mut self) -> &mut Census {
+        self.census.get_or_insert_with(|| Census::new(&self.root))
     }
 
     /// Every device that can be seen: `(namespace, index, name)`.
@@ -63,14 +81,26 @@ impl Resolver for KernelResolver {
     }
 
     fn function(&mut self, name: &str) -> Result<Vec<Range<u64>>, FilterError> {
-        let symbols = match &mut self.symbols {
-            Some(symbols) => symbols,
-            unread => {
-                let file = File::open(self.root.join("proc/kallsyms"))
-                    .map_err(crate::kernel::symbols::SymbolsError::from)?;
-                unread.insert(Symbols::read(BufReader::new(file))?)
-            }
-        };
-        Ok(symbols.ranges(name)?)
+        Ok(self.symbols()?.ranges(name)?)
+    }
+
+    fn sites(&mut self) -> Result<Vec<(Range<u64>, Class)>, FilterError> {
+        let class = |name: &str| Some(class_of(None, Some(name))).filter(|class| *class != Class::Unknown);
+        Ok(self.symbols()?.select(class))
+    }
+
+    fn container(&mut self, name: &str) -> Result<Inhabited, FilterError> {
+        self.census().container(name).map_err(|error| match error {
+            NoContainer::Unknown(suggestion) => FilterError::Container { name: name.into(), suggestion },
+            NoContainer::Ambiguous(candidates) => FilterError::Ambiguous { name: name.into(), candidates },
+        })
+    }
+
+    fn holders(&mut self, name: &str) -> Holders {
+        self.census().holders(name)
+    }
+
+    fn nearest_command(&mut self, name: &str) -> Option<String> {
+        self.census().nearest_command(name)
     }
 }

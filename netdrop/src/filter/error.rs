@@ -1,6 +1,6 @@
 //! What can be wrong with a filter.
 
-use netdrop_common::MAX_RULES;
+use netdrop_common::{MAX_PIECES, MAX_RULES};
 
 use crate::kernel::{
     netns::NetnsError,
@@ -29,7 +29,7 @@ pub enum FilterError {
     #[error(transparent)]
     Function(#[from] UnknownFunction),
     /// No symbols to find a function in.
-    #[error("--function can't be resolved: {0}")]
+    #[error("functions can't be resolved: {0}")]
     Symbols(#[from] SymbolsError),
     /// A device that isn't there.
     #[error("there is no network device `{name}` in any network namespace{}", did_you_mean(suggestion.as_deref()))]
@@ -59,6 +59,41 @@ pub enum FilterError {
     /// Not a port or range.
     #[error("`{0}` is no port or range of ports: write one as in 53 or 8000-8099")]
     Port(String),
+    /// A container that isn't there.
+    #[error("there is no container or pod `{name}` here{}", did_you_mean(suggestion.as_deref()))]
+    Container {
+        /// What was asked for.
+        name: String,
+        /// The nearest.
+        suggestion: Option<String>,
+    },
+    /// The beginning of several containers' ids.
+    #[error("`{name}` may be each of {}: write more of the id", candidates.join(", "))]
+    Ambiguous {
+        /// What was asked for.
+        name: String,
+        /// What it may mean.
+        candidates: Vec<String>,
+    },
+    /// A container that neither cgroup nor namespace tells.
+    #[error(
+        "container `{0}` can't be told from the rest: its cgroups are of version 1, which sockets don't know, and it shares the host's \
+         network namespace; name its processes with --owner instead"
+    )]
+    ContainerUnseen(String),
+    /// A process that isn't there.
+    #[error("there is no process `{name}` now: write a pid, or a command as in /proc/PID/comm{}", did_you_mean(suggestion.as_deref()))]
+    Owner {
+        /// What was asked for.
+        name: String,
+        /// The nearest.
+        suggestion: Option<String>,
+    },
+    /// More pieces of code than the program has room for.
+    #[error(
+        "--class cuts the kernel's code into {0} pieces, and {MAX_PIECES} fit: filter by --function instead"
+    )]
+    TooManySites(usize),
     /// More than the program has room for.
     #[error("too many values for {kind}: at most {MAX_RULES} fit, --not-… included")]
     TooMany {

@@ -1,11 +1,12 @@
 //! The rules, filled in one after another.
 
 use netdrop_common::{
-    AddressRule, DeviceRule, Filter, FunctionRule, MAX_RULES, NetnsRule, PortRule, ProtocolRule,
-    REASON_INCLUDED, Rule, group,
+    AddressRule, DeviceRule, Filter, FunctionRule, MAX_RULES, NetnsRule, PortRule, ProtocolRule, Rule, group,
 };
 
 use super::FilterError;
+use super::owners::Targets;
+use super::reason::Resolved;
 
 /// A filter under way.
 #[derive(Debug)]
@@ -21,11 +22,18 @@ impl Default for Rules {
 const DEVICE_NAME_MAX: usize = 15;
 
 impl Rules {
-    pub fn use_reasons(&mut self, reasons: &[(u32, u32)]) {
-        self.0.reasons = u32::from(!reasons.is_empty());
-        if reasons.iter().any(|(_, verdict)| *verdict == REASON_INCLUDED) {
+    pub fn use_reasons(&mut self, resolved: &Resolved) {
+        // Also where none is there: a class of no reason lets nothing pass.
+        self.0.reasons = u32::from(!resolved.reasons.is_empty() || resolved.required);
+        self.0.sites = u32::from(!resolved.sites.is_empty());
+        if resolved.required {
             self.0.required |= group::REASON;
         }
+    }
+
+    pub fn use_owners(&mut self, targets: &Targets) {
+        self.0.owners = targets.kinds();
+        self.0.required |= targets.required();
     }
 
     pub fn function(&mut self, matches: FunctionRule, group: u32) -> Result<(), FilterError> {

@@ -28,6 +28,8 @@ pub struct Identity {
     pub cast: Option<Cast>,
     /// Its drop reasons.
     pub reasons: Reasons,
+    /// The number of the reason `QDISC_DROP`, where the tracepoint `qdisc_drop` tells a finer one of the same packet.
+    pub qdisc_drop: Option<u32>,
 }
 
 /// `bpf_rdonly_cast` and the structs that it is used for, by their BTF type ids.
@@ -117,15 +119,24 @@ impl Identity {
         })?;
         let btf = Btf::parse(&bytes).map_err(|error| IdentityError::Parse { path, error })?;
         let format = features.kfree_skb_format();
+        let reasons = Reasons::load(Some(&btf), format.as_deref(), &features.release);
         Ok(Self {
+            qdisc_drop: qdisc_drop(&btf, &reasons),
             layout: layout(&btf)?,
             tracepoint: KfreeSkb::from_btf(&btf).map_err(IdentityError::Tracepoint)?,
             guarded: btf.function(GUARD).is_some(),
             cast: Cast::find(&btf),
-            reasons: Reasons::load(Some(&btf), format.as_deref(), &features.release),
+            reasons,
             features,
         })
     }
+}
+
+/// The prototype has the packet in its fourth place and the reason in its fifth.
+fn qdisc_drop(btf: &Btf, reasons: &Reasons) -> Option<u32> {
+    const ARGUMENTS: usize = 5;
+    btf.tracepoint("qdisc_drop").ok().filter(|tracepoint| tracepoint.arguments == ARGUMENTS)?;
+    reasons.number("QDISC_DROP").ok()
 }
 
 #[cfg(test)]

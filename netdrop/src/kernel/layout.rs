@@ -120,6 +120,16 @@ wanted! {
     cgroup_kn = "cgroup"."kn", 8, detail;
     kernfs_id = "kernfs_node"."id", 8, detail;
     rsk_listener = "request_sock"."__req_common.skc_listener", 8, detail;
+    trap_name = "devlink_trap_metadata"."trap_name", 8, detail;
+    trap_group_name = "devlink_trap_metadata"."trap_group_name", 8, detail;
+    trap_type = "devlink_trap_metadata"."trap_type", 4, detail;
+    trap_input_dev = "devlink_trap_metadata"."input_dev", 8, detail;
+    devlink_dev = "devlink"."dev", 8, detail;
+    device_name = "device"."kobj.name", 8, detail;
+    device_bus = "device"."bus", 8, detail;
+    device_driver = "device"."driver", 8, detail;
+    bus_name = "bus_type"."name", 8, detail;
+    driver_name = "device_driver"."name", 8, detail;
 }
 
 /// The structs and member paths that a layout is made from: what a test's reduced BTF must keep.

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use super::near::closest;
 
 /// The inode of the initial PID namespace: `PROC_PID_INIT_INO` of `include/linux/proc_ns.h`, the same on every kernel.
-const INITIAL_PID_NAMESPACE: u32 = 0xEFFF_FFFC;
+pub(crate) const INITIAL_PID_NAMESPACE: u32 = 0xEFFF_FFFC;
 
 /// Unknown namespaces make for a new look at most so often, however many turn up.
 const MISS_INTERVAL: Duration = Duration::from_secs(1);

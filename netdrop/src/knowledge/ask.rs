@@ -1,6 +1,6 @@
 //! From what a person names (a reason, a function, a number, an address) to what is known about it.
 
-use super::base::{entries, reason, site};
+use super::base::{entries, reason, site, trap};
 use super::entry::{Entry, Kind};
 use crate::kernel::near::closest;
 use crate::kernel::symbols::SymbolsError;
@@ -23,14 +23,14 @@ pub struct Answer {
     pub asked: String,
     /// The name that a number or an address stands for on this kernel.
     pub meant: Option<String>,
-    /// A reason, a function, or both of one name; never empty.
+    /// A reason, a function, a trap, or several of one name; never empty.
     pub entries: Vec<&'static Entry>,
 }
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
-    /// Neither a reason nor a function that is known.
+    /// No reason, function or trap that is known.
     #[error("nothing is known about `{name}`{}", suggestions(near))]
     Unknown {
         /// What was asked for, or what it stands for.
@@ -59,7 +59,7 @@ fn suggestions(near: &[&str]) -> String {
     format!("; did you mean {}?", near.join(" or "))
 }
 
-/// Looks up a reason (in any case, with or without `SKB_DROP_REASON_`), a function (with or without an offset),
+/// Looks up a reason (in any case, with or without `SKB_DROP_REASON_`), a function (with or without an offset), a trap,
 /// a reason's number, or a code address.
 ///
 /// # Errors
@@ -101,16 +101,20 @@ fn named(text: &str) -> Result<Vec<&'static Entry>, AskError> {
     let function = text.split('+').next().unwrap_or(text);
     // The enum's two oldest have a short prefix (SKB_CONSUMED), and some names begin with SKB_ themselves.
     let by_reason = reason(own).or_else(|| reason(own.strip_prefix("SKB_")?));
-    let entries: Vec<_> = by_reason.into_iter().chain(site(function)).collect();
+    let entries: Vec<_> = by_reason.into_iter().chain(site(function)).chain(trap(text)).collect();
     if entries.is_empty() {
         return Err(AskError::Unknown { name: text.into(), near: near(own, function) });
     }
     Ok(entries)
 }
 
-/// The nearest reason and the nearest function, as far as there are any.
+/// The nearest reason, function and trap, as far as there are any.
 fn near(own: &str, function: &str) -> Vec<&'static str> {
     let names = |kind| entries().filter(move |entry| entry.kind() == kind).map(Entry::name);
-    let near = [closest(own, names(Kind::Reason)), closest(function, names(Kind::Function))];
+    let near = [
+        closest(own, names(Kind::Reason)),
+        closest(function, names(Kind::Function)),
+        closest(function, names(Kind::Trap)),
+    ];
     near.into_iter().flatten().collect()
 }

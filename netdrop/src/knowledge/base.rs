@@ -5,13 +5,14 @@ use std::sync::LazyLock;
 use super::Class;
 use super::entry::{Entry, Kind};
 
-/// Subsystem and records. Functions are in a file of their own.
-const FILES: [(&str, &str); 5] = [
+/// Subsystem and records. Functions and traps are in files of their own.
+const FILES: [(&str, &str); 6] = [
     ("core", include_str!("data/core.rec")),
     ("mac80211", include_str!("data/mac80211.rec")),
     ("openvswitch", include_str!("data/openvswitch.rec")),
     ("qdisc", include_str!("data/qdisc.rec")),
     ("core", include_str!("data/sites.rec")),
+    ("devlink", include_str!("data/traps.rec")),
 ];
 
 /// By kind and name. Made when something is first looked up, in a fraction of a millisecond: whoever asks nothing pays nothing.
@@ -28,13 +29,14 @@ pub(super) fn read(subsystem: &'static str, text: &'static str) -> impl Iterator
             let (kind, name) = line
                 .strip_prefix("Reason: ")
                 .map(|name| (Kind::Reason, name))
-                .or_else(|| line.strip_prefix("Site: ").map(|name| (Kind::Function, name)))?;
+                .or_else(|| line.strip_prefix("Site: ").map(|name| (Kind::Function, name)))
+                .or_else(|| line.strip_prefix("Trap: ").map(|name| (Kind::Trap, name)))?;
             Some(Entry { kind, name, subsystem, record })
         })
     })
 }
 
-/// All entries: reasons by name, then functions by name.
+/// All entries: reasons by name, then functions, then traps.
 pub fn entries() -> impl Iterator<Item = &'static Entry> {
     ENTRIES.iter()
 }
@@ -49,6 +51,11 @@ pub fn site(function: &str) -> Option<&'static Entry> {
     find(Kind::Function, function.split('.').next().unwrap_or(function))
 }
 
+/// A packet trap of hardware.
+pub fn trap(name: &str) -> Option<&'static Entry> {
+    find(Kind::Trap, name)
+}
+
 fn find(kind: Kind, name: &str) -> Option<&'static Entry> {
     let found = ENTRIES.binary_search_by(|entry| (entry.kind, entry.name).cmp(&(kind, name)));
     found.ok().map(|at| &ENTRIES[at])
@@ -61,4 +68,18 @@ pub fn class_of(reason: Option<&str>, function: Option<&str>) -> Class {
         None | Some("NOT_SPECIFIED") => function.and_then(site).map_or(Class::Unknown, Entry::class),
         Some(name) => self::reason(name).map_or(Class::Unknown, Entry::class),
     }
+}
+
+/// The class of what hardware dropped. A trap that isn't in the base (drivers have their own) is judged by its group, where
+/// all traps of that group are of one class (`DEVLINK_TRAP_GROUP_GENERIC`, include/net/devlink.h).
+pub fn class_of_trap(name: &str, group: &str) -> Class {
+    trap(name).map_or_else(
+        || match group {
+            "acl_drops" => Class::Policy,
+            "buffer_drops" => Class::Congestion,
+            "parser_error_drops" => Class::Malformed,
+            _ => Class::Unknown,
+        },
+        Entry::class,
+    )
 }

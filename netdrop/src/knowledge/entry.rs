@@ -9,6 +9,8 @@ pub enum Kind {
     Reason,
     /// A function of the kernel that drops.
     Function,
+    /// A packet trap of hardware (devlink-trap), by its name.
+    Trap,
 }
 
 impl Kind {
@@ -17,11 +19,12 @@ impl Kind {
         match self {
             Self::Reason => "reason",
             Self::Function => "function",
+            Self::Trap => "trap",
         }
     }
 }
 
-/// What is known about one reason or function: the text of its record, whose fields are found when they are asked for.
+/// What is known about one reason, function or trap: the text of its record, whose fields are found when they are asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
     pub(super) kind: Kind,
@@ -49,7 +52,7 @@ pub struct Source {
 }
 
 impl Entry {
-    /// Reason or function.
+    /// Reason, function or trap.
     pub const fn kind(&self) -> Kind {
         self.kind
     }
@@ -59,7 +62,8 @@ impl Entry {
         self.name
     }
 
-    /// The part of the kernel that defines the reason: `core`, `mac80211`, `openvswitch`, `qdisc`; `core` for functions.
+    /// The part of the kernel that defines the reason: `core`, `mac80211`, `openvswitch`, `qdisc`; `core` for functions,
+    /// `devlink` for traps.
     pub const fn subsystem(&self) -> &'static str {
         self.subsystem
     }
@@ -111,7 +115,7 @@ impl Entry {
     /// The record whose causes and remedies hold here too, where this one has none of its own.
     pub fn like(&self) -> Option<&'static Self> {
         let name = self.field("Like")?;
-        base::reason(name).or_else(|| base::site(name))
+        base::reason(name).or_else(|| base::site(name)).or_else(|| base::trap(name))
     }
 
     /// All values of a field; another record's where this one has none and is like that one.

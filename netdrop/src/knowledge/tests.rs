@@ -11,7 +11,7 @@ use crate::kernel::reasons::Reasons;
 use crate::kernel::symbols::SymbolsError;
 
 /// What the commands of the data files may begin with.
-const TOOLS: &str = "arping audit2allow ausearch bpftool bpftrace bridge candump cat conntrack dmesg echo ethtool grep hostapd_cli ip \
+const TOOLS: &str = "arping audit2allow ausearch bpftool bpftrace bridge candump cat conntrack devlink dmesg echo ethtool grep hostapd_cli ip \
     iptables iptables-save iw journalctl lnstat modprobe mpstat netdrop nft nstat ovs-appctl ovs-ofctl ping ps ss swanctl sysctl \
     systemctl tc tcpdump wc wg wpa_cli";
 /// What fits into 80 columns behind `  $ `.
@@ -73,9 +73,9 @@ fn names_are_there_once() {
 /// A misspelt field would be lost in silence.
 #[test]
 fn records_have_known_fields_alone() {
-    const FIELDS: [&str; 11] = [
-        "Reason", "Site", "Class", "Like", "Meaning", "Normal", "Cause", "Confirm", "Remedy", "Caution",
-        "Source",
+    const FIELDS: [&str; 12] = [
+        "Reason", "Site", "Trap", "Class", "Like", "Meaning", "Normal", "Cause", "Confirm", "Remedy",
+        "Caution", "Source",
     ];
     for entry in entries() {
         for line in entry.record.lines().filter(|line| !line.starts_with('#')) {
@@ -175,6 +175,19 @@ fn a_drop_has_its_class(#[case] reason: Option<&str>, #[case] function: Option<&
     assert_eq!(class_of(reason, function), class);
 }
 
+/// A driver's own trap is judged by its group.
+#[rstest]
+#[case("blackhole_route", "l3_drops", Class::Policy)]
+#[case("tail_drop", "buffer_drops", Class::Congestion)]
+#[case("gtp_parsing", "parser_error_drops", Class::Malformed)]
+#[case("a_drivers_own", "buffer_drops", Class::Congestion)]
+#[case("a_drivers_own", "acl_drops", Class::Policy)]
+#[case("a_drivers_own", "l2_drops", Class::Unknown)]
+#[case("", "", Class::Unknown)]
+fn a_trap_has_its_class(#[case] name: &str, #[case] group: &str, #[case] class: Class) {
+    assert_eq!(class_of_trap(name, group), class);
+}
+
 #[test]
 fn classes_are_written_as_they_are_read() {
     for class in Class::ALL {
@@ -230,6 +243,7 @@ impl Kernel for Made {
 #[case("SKB_CONSUMED", &["CONSUMED"], None)]
 #[case("ip_forward+0x4bc", &["ip_forward"], None)]
 #[case("ip_rcv_finish_core.constprop.0", &["ip_rcv_finish_core"], None)]
+#[case("tail_drop", &["tail_drop"], None)]
 #[case("3", &["NO_SOCKET"], Some("NO_SOCKET"))]
 #[case("0x30005", &["QDISC_DROP_FLOOD_PROTECTION"], Some("QDISC_DROP_FLOOD_PROTECTION"))]
 #[case("0xffffffff81c31234", &["ip_forward"], Some("ip_forward+0x4bc"))]
@@ -243,6 +257,7 @@ fn questions_are_understood(#[case] asked: &str, #[case] names: &[&str], #[case]
 #[rstest]
 #[case("NO_SOKET", "nothing is known about `NO_SOKET`; did you mean `NO_SOCKET`?")]
 #[case("ip_forwrd", "nothing is known about `ip_forwrd`; did you mean `ip_forward`?")]
+#[case("tail_dropp", "nothing is known about `tail_dropp`; did you mean `tail_drop`?")]
 #[case("", "nothing is known about `` (`netdrop explain --list` shows all names)")]
 #[case("qqqqqqqq", "nothing is known about `qqqqqqqq` (`netdrop explain --list` shows all names)")]
 #[case("99", "nothing is known about `A_REASON_OF_TOMORROW` (`netdrop explain --list` shows all names)")]

@@ -2,13 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Device, Netns};
+use super::{Device, Netns, Verdict};
 
 /// Found by comparing the kernel's counters before and after a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attribution {
     /// Rules, filters and programs that dropped packets, or may have.
     pub rules: Vec<RuleHit>,
+    /// Where netfilter dropped, by the drops' call chains.
+    pub verdicts: Vec<VerdictCount>,
     /// Losses that devices counted.
     pub devices: Vec<DeviceCount>,
     /// What couldn't be told, and why: one sentence each.
@@ -154,6 +156,22 @@ pub enum Certainty {
     Only,
     /// One of several that could be meant.
     Candidate,
+}
+
+/// Drops by netfilter in one place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerdictCount {
+    /// The network namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub netns: Option<Netns>,
+    /// The place, as far as it is known.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// Drops there.
+    pub packets: u64,
+    /// Whether the number is a share by sampled details: the drops were counted together with those of other places.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub estimated: bool,
 }
 
 /// What a device counted by itself.

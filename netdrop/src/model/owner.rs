@@ -35,6 +35,15 @@ pub struct Process {
     pub holding: Holding,
 }
 
+/// A process by its id and name, for rows: whatever became of it meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OwnerName {
+    /// The name of its main thread.
+    pub command: Arc<str>,
+    /// Its id.
+    pub pid: u32,
+}
+
 /// What became of a process's hold on a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Holding {
@@ -47,7 +56,7 @@ pub enum Holding {
 }
 
 /// Where processes run, as far as their cgroup tells. Absent members are unknown or don't apply.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Workload {
     /// The innermost container.
     pub container: Option<Container>,
@@ -58,7 +67,7 @@ pub struct Workload {
 }
 
 /// A container.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Container {
     /// Who runs it.
     pub runtime: Runtime,
@@ -69,7 +78,7 @@ pub struct Container {
 }
 
 /// A Kubernetes pod.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pod {
     /// Its UID, with dashes; static pods have 32 digits without.
     pub uid: String,
@@ -78,7 +87,7 @@ pub struct Pod {
 }
 
 /// Who runs a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Runtime {
     /// Docker, also rootless.
     Docker,
@@ -99,6 +108,23 @@ pub enum Runtime {
 }
 
 impl Runtime {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Docker,
+        Self::Containerd,
+        Self::CriO,
+        Self::Podman,
+        Self::Lxc,
+        Self::Machine,
+        Self::Kubernetes,
+        Self::Other,
+    ];
+
+    /// The runtime of that [name](Runtime::as_str); of another netdrop's lines it may be one that isn't known here.
+    pub fn called(name: &str) -> Self {
+        Self::ALL.into_iter().find(|one| one.as_str() == name).unwrap_or(Self::Other)
+    }
+
     /// The name in lower case.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -118,6 +144,11 @@ impl Workload {
     /// Whether nothing at all is known.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Whether a container or a pod is known.
+    pub const fn is_contained(&self) -> bool {
+        self.container.is_some() || self.pod.is_some()
     }
 
     /// What is the same in both: a pod's network namespace has several containers and one pod.
@@ -165,10 +196,28 @@ impl fmt::Display for Owner {
 }
 
 impl Owner {
+    /// The first process; nobody where none is known.
+    pub fn first(&self) -> Option<OwnerName> {
+        let Process { pid, command, .. } = self.processes.first()?;
+        Some(OwnerName { command: Arc::clone(command), pid: *pid })
+    }
+
+    /// Whether it can't be told better by another search: somebody has the socket, or it was searched for in vain.
+    pub fn is_settled(&self) -> bool {
+        self.nobody || self.processes.iter().any(|process| process.holding == Holding::Open)
+    }
+
     /// How many hold it (or held it) besides the first process.
     pub fn others(&self) -> u32 {
         let listed = u32::try_from(self.processes.len()).unwrap_or(u32::MAX);
         listed.saturating_sub(1).saturating_add(self.more)
+    }
+}
+
+/// `nginx(4242)`
+impl fmt::Display for OwnerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}({})", self.command, self.pid)
     }
 }
 

@@ -1,7 +1,7 @@
 //! One drop with its details.
 
-use super::{CpuTask, Device, Netns, Owner, Packet, Reason, Site, Socket, Timestamp};
-use crate::knowledge::{Class, class_of};
+use super::{CpuTask, Device, Netns, Owner, Packet, Reason, Site, Socket, Timestamp, Verdict};
+use crate::knowledge::Class;
 
 /// One detailed drop. Names are borrowed from the caches that resolved them once.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +39,8 @@ pub struct Context<'a> {
     pub cpu_task: Option<&'a CpuTask>,
     /// The kernel's call chain from the site on, as it prints it: `function+0xoffset [module]`.
     pub stack: &'a [String],
+    /// Where netfilter decided it; of its drops alone. Nothing of it is known without a call chain.
+    pub verdict: Option<Verdict>,
 }
 
 /// The first bytes of a packet, as they stood in the skb.
@@ -57,7 +59,7 @@ impl Drop<'_> {
     pub fn class(&self) -> Class {
         match self.reason {
             Some(reason) if reason.class != Class::Unknown => reason.class,
-            reason => class_of(reason.map(|reason| reason.name.as_str()), self.site.function.as_deref()),
+            reason => self.site.class(reason.map(|reason| reason.name.as_str())),
         }
     }
 }

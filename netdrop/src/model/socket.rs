@@ -11,6 +11,8 @@ pub enum Whose {
     Packet,
     /// The one that refused the packet (the tracepoint's `rx_sk`, 6.11 on).
     Receiver,
+    /// The same on older kernels: the one that the kernel found a moment later by the packet's addresses.
+    Found,
 }
 
 /// What kind of socket the kernel had in hand.

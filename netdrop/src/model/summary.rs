@@ -4,7 +4,9 @@ use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Accounts, Attribution, Device, Endpoint, Netns, Protocol, Reason, Site, Timestamp};
+use super::{
+    Accounts, Attribution, Device, Endpoint, Netns, OwnerName, Protocol, Reason, Site, Timestamp, Workload,
+};
 use crate::knowledge::Class;
 
 /// What the kernel counts by, in the kernel's numbers.
@@ -57,7 +59,7 @@ pub struct Row {
     pub counts: Counts,
     /// Since the start.
     pub total: Counts,
-    /// True where the counts are estimated from sampled details (rows by flow, src, dst, port), not exact.
+    /// True where the counts are estimated from sampled details (rows by flow, src, dst, port, owner, container), not exact.
     pub estimated: bool,
     /// Where.
     pub site: Option<Arc<Site>>,
@@ -79,6 +81,10 @@ pub struct Row {
     pub destination: Option<Endpoint>,
     /// The destination port alone (`--by port` without an address).
     pub port: Option<u16>,
+    /// Who has the socket (`--by owner`).
+    pub owner: Option<OwnerName>,
+    /// Where that is at home, else what runs in the namespace (`--by container`).
+    pub workload: Option<Arc<Workload>>,
     /// True for the one row that sums what the bounded table of flows could not tell apart and what no detail stands for.
     pub other: bool,
     /// A flow seen lately at this row, to show with it.

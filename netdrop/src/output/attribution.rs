@@ -1,9 +1,11 @@
-//! What other counters say, for people: the rules behind the drops, what devices counted by themselves, and what couldn't
+//! What other counters say, for people: where netfilter dropped, the rules behind the drops, what devices counted by themselves, and what couldn't
 //! be told. Two lines each: number and place, then the words.
 
 use super::columns::cut;
 use super::words::{DeviceName, NetnsName, Plain};
-use crate::model::{Attribution, BpfProgram, Certainty, DeviceCount, Netns, RuleHit, RuleVerdict};
+use crate::model::{
+    Attribution, BpfProgram, Certainty, DeviceCount, Netns, RuleHit, RuleVerdict, VerdictCount,
+};
 use crate::units::thousands;
 
 /// Width of the numbers.
@@ -13,8 +15,12 @@ const CANDIDATES: usize = 10;
 
 /// The lines, each at most `width` wide; none where there is nothing to tell.
 pub fn lines(attribution: &Attribution, width: usize) -> Vec<String> {
-    let Attribution { rules, devices, notes } = attribution;
+    let Attribution { rules, verdicts, devices, notes } = attribution;
     let mut lines = Vec::new();
+    if !verdicts.is_empty() {
+        lines.extend([String::new(), "Dropped by netfilter:".into()]);
+        lines.extend(verdicts.iter().map(verdict));
+    }
     if !rules.is_empty() {
         lines.extend([String::new(), "Dropped by rules:".into()]);
         let candidates = rules.iter().filter(|hit| hit.certainty == Certainty::Candidate).count();
@@ -59,6 +65,16 @@ fn rule(hit: &RuleHit) -> [String; 2] {
         (_, None) => "no counter: ".into(),
     };
     [entry(&number, &place(hit)), entry("", &format!("{counted}{}", Plain(&hit.text)))]
+}
+
+/// `~1,234  nftables inet input, netns web`
+fn verdict(count: &VerdictCount) -> String {
+    let about = if count.estimated { "~" } else { "" };
+    let place = match count.verdict {
+        verdict if verdict.is_unknown() => "no call chain tells where".into(),
+        verdict => verdict.to_string(),
+    };
+    entry(&(about.to_owned() + &thousands(count.packets)), &(place + &netns(count.netns.as_ref())))
 }
 
 /// `nft inet fw input, handle 7, hook input, netns web`
@@ -122,6 +138,11 @@ mod tests {
     fn in_80_columns() {
         let lines = lines(&samples::attribution(), 80);
         assert_snapshot!(lines.join("\n"), @r"
+
+        Dropped by netfilter:
+             12,350  nftables inet input, netns web
+                ~20  forward
+                  3  no call chain tells where
 
         Dropped by rules:
              12,345  nft inet fw input, handle 8, hook input, netns web

@@ -127,6 +127,12 @@ pub fn identity(rows: &[Row], of: fn(&Row) -> Counts) -> Vec<Column> {
             }
             (None, port) => port.map(|port| format!(":{port}")),
         }),
+        Column::text("OWNER", 15, rows, |row| {
+            row.owner.as_ref().map(|owner| Plain(&owner.to_string()).to_string())
+        }),
+        Column::text("CONTAINER", 15, rows, |row| {
+            row.workload.as_ref().map(|workload| Plain(&workload.to_string()).to_string())
+        }),
         Column::number("BYTES", rows, |row| about(row) + &bytes(of(row).bytes)).optional(),
         Column::text("LINE", 20, rows, |row| {
             let source = row.site.as_ref()?.source.as_ref()?;

@@ -1,9 +1,10 @@
 //! dropwatch's own lines, for scripts that read them. As dropwatch 1.5 prints software drops: the count in decimal, the
-//! offset in hexadecimal without prefix, the address as `%p`; without a symbol `1 drops at location 0xffffffff8193bb1c [software]`.
+//! offset in hexadecimal without prefix, the address as `%p`; without a symbol `1 drops at location 0xffffffff8193bb1c [software]`;
+//! what hardware drops by the trap's name: `1 drops at tail_drop [hardware]`.
 
 use std::collections::BTreeMap;
 
-use super::words::Plain;
+use super::words::{Plain, TrapName};
 use super::{Output, append};
 use crate::model::{Drop, Site, Summary};
 
@@ -35,6 +36,9 @@ impl Output for Dropwatch {
 
 fn push_line(site: &Site, count: u64, out: &mut Vec<u8>) {
     let address = site.address;
+    if let Some(trap) = &site.trap {
+        return append(out, format_args!("{count} drops at {} [hardware]\n", TrapName(trap)));
+    }
     match &site.function {
         Some(function) => {
             let (function, offset) = (Plain(function), site.offset);
@@ -50,7 +54,7 @@ mod tests {
 
     use insta::assert_snapshot;
 
-    use super::super::samples::{counts, site, written};
+    use super::super::samples::{counts, site, trapped, written};
     use super::*;
     use crate::model::Row;
 
@@ -63,10 +67,12 @@ mod tests {
         let icmp = Arc::new(Site { address: 0xffff_ffff_8193_bb1c, ..(*site("icmp_rcv", 0x11c)).clone() });
         let nameless = Arc::new(Site { address: 0xffff_ffff_c012_3456, ..Site::default() });
         let quiet = Arc::new(Site { address: 1, ..Site::default() });
-        let rows = vec![row(&icmp, 1), row(&nameless, 5), row(&quiet, 0), row(&icmp, 2)];
+        let rows =
+            vec![row(&icmp, 1), row(&nameless, 5), row(&quiet, 0), row(&icmp, 2), row(&trapped().site, 4)];
         let summary = Summary { rows, ..Summary::default() };
         assert_snapshot!(written(|out| Dropwatch.summary(&summary, out)), @r"
         5 drops at location 0xffffffffc0123456 [software]
+        4 drops at blackhole_route [hardware]
         3 drops at icmp_rcv+11c (0xffffffff8193bb1c) [software]
         ");
         assert_eq!(written(|out| Dropwatch.end(&summary, out)), "");

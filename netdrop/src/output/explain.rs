@@ -58,6 +58,7 @@ impl Page {
         let class = entry.class();
         let kind = match (entry.kind(), entry.subsystem()) {
             (Kind::Function, _) => "function".to_owned(),
+            (Kind::Trap, _) => "packet trap of hardware".to_owned(),
             (Kind::Reason, "core") => "drop reason".to_owned(),
             (Kind::Reason, subsystem) => format!("drop reason of {subsystem}"),
         };

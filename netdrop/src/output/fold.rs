@@ -38,9 +38,13 @@ fn line(noise: &[&Row]) -> String {
     format!("lifecycle: {} drops {places}, no loss; --all-classes shows them", thousands(drops))
 }
 
-/// The name and meaning of a row's reason; of its function where there is no reason. `None` where nothing is known.
+/// The name and meaning of a row's reason; of its function or trap where there is no reason. `None` where nothing is known.
 pub fn sentence(row: &Row) -> Option<String> {
     let named = row.reason.as_ref().map(|reason| reason.name.as_str()).filter(|name| *name != NO_REASON);
+    if let Some(trap) = row.site.as_ref().and_then(|site| site.trap.as_ref()) {
+        let entry = knowledge::trap(&trap.name)?;
+        return Some(format!("{}: {}", Plain(entry.name()), entry.meaning()));
+    }
     let function = row.function.as_deref().or_else(|| row.site.as_ref()?.function.as_deref());
     let entry: &Entry = match named {
         Some(name) => knowledge::reason(name)?,

@@ -17,7 +17,7 @@ use super::{Clock, Output, append};
 use crate::knowledge::Class;
 use crate::model::{
     Accounts, Attribution, Device, Drop, Endpoint, Netns, Packet, Protocol, Reason, Row, Site, Source,
-    Summary,
+    Summary, Trap,
 };
 
 /// The JSON Schema (2020-12) of every line.
@@ -96,8 +96,9 @@ impl Output for Json {
 }
 
 fn push_attribution(out: &mut Vec<u8>, attribution: &Attribution) {
-    let Attribution { rules, devices, notes } = attribution;
+    let Attribution { rules, verdicts, devices, notes } = attribution;
     push_list(out, br#","rules":"#, rules);
+    push_list(out, br#","verdicts":"#, verdicts);
     push_list(out, br#","devices":"#, devices);
     push_list(out, br#","notes":"#, notes);
 }
@@ -145,6 +146,14 @@ fn push_row(out: &mut Vec<u8>, row: &Row) {
         number(out, br#","destination":{"port":"#, port);
         out.push(b'}');
     }
+    if let Some(owner) = &row.owner {
+        number(out, br#","owner":{"pid":"#, owner.pid);
+        string(out, br#","command":"#, &owner.command);
+        out.push(b'}');
+    }
+    if let Some(workload) = &row.workload {
+        owner::push_workload(out, workload);
+    }
     out.push(b'}');
 }
 
@@ -178,6 +187,9 @@ fn push_reason(out: &mut Vec<u8>, reason: Option<&Reason>, class: Option<Class>)
 }
 
 fn push_site(out: &mut Vec<u8>, site: &Site) {
+    if let Some(trap) = &site.trap {
+        return push_trap(out, trap);
+    }
     if let Some(function) = &site.function {
         string(out, br#","function":"#, function);
         number(out, br#","offset":"#, site.offset);
@@ -188,6 +200,13 @@ fn push_site(out: &mut Vec<u8>, site: &Site) {
     out.extend_from_slice(br#","address":"0x"#);
     push::hex(out, site.address);
     out.push(b'"');
+}
+
+/// Hardware has no functions and no addresses of code. It reports some thousand packets a second at most, so that a library
+/// may write it.
+fn push_trap(out: &mut Vec<u8>, trap: &Trap) {
+    out.extend_from_slice(br#","origin":"hardware","trap":"#);
+    serde_json::to_writer(out, trap).expect("plain data into a Vec");
 }
 
 /// Of drops alone: in a row, `source` is where the packets came from.
@@ -209,6 +228,7 @@ fn push_netns(out: &mut Vec<u8>, netns: &Netns) {
     if let Some(name) = &netns.name {
         string(out, br#","name":"#, name);
     }
+    owner::push_workload(out, &netns.workload);
     out.push(b'}');
 }
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use crate::knowledge::Class;
 use crate::model::{
-    Accounts, Attribution, BpfProgram, Certainty, Context, CounterSource, Counts, Device, DeviceCount,
-    Direction, Drop, Endpoint, Family, Gso, Header, Holding, Netns, Owner, Packet, Process, Protocol, Queues,
-    Reason, Row, RuleHit, RuleSystem, RuleVerdict, Site, Socket, SocketKind, Source, Summary, TcpFlags,
-    Timestamp, Vlan, Whose,
+    Accounts, Attribution, BpfProgram, Certainty, Container, Context, CounterSource, Counts, Device,
+    DeviceCount, Direction, Drop, Endpoint, Family, Framework, Gso, Header, Holding, Hook, Netns, Owner,
+    Packet, Pod, Process, Protocol, Queues, Reason, Row, RuleHit, RuleSystem, RuleVerdict, Runtime, Site,
+    Socket, SocketKind, Source, Summary, TableFamily, TcpFlags, Timestamp, Trap, Verdict, VerdictCount, Vlan,
+    Whose, Workload,
 };
 
 pub const TIME: Timestamp = Timestamp(1_795_308_225_123_456_789);
@@ -22,6 +23,7 @@ pub fn site(function: &str, offset: u64) -> Arc<Site> {
         offset,
         module: None,
         source: None,
+        trap: None,
     })
 }
 
@@ -38,7 +40,33 @@ pub fn device(index: u32, name: &str) -> Arc<Device> {
 }
 
 pub fn netns(inode: u32, name: &str) -> Arc<Netns> {
-    Arc::new(Netns { inode, name: Some(name.into()) })
+    Arc::new(Netns { inode, name: Some(name.into()), ..Netns::default() })
+}
+
+/// A namespace without a name of its own, a container's.
+pub fn inhabited() -> Arc<Netns> {
+    Arc::new(Netns { inode: 7, name: Some("pid:4242".into()), workload: Arc::new(in_container()) })
+}
+
+fn in_container() -> Workload {
+    let container =
+        Container { runtime: Runtime::Podman, id: "3f2a1b9c8d7e6f5a".into(), name: Some("web".into()) };
+    Workload { container: Some(container), pod: Some(Pod { uid: "7".into(), name: None }), unit: None }
+}
+
+/// Estimated rows by owner and container, and the row of all others.
+pub fn owners() -> Summary {
+    let row = |packets| Row {
+        counts: counts(packets, packets * 60),
+        total: counts(packets, packets * 60),
+        estimated: true,
+        ..Row::default()
+    };
+    let rows = vec![
+        Row { owner: owner().first(), workload: Some(Arc::new(in_container())), ..row(12) },
+        Row { other: true, ..row(3) },
+    ];
+    Summary { rows, ..summary() }
 }
 
 pub fn endpoint(text: &str) -> Endpoint {
@@ -122,6 +150,22 @@ pub fn full() -> Parts {
         gso: Some(Gso { size: 1440, segments: 2 }),
     };
     parts
+}
+
+/// What a switch dropped.
+pub fn trapped() -> Parts {
+    let trap = Trap {
+        name: "blackhole_route".into(),
+        group: "l3_drops".into(),
+        driver: "mlxsw_spectrum2".into(),
+        device: "pci/0000:01:00.0".into(),
+    };
+    Parts {
+        site: Arc::new(Site { address: 0x1234_5678, trap: Some(trap), ..Site::default() }),
+        reason: None,
+        device: Some(device(7, "swp7")),
+        ..udp()
+    }
 }
 
 /// What a 5.10 kernel says of a packet without headers.
@@ -281,6 +325,7 @@ pub fn attribution() -> Attribution {
         drops: 12_350,
         certainty: Certainty::Part,
     };
+    let of_web = of_nft.netns.clone();
     let policy = RuleHit {
         verdict: RuleVerdict::Policy,
         handle: None,
@@ -335,6 +380,16 @@ pub fn attribution() -> Attribution {
     };
     Attribution {
         rules: vec![of_nft, policy, of_tc, candidate],
+        verdicts: vec![
+            VerdictCount { netns: of_web, verdict: verdict(), packets: 12_350, estimated: false },
+            VerdictCount {
+                netns: Some((*netns(4_026_531_840, "host")).clone()),
+                verdict: Verdict { hook: Some(Hook::Forward), ..Verdict::default() },
+                packets: 20,
+                estimated: true,
+            },
+            VerdictCount { netns: None, verdict: Verdict::default(), packets: 3, estimated: false },
+        ],
         devices: vec![ring, xdp],
         notes: vec!["`nft` is not installed: install nftables to have its rules named.".into()],
     }
@@ -369,4 +424,14 @@ pub fn socket() -> Socket {
 pub fn owner() -> Owner {
     let process = |pid| Process { pid, command: "nginx".into(), holding: Holding::Open };
     Owner { processes: vec![process(4242), process(4243)], more: 1, ..Owner::default() }
+}
+
+/// Of an `inet` table.
+pub fn verdict() -> Verdict {
+    Verdict {
+        framework: Some(Framework::Nftables),
+        family: Some(TableFamily::Inet),
+        hook: Some(Hook::Input),
+        table: None,
+    }
 }

@@ -113,8 +113,11 @@ fn packet(packet: &Packet, out: &mut Vec<u8>) {
     append(out, format_args!(" len {}", packet.length));
 }
 
-/// The socket with the queues that hold something, its owner, and what ran.
+/// Where netfilter decided, the socket with the queues that hold something, its owner, and what ran.
 fn context(context: &Context<'_>, out: &mut Vec<u8>) {
+    if let Some(verdict) = context.verdict.filter(|verdict| !verdict.is_unknown()) {
+        append(out, format_args!(" verdict {verdict}"));
+    }
     if let Some(socket) = context.socket {
         out.extend_from_slice(b" socket");
         if let Some(state) = socket.state_name() {
@@ -180,12 +183,14 @@ mod tests {
             text.drop(&samples::full().drop(12), out);
             text.drop(&samples::bare().drop(1), out);
             text.drop(&nasty.drop(1), out);
+            text.drop(&samples::trapped().drop(1), out);
         });
         assert_snapshot!(lines, @r"
         2026-11-22T01:43:45.123456+01:00 NO_SOCKET            __udp4_lib_rcv+0x4bc         lo 127.0.0.1:48777 > 127.0.0.1:9 udp len 29 netns host
         2026-11-22T01:43:45.123456+01:00 TCP_LISTEN_OVERFLOW  tcp_conn_request+0x1a2 [ipv6] eth0.7 [2001:db8::1]:4242 > [2001:db8::2]:80 tcp SYN|ACK type 3 code 4 vlan 7 vlan 4095 len 2960 netns web at net/ipv6/tcp_ipv6.c:1180 (x12)
         2026-11-22T01:43:45.123456+01:00 -                    0xffffffff8193bb1c           - len 60
         2026-11-22T01:43:45.123456+01:00 NO_SOCKET            __udp4_lib_rcv+0x4bc         e�[2Jth 127.0.0.1:48777 > 127.0.0.1:9 udp len 29 netns host
+        2026-11-22T01:43:45.123456+01:00 -                    blackhole_route [hardware]   swp7 127.0.0.1:48777 > 127.0.0.1:9 udp len 29 netns host
         ");
     }
 
@@ -215,6 +220,22 @@ mod tests {
     }
 
     #[test]
+    fn owners_and_containers_are_columns() {
+        let mut text = Text::new(an_hour_east(), false);
+        let summary = written(|out| text.summary(&samples::owners(), out));
+        let rows: Vec<&str> = summary.lines().skip(1).collect();
+        assert_snapshot!(rows.join("\n"), @r"
+        # DROPS  OWNER         CONTAINER    BYTES
+        #   ~12  nginx(4242)   podman:web  ~720 B
+        #    ~3  (all others)              ~180 B
+        ");
+        let mut parts = samples::bare();
+        parts.netns = Some(samples::inhabited());
+        let line = written(|out| text.drop(&parts.drop(1), out));
+        assert!(line.ends_with(" netns podman:web\n"), "{line}");
+    }
+
+    #[test]
     fn the_end_is_remarks() {
         let mut text = Text::new(an_hour_east(), false);
         assert_snapshot!(written(|out| text.end(&samples::end(), out)), @r"
@@ -236,7 +257,13 @@ mod tests {
     fn a_drop_with_its_socket_owner_and_call_chain() {
         let (socket, owner) = (samples::socket(), samples::owner());
         let stack = ["udp_queue_rcv_one_skb+0x437".to_owned(), "ip_rcv+0x1".to_owned()];
-        let context = Context { socket: Some(&socket), owner: Some(&owner), cpu_task: None, stack: &stack };
+        let context = Context {
+            socket: Some(&socket),
+            owner: Some(&owner),
+            stack: &stack,
+            verdict: Some(samples::verdict()),
+            ..Context::default()
+        };
         let udp = samples::udp();
         let drop = Drop { context, ..udp.drop(1) };
         let lines = written(|out| Text::new(an_hour_east(), false).drop(&drop, out));

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::{Accounts, Device, Endpoint, Netns, Site};
+use crate::model::{Accounts, Device, Endpoint, Netns, Site, Trap};
 use crate::units::thousands;
 
 /// Text from outside without control characters, so that no interface's name moves the cursor of a terminal.
@@ -16,14 +16,26 @@ impl fmt::Display for Plain<'_> {
     }
 }
 
-/// `tcp_conn_request+0x1a2`, with ` [module]` for a module's, or the address.
+/// `tcp_conn_request+0x1a2`, with ` [module]` for a module's, or the address; `tail_drop [hardware]`.
 pub struct Place<'a>(pub &'a Site);
 
 impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(trap) = &self.0.trap {
+            return write!(f, "{} [hardware]", TrapName(trap));
+        }
         let Some(function) = &self.0.function else { return write!(f, "{:#x}", self.0.address) };
         write!(f, "{}+{:#x}", Plain(function), self.0.offset)?;
         self.0.module.as_ref().map_or(Ok(()), |module| write!(f, " [{}]", Plain(module)))
+    }
+}
+
+/// The trap's name.
+pub struct TrapName<'a>(pub &'a Trap);
+
+impl fmt::Display for TrapName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Plain(if self.0.name.is_empty() { "unknown trap" } else { &self.0.name }))
     }
 }
 
@@ -51,14 +63,18 @@ impl fmt::Display for DeviceName<'_> {
     }
 }
 
-/// The namespace's name, or its inode number.
+/// The container or pod that runs in the namespace, else its name, else its inode number.
 pub struct NetnsName<'a>(pub &'a Netns);
 
 impl fmt::Display for NetnsName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0.name {
+        let Netns { inode, name, workload } = self.0;
+        match name {
+            _ if workload.is_contained() => {
+                write!(f, "{}", Plain(&workload.to_string()))
+            }
             Some(name) => write!(f, "{}", Plain(name)),
-            None => write!(f, "{}", self.0.inode),
+            None => write!(f, "{inode}"),
         }
     }
 }

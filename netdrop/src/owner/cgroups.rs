@@ -19,7 +19,7 @@ use crate::kernel::netns::mountinfo::unescape;
 use crate::model::Workload;
 
 /// Cgroups remembered: 3 MiB at most, those included that were removed since.
-const MAX_CGROUPS: usize = 64 << 10;
+pub(super) const MAX_CGROUPS: usize = 64 << 10;
 
 /// What is known of each cgroup.
 #[derive(Debug)]
@@ -50,14 +50,14 @@ impl Cgroups {
         self.known.iter().map(|(id, workload)| (*id, &**workload))
     }
 
-    /// Walks for about `budget` if a walk is due or under way.
-    pub(super) fn refresh(&mut self, names: &mut Names, now: Instant, budget: Duration) {
+    /// Walks for about `budget` if a walk is due or under way; true when it ended.
+    pub(super) fn refresh(&mut self, names: &mut Names, now: Instant, budget: Duration) -> bool {
         if self.walk.is_none() && self.wanted.is_due(now) {
             self.walk = Some(Walk::start(&self.root, now));
         }
-        let Some(walk) = &mut self.walk else { return };
+        let Some(walk) = &mut self.walk else { return false };
         if !walk.step(names, &self.known, budget) {
-            return;
+            return false;
         }
         self.wanted.searched(walk.started, walk.cost);
         let found = self.walk.take().map(|walk| walk.found).unwrap_or_default();
@@ -65,6 +65,7 @@ impl Cgroups {
             self.known.clear();
         }
         self.known.extend(found);
+        true
     }
 
     /// Bytes in use, nearly.
@@ -129,7 +130,7 @@ impl Walk {
 }
 
 /// Where cgroup v2 is mounted, hybrid or not: the first `cgroup2` in `/proc/self/mountinfo` (proc(5)).
-fn mount_point(mountinfo: &[u8]) -> Option<PathBuf> {
+pub(super) fn mount_point(mountinfo: &[u8]) -> Option<PathBuf> {
     mountinfo.split(|byte| *byte == b'\n').find_map(|line| {
         let mut fields = line.split(|byte| *byte == b' ');
         let point = fields.nth(4)?;

@@ -68,6 +68,12 @@ pub struct Found {
     pub cookie: u64,
     /// The id of its v2 cgroup; 0 before 5.9, where the kernel doesn't tell.
     pub cgroup: u64,
+    /// `AF_INET` or `AF_INET6`.
+    pub family: u8,
+    /// The address and port that it is bound to.
+    pub local: SocketAddr,
+    /// The other end; port 0 where it isn't connected.
+    pub remote: SocketAddr,
     /// TCP's state, `TCP_ESTABLISHED` = 1 … (`include/net/tcp_states.h`); UDP has 1 and 7.
     pub state: u8,
     /// Bytes received and not yet read; of a listener, connections not yet accepted.
@@ -212,7 +218,11 @@ fn found(response: &InetResponse) -> Found {
             id.emit_value(&mut bytes);
             Some(u64::from_ne_bytes(*bytes.first_chunk()?))
         });
+    let id = &header.socket_id;
     Found {
+        family: header.family,
+        local: SocketAddr::new(id.source_address, id.source_port),
+        remote: SocketAddr::new(id.destination_address, id.destination_port),
         inode: header.inode,
         uid: header.uid,
         cookie: u64::from_ne_bytes(header.socket_id.cookie),

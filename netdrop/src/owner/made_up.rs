@@ -43,6 +43,13 @@ impl MadeUp {
         symlink(format!("net:[{inode}]"), self.path(pid, "ns/net")).unwrap();
     }
 
+    /// Those of the one who looks.
+    pub(super) fn own_namespaces(&self, pid: u32, net: u32) {
+        fs::create_dir_all(self.root().join("proc/self/ns")).unwrap();
+        symlink(format!("pid:[{pid}]"), self.root().join("proc/self/ns/pid")).unwrap();
+        symlink(format!("net:[{net}]"), self.root().join("proc/self/ns/net")).unwrap();
+    }
+
     pub(super) fn open(&self, pid: u32, descriptor: u32, socket: u32) {
         symlink(format!("socket:[{socket}]"), self.path(pid, &format!("fd/{descriptor}"))).unwrap();
     }

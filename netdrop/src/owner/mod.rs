@@ -8,6 +8,7 @@
 //! Only processes that /proc shows are seen: all with `CAP_SYS_PTRACE` in the initial PID namespace. A thread that gave up sharing its
 //! process's descriptors (`unshare(CLONE_FILES)`) is not looked at.
 
+pub mod census;
 pub mod cgroup_path;
 mod cgroups;
 pub mod diag;
@@ -15,6 +16,7 @@ pub mod diag;
 mod made_up;
 mod names;
 mod process;
+pub mod receivers;
 mod recent;
 mod scan;
 mod sockets;
@@ -96,10 +98,15 @@ impl Owners {
     ///
     /// It works for about `budget` on each of the two and goes on with the next call; `Duration::MAX` for all at once, which takes
     /// milliseconds on a small host and some hundred on a host of 5,000 processes with 100,000 descriptors. Searches start at least 250 ms apart and
-    /// take 5 % of the time at most.
-    pub fn refresh(&mut self, now: Instant, budget: Duration) {
-        self.sockets.refresh(&mut self.names, now, budget);
-        self.cgroups.refresh(&mut self.names, now, budget);
+    /// take 5 % of the time at most. True when one has come to its end: there may be answers that weren't there before.
+    pub fn refresh(&mut self, now: Instant, budget: Duration) -> bool {
+        let sockets = self.sockets.refresh(&mut self.names, now, budget);
+        let cgroups = self.cgroups.refresh(&mut self.names, now, budget);
+        let ended = sockets || cgroups;
+        if ended {
+            self.answers.clear();
+        }
+        ended
     }
 
     /// Whose a socket is; `None` while nothing is known, which the next [`Owners::refresh`] may change.
@@ -133,6 +140,8 @@ impl Owners {
             return None;
         }
         let Held { processes, more, nobody, workload } = held.unwrap_or_default();
+        // On a hybrid host a container may have its name in v1 alone, and be its engine's service in v2.
+        let of_cgroup = of_cgroup.filter(|its| its.is_contained() || !workload.is_contained());
         Some(Owner { processes, more, nobody, workload: of_cgroup.unwrap_or(workload) })
     }
 

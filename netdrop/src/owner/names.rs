@@ -5,7 +5,7 @@
 //! their files in homes, which are not searched.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -30,6 +30,9 @@ const CONTAINERD: [&str; 4] = [
 /// containers/storage by its two drivers in use.
 const STORAGE: [&str; 2] =
     ["var/lib/containers/storage/overlay-containers", "var/lib/containers/storage/vfs-containers"];
+
+/// kubelet's links to the logs of its containers, whatever runs them: `POD_NAMESPACE_CONTAINER-ID.log`.
+const LOGS: &str = "var/log/containers";
 
 /// containers/storage's containers: those that survive a restart of the machine, and those that don't.
 const LISTS: [&str; 2] = ["containers.json", "volatile-containers.json"];
@@ -84,9 +87,19 @@ impl Names {
                 self.docker(id).or_else(|| self.containerd(id)).or_else(|| self.storage(id))
             }
         };
+        let in_pod = named.as_ref().is_some_and(|named| named.pod.is_some());
+        let named = if in_pod { named } else { self.logged(&container.id, named.as_ref()).or(named) };
         let named = named.unwrap_or_default();
         self.known.insert(container.id.clone(), named.clone());
         named
+    }
+
+    fn logged(&self, id: &str, known: Option<&Named>) -> Option<Named> {
+        let links = fs::read_dir(self.root.join(LOGS)).ok()?;
+        links.flatten().find_map(|link| {
+            let named = from_link(link.file_name().to_str()?, id)?;
+            Some(Named { runtime: known.and_then(|known| known.runtime), ..named })
+        })
     }
 
     fn docker(&self, id: &str) -> Option<Named> {
@@ -123,6 +136,14 @@ impl Names {
             name.map(|name| Named { name: Some(name), ..named.clone().unwrap_or_default() }).or(named)
         })
     }
+}
+
+/// None of the three names has an underscore in it (DNS labels, RFC 1123).
+fn from_link(link: &str, id: &str) -> Option<Named> {
+    let names = link.strip_suffix(".log")?.strip_suffix(id)?.strip_suffix('-')?;
+    let (pod, rest) = names.split_once('_')?;
+    let (namespace, name) = rest.split_once('_')?;
+    Some(Named { runtime: None, name: Some(name.to_owned()), pod: Some(format!("{namespace}/{pod}")) })
 }
 
 type Labels = HashMap<String, serde_json::Value>;
@@ -182,8 +203,6 @@ fn json<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use rstest::rstest;
 
     use super::*;
@@ -230,6 +249,9 @@ mod tests {
     #[case::not_json(Runtime::Docker, &[("var/lib/docker/containers/ID/config.v2.json", "{")], "docker:ID pod:7")]
     #[case::another_form(Runtime::Docker, &[("var/lib/docker/containers/ID/config.v2.json", r#"{"Name":7}"#)], "docker:ID pod:7")]
     #[case::null_labels(Runtime::Docker, &[("var/lib/docker/containers/ID/config.v2.json", r#"{"Name":"/web","Config":{"Labels":null}}"#)], "docker:web pod:7")]
+    #[case::log(Runtime::Kubernetes, &[("var/log/containers/web-0_default_web-ID.log", "")], "kubernetes:web pod:default/web-0")]
+    #[case::log_beside(Runtime::Containerd, &[("run/containerd/io.containerd.runtime.v2.task/k8s.io/ID/config.json", "{}"), ("var/log/containers/web-0_default_web-ID.log", "")], "containerd:web pod:default/web-0")]
+    #[case::other_log(Runtime::Kubernetes, &[("var/log/containers/web-0_default_web-OTHER.log", ""), ("var/log/containers/ID.log", "")], "kubernetes:ID pod:7")]
     #[case::lxc(Runtime::Lxc, &[("var/lib/docker/containers/ID/config.v2.json", DOCKERS)], "lxc:ID pod:7")]
     fn a_container_is_called_what_its_runtime_says(
         #[case] runtime: Runtime,

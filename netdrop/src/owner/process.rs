@@ -11,6 +11,8 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags, RawDir, openat, readlinkat_raw};
 use rustix::io::Errno;
 
+use crate::kernel::netns::INITIAL_PID_NAMESPACE;
+
 /// `/proc`, opened once: paths below it are short.
 #[derive(Debug)]
 pub(super) struct Procfs(OwnedFd);
@@ -64,6 +66,19 @@ impl Procfs {
         link(self.0.as_fd(), &format!("{pid}/ns/net"), "net").ok().flatten()
     }
 
+    /// Whether all processes of the machine are seen: that is so in the initial PID namespace, or where none tells.
+    pub(super) fn sees_all(&self) -> bool {
+        link(self.0.as_fd(), "self/ns/pid", "pid")
+            .ok()
+            .flatten()
+            .is_none_or(|inode| inode == INITIAL_PID_NAMESPACE)
+    }
+
+    /// The inode of this process's own network namespace.
+    pub(super) fn own_netns(&self) -> Option<u32> {
+        link(self.0.as_fd(), "self/ns/net", "net").ok().flatten()
+    }
+
     pub(super) fn stat(&self, pid: u32) -> Option<Stat> {
         stat(&self.read(&format!("{pid}/stat"))?)
     }
@@ -71,6 +86,12 @@ impl Procfs {
     /// The text of `/proc/PID/cgroup`.
     pub(super) fn cgroup(&self, pid: u32) -> Option<String> {
         self.read(&format!("{pid}/cgroup"))
+    }
+
+    /// What the process was started as, `argv[0]`; it may have written something else there since.
+    pub(super) fn first_argument(&self, pid: u32) -> Option<String> {
+        let text = self.read(&format!("{pid}/cmdline"))?;
+        text.split('\0').next().map(str::to_owned)
     }
 
     fn read(&self, path: &str) -> Option<String> {

@@ -104,14 +104,12 @@ impl Scan {
         let procfs = Procfs::open(root);
         let mut left = procfs.as_ref().map(Procfs::processes).unwrap_or_default();
         left.reverse();
-        Self {
-            procfs,
-            left,
-            found: Snapshot::default(),
-            workloads: HashMap::new(),
-            started: now,
-            cost: Duration::ZERO,
+        let mut found = Snapshot::default();
+        // From inside a container only some of those who share its namespace are seen: it is nobody's then.
+        if let Some(own) = procfs.as_ref().filter(|procfs| !procfs.sees_all()).and_then(Procfs::own_netns) {
+            found.namespaces.insert(own, Namespace::default());
         }
+        Self { procfs, left, found, workloads: HashMap::new(), started: now, cost: Duration::ZERO }
     }
 
     /// Goes on for about `budget`, one process at least; gives what was found once all are through.

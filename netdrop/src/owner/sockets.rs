@@ -127,17 +127,18 @@ impl Sockets {
         known.filter(|workload| !workload.is_empty())
     }
 
-    /// Searches for about `budget` if a search is due or under way.
-    pub(super) fn refresh(&mut self, names: &mut Names, now: Instant, budget: Duration) {
+    /// Searches for about `budget` if a search is due or under way; true when it ended.
+    pub(super) fn refresh(&mut self, names: &mut Names, now: Instant, budget: Duration) -> bool {
         if self.scan.is_none() && (self.wanted.is_due(now) || self.namespaces_wanted.is_due(now)) {
             self.scan = Some(Scan::start(&self.root, now));
         }
-        let Some(scan) = &mut self.scan else { return };
-        let Some(found) = scan.step(names, budget) else { return };
+        let Some(scan) = &mut self.scan else { return false };
+        let Some(found) = scan.step(names, budget) else { return false };
         self.wanted.searched(scan.started, scan.cost);
         self.namespaces_wanted.searched(scan.started, scan.cost);
         self.scan = None;
         self.install(found);
+        true
     }
 
     /// Takes what was found in place of what was known; who held what nobody holds any more is remembered.

@@ -43,6 +43,20 @@ fn a_sockets_own_cgroup_comes_before_its_holders() {
     assert!(coverage.memory > 0);
 }
 
+/// On a hybrid host a container may have its name in v1 alone, and in v2 be in its engine's unit.
+#[test]
+fn a_container_is_more_than_the_unit_around_it() {
+    let tree = MadeUp::new();
+    let cgroup = tree.root().join("sys/fs/cgroup/system.slice/containerd.service");
+    fs::create_dir_all(&cgroup).unwrap();
+    let id = fs::metadata(&cgroup).unwrap().ino();
+    tree.process(10, "nginx", 5, &[80]);
+    tree.cgroup(10, &format!("5:pids:/docker/{}\n0::/system.slice/containerd.service\n", "b".repeat(64)));
+    let now = Instant::now();
+    let mut owners = owners(&tree, now);
+    assert_eq!(text(&mut owners, Socket { cgroup: id, ..socket(80) }, now), "nginx(10) docker:bbbbbbbbbbbb");
+}
+
 /// What is left of a connection after close(2) has no inode, but the cookie that it always had.
 #[test]
 fn an_orphan_is_known_by_its_cookie() {
@@ -56,6 +70,26 @@ fn an_orphan_is_known_by_its_cookie() {
     assert_eq!(text(&mut owners, Socket { cookie: 7, ..socket(80) }, later), "nginx(10) ");
     tree.close(10, 3);
     assert_eq!(text(&mut owners, orphan, later + ANSWER_AGE), "nginx(10, closed) ");
+}
+
+/// It was passed on (`SCM_RIGHTS`): only a search can find the new one.
+#[test]
+fn a_search_makes_for_new_answers() {
+    let tree = MadeUp::new();
+    tree.process(10, "nginx", 5, &[80]);
+    tree.process(11, "worker", 5, &[]);
+    let now = Instant::now();
+    let mut owners = owners(&tree, now);
+    tree.close(10, 3);
+    tree.open(11, 3, 80);
+    let before = owners.owner(socket(80), now).unwrap();
+    assert_eq!((before.to_string().as_str(), before.is_settled()), ("nginx(10, closed)", false));
+    // A test's tree may take a while to be searched; the next search has to wait for that.
+    let later = now + Duration::from_secs(9);
+    assert!(owners.refresh(later, Duration::MAX));
+    let after = owners.owner(socket(80), later).unwrap();
+    assert_eq!((after.to_string().as_str(), after.is_settled()), ("worker(11)", true));
+    assert!(!owners.refresh(later, Duration::MAX), "nothing is wanted");
 }
 
 #[test]

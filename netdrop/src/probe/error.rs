@@ -37,8 +37,10 @@ pub enum ProbeError {
         log: String,
     },
     /// The tracepoint was refused.
-    #[error("the kernel refused to attach to skb:kfree_skb: {error}{}", hint(error))]
+    #[error("the kernel refused to attach to {tracepoint}: {error}{}", hint(error))]
     Attach {
+        /// Which.
+        tracepoint: &'static str,
         /// Why.
         error: io::Error,
     },

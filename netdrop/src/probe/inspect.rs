@@ -12,7 +12,7 @@ const MOST: usize = 64;
 /// (this needs `CAP_SYS_ADMIN`).
 pub fn program_name(id: u32) -> Option<String> {
     let program = sys::program_by_id(id).ok()?;
-    let info = sys::program_info(program).ok()?;
+    let info = sys::program_info(&program).ok()?;
     let name = info.name.iter().map(|char| char.cast_unsigned()).take_while(|byte| *byte != 0).collect();
     String::from_utf8(name).ok().filter(|name| !name.is_empty())
 }

@@ -1,4 +1,4 @@
-//! The eBPF program, from its object to its counts and events. The only folder that names aya.
+//! The eBPF programs, from their object to their counts and events. The only folder that names aya.
 
 mod counts;
 mod error;
@@ -6,12 +6,15 @@ mod inspect;
 mod log;
 mod memory_lock;
 mod object;
+mod owners;
 mod patch;
 mod program;
 mod ring;
 mod stacks;
 mod sys;
+mod traps;
 
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -20,11 +23,16 @@ pub use counts::Counts;
 pub use error::ProbeError;
 pub use inspect::{program_name, tcx_programs};
 pub use log::Log;
-use netdrop_common::{Event, Extra, Filter, Layout, RATE_ALL, SNAPLEN_MAX, Settings};
+use netdrop_common::{
+    ABSENT, Event, Extra, Filter, Layout, OwnerKey, Piece, RATE_ALL, SNAPLEN_MAX, Settings,
+};
+pub use owners::OwnerMap;
+use program::Program;
 use ring::Geometry;
 pub use ring::{RingSize, Rings};
 pub use stacks::Stacks;
-use tracing::debug;
+use tracing::{debug, warn};
+pub use traps::Traps;
 
 use crate::kernel::identity::{Cast, Identity};
 
@@ -62,6 +70,8 @@ pub struct Kernel {
     pub guarded: bool,
     /// How headers can be read without a helper.
     pub cast: Option<Cast>,
+    /// The number of `QDISC_DROP` where the tracepoint `qdisc_drop` tells a finer reason.
+    pub qdisc_drop: Option<u32>,
 }
 
 impl Kernel {
@@ -69,6 +79,11 @@ impl Kernel {
     /// process and in an interrupt that drops packets. What comes deeper still is counted as missed.
     fn levels(&self) -> u32 {
         if self.guarded { 1 } else { 2 }
+    }
+
+    /// Whether it can tell what hardware drops (devlink-trap; 5.9 on, where devlink is built in).
+    pub fn has_traps(&self) -> bool {
+        self.layout.trap_name != ABSENT && self.layout.trap_type != ABSENT
     }
 }
 
@@ -80,12 +95,14 @@ impl From<&Identity> for Kernel {
             arguments: u32::try_from(identity.tracepoint.arguments).unwrap_or(u32::MAX),
             guarded: identity.guarded,
             cast: identity.cast,
+            qdisc_drop: identity.qdisc_drop,
         }
     }
 }
 
 /// What the user wants of the program.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is wanted or not, whatever the others are")]
 pub struct Options {
     /// How to attach.
     pub attach: Attach,
@@ -99,10 +116,16 @@ pub struct Options {
     pub tasks: bool,
     /// Whether call chains are wanted.
     pub stacks: bool,
+    /// Whether the hardware's drops are wanted: a program more, and a ring buffer a CPU.
+    pub hardware: bool,
     /// What to leave out.
     pub filter: Box<Filter>,
     /// Reasons that the filter names: [`netdrop_common::REASON_INCLUDED`] or `REASON_EXCLUDED` for each.
     pub reasons: Vec<(u32, u32)>,
+    /// Pieces of code by which the filter judges drops whose reason says nothing, at most [`netdrop_common::MAX_PIECES`].
+    pub sites: Vec<Piece>,
+    /// What the filter's containers and processes are at the start; [`Probe::take_owners`] changes it.
+    pub owners: HashMap<OwnerKey, u32>,
     /// Size of the ring buffers.
     pub ring: RingSize,
     /// aya-log's level in the program, 0 (off) to 5 (trace).
@@ -118,8 +141,11 @@ impl Default for Options {
             sockets: false,
             tasks: false,
             stacks: false,
+            hardware: false,
             filter: Box::new(Filter::NONE),
             reasons: Vec::new(),
+            sites: Vec::new(),
+            owners: HashMap::new(),
             ring: RingSize { each: 1 << 20, together: 16 << 20 },
             log_level: 0,
         }
@@ -127,7 +153,7 @@ impl Default for Options {
 }
 
 impl Options {
-    fn settings(&self, kernel: &Kernel, geometry: &Geometry) -> Settings {
+    fn settings(&self, kernel: &Kernel, geometry: &Geometry, cpus: u32) -> Settings {
         const SECOND_NS: u32 = 1_000_000_000;
         let (rate, interval_ns) = match self.rate {
             Rate::All => (RATE_ALL, 0),
@@ -152,6 +178,8 @@ impl Options {
             iphdr_type_id: kernel.cast.map_or(0, |cast| cast.iphdr),
             ipv6hdr_type_id: kernel.cast.map_or(0, |cast| cast.ipv6hdr),
             shinfo_type_id: kernel.cast.map_or(0, |cast| cast.shinfo),
+            qdisc_drop: kernel.qdisc_drop.unwrap_or(0),
+            trap_states: cpus * kernel.levels(),
         }
     }
 
@@ -168,15 +196,20 @@ impl Options {
     }
 }
 
-/// The attached program. It goes away with this value, or with the process, however that ends.
+/// The attached programs. They go away with this value, or with the process, however that ends.
 pub struct Probe {
     /// What the kernel counted.
     pub counts: Counts,
     attach: Attach,
-    link: Option<OwnedFd>,
+    links: Vec<OwnedFd>,
     program: OwnedFd,
+    trap_program: Option<OwnedFd>,
     rings: Option<(MapData, Geometry)>,
     stacks: Option<Stacks>,
+    traps: Option<Traps>,
+    /// Why the hardware's drops can't be had, though they are wanted.
+    without_hardware: Option<ProbeError>,
+    owners: Option<OwnerMap>,
 }
 
 impl Probe {
@@ -207,15 +240,52 @@ impl Probe {
     fn attach_as(attach: Attach, kernel: &Kernel, options: &Options) -> Result<Self, ProbeError> {
         memory_lock::lift();
         let loaded = object::load(attach, kernel, options)?;
-        let link = program::attach(attach, &loaded.program)?;
-        Ok(Self {
+        let program = Program::of(attach, kernel.tracepoint_type_id);
+        // First, so that no packet is freed without the reason that was told; without it the reason is just coarser.
+        let qdisc = loaded.qdisc.map(|loaded| program::attach(Program::Qdisc, &loaded?)).transpose();
+        let qdisc = qdisc.inspect_err(|error| warn!("no finer reasons of queueing disciplines: {error}"));
+        let mut probe = Self {
             counts: Counts::new(loaded.cpus, loaded.counters)?,
             attach,
-            link: Some(link),
+            links: [program::attach(program, &loaded.program)?]
+                .into_iter()
+                .chain(qdisc.ok().flatten())
+                .collect(),
             program: loaded.program,
+            trap_program: None,
             rings: Some((loaded.rings, loaded.geometry)),
             stacks: options.stacks.then(|| Stacks::new(loaded.stacks)),
-        })
+            traps: None,
+            without_hardware: None,
+            owners: Some(loaded.owners).filter(|_| options.filter.owners != 0),
+        };
+        if let Some(traps) = loaded.traps {
+            let attached = traps.and_then(|(program, names)| probe.attach_to_traps(program, names));
+            probe.without_hardware = attached.err();
+        }
+        Ok(probe)
+    }
+
+    fn attach_to_traps(&mut self, program: OwnedFd, names: MapData) -> Result<(), ProbeError> {
+        self.links.push(program::attach(Program::Trap, &program)?);
+        self.trap_program = Some(program);
+        self.traps = Some(Traps::new(names));
+        Ok(())
+    }
+
+    /// Whether the hardware's drops are seen.
+    pub fn sees_hardware(&self) -> bool {
+        self.trap_program.is_some()
+    }
+
+    /// Why the kernel refused to show the hardware's drops, if it did: all else works.
+    pub fn without_hardware(&self) -> Option<&ProbeError> {
+        self.without_hardware.as_ref()
+    }
+
+    /// The names of traps, where the hardware's drops are seen, and they were not taken before.
+    pub fn take_traps(&mut self) -> Option<Traps> {
+        self.traps.take()
     }
 
     /// How it is attached: never [`Attach::Auto`].
@@ -236,6 +306,11 @@ impl Probe {
     /// The table of call chains, where they were asked for, and not taken before.
     pub fn take_stacks(&mut self) -> Option<Stacks> {
         self.stacks.take()
+    }
+
+    /// The map of what the filter's containers and processes are, where it names any, and not taken before.
+    pub fn take_owners(&mut self) -> Option<OwnerMap> {
+        self.owners.take()
     }
 
     /// The id of the program, by which other tools know it.
@@ -263,12 +338,14 @@ impl Probe {
     /// # Errors
     /// When the kernel doesn't answer.
     pub fn recursion_misses(&self) -> Result<u64, ProbeError> {
-        Ok(program::info(&self.program)?.recursion_misses + self.counts.accounts().missed)
+        let of = |program: &OwnedFd| Ok(program::info(program)?.recursion_misses);
+        let traps = self.trap_program.as_ref().map_or(Ok(0), of)?;
+        Ok(of(&self.program)? + traps + self.counts.accounts().missed)
     }
 
-    /// Takes the program off the tracepoint and waits until no CPU runs it any more: counts are final then.
+    /// Takes the programs off their tracepoints and waits until no CPU runs them any more: counts are final then.
     pub fn detach(&mut self) {
-        if self.link.take().is_some() {
+        if !std::mem::take(&mut self.links).is_empty() {
             sys::wait_for_readers();
         }
     }

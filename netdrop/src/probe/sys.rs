@@ -10,7 +10,7 @@ use std::{
 use aya_obj::generated::{bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_prog_info, bpf_prog_type};
 
 /// Writes `value` at `key`. Both must have the map's sizes.
-pub fn map_update(map: impl AsFd, key: &[u8], value: &[u8]) -> io::Result<()> {
+pub fn map_update(map: &impl AsFd, key: &[u8], value: &[u8]) -> io::Result<()> {
     let mut attr = zeroed_attr();
     attr.__bindgen_anon_2.map_fd = fd_number(map);
     attr.__bindgen_anon_2.key = key.as_ptr() as u64;
@@ -19,7 +19,7 @@ pub fn map_update(map: impl AsFd, key: &[u8], value: &[u8]) -> io::Result<()> {
 }
 
 /// Reads the value at `key`. Both must have the map's sizes.
-pub fn map_lookup(map: impl AsFd, key: &[u8], value: &mut [u8]) -> io::Result<()> {
+pub fn map_lookup(map: &impl AsFd, key: &[u8], value: &mut [u8]) -> io::Result<()> {
     let mut attr = zeroed_attr();
     attr.__bindgen_anon_2.map_fd = fd_number(map);
     attr.__bindgen_anon_2.key = key.as_ptr() as u64;
@@ -27,8 +27,16 @@ pub fn map_lookup(map: impl AsFd, key: &[u8], value: &mut [u8]) -> io::Result<()
     bpf(bpf_cmd::BPF_MAP_LOOKUP_ELEM, &mut attr).map(drop)
 }
 
+/// Removes the value at `key`, which must have the map's size.
+pub fn map_delete(map: &impl AsFd, key: &[u8]) -> io::Result<()> {
+    let mut attr = zeroed_attr();
+    attr.__bindgen_anon_2.map_fd = fd_number(map);
+    attr.__bindgen_anon_2.key = key.as_ptr() as u64;
+    bpf(bpf_cmd::BPF_MAP_DELETE_ELEM, &mut attr).map(drop)
+}
+
 /// Makes a map read-only for everyone: the verifier then takes its contents for constants.
-pub fn map_freeze(map: impl AsFd) -> io::Result<()> {
+pub fn map_freeze(map: &impl AsFd) -> io::Result<()> {
     let mut attr = zeroed_attr();
     attr.__bindgen_anon_2.map_fd = fd_number(map);
     bpf(bpf_cmd::BPF_MAP_FREEZE, &mut attr).map(drop)
@@ -71,7 +79,7 @@ pub fn program_load(load: &Load<'_>, log: &mut [u8]) -> io::Result<OwnedFd> {
 }
 
 /// Attaches a program to a raw tracepoint; `name` is null for `tp_btf`, which knows its own.
-pub fn raw_tracepoint_open(program: impl AsFd, name: Option<&CStr>) -> io::Result<OwnedFd> {
+pub fn raw_tracepoint_open(program: &impl AsFd, name: Option<&CStr>) -> io::Result<OwnedFd> {
     let mut attr = zeroed_attr();
     attr.raw_tracepoint.name = name.map_or(0, |name| name.as_ptr() as u64);
     attr.raw_tracepoint.prog_fd = fd_number(program);
@@ -81,7 +89,7 @@ pub fn raw_tracepoint_open(program: impl AsFd, name: Option<&CStr>) -> io::Resul
 }
 
 /// `struct bpf_prog_info`; members that the kernel doesn't know stay zero.
-pub fn program_info(program: impl AsFd) -> io::Result<bpf_prog_info> {
+pub fn program_info(program: &impl AsFd) -> io::Result<bpf_prog_info> {
     // SAFETY: all zeros is a valid value of this plain struct.
     let mut info: bpf_prog_info = unsafe { mem::zeroed() };
     let mut attr = zeroed_attr();
@@ -126,7 +134,7 @@ fn zeroed_attr() -> bpf_attr {
     unsafe { mem::zeroed() }
 }
 
-fn fd_number(fd: impl AsFd) -> u32 {
+fn fd_number(fd: &impl AsFd) -> u32 {
     fd.as_fd().as_raw_fd().cast_unsigned()
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::line::Whence;
 use crate::aggregate::Names;
-use crate::model::{CountKey, Device, Netns, Protocol, Reason, Site};
+use crate::model::{CountKey, Device, Netns, Protocol, Reason, Site, Trap};
 
 /// Every name once; of those that change, the latest.
 #[derive(Debug, Default)]
@@ -13,6 +13,8 @@ pub struct Book {
     sites: HashMap<u64, Arc<Site>>,
     /// Functions without an address, as rows by function have them: numbers that are no kernel addresses.
     functions: HashMap<String, u64>,
+    /// The lines tell no numbers of traps either.
+    traps: HashMap<Trap, u64>,
     reasons: HashMap<u32, Arc<Reason>>,
     /// The lines tell no reason's number.
     reason_numbers: HashMap<String, u32>,
@@ -45,9 +47,15 @@ impl Book {
         let ifindex = whence.device.as_ref().map_or(0, |(index, _)| *index);
         if let Some((inode, name)) = &whence.netns {
             let known = self.namespaces.get(inode);
-            if known.is_none_or(|known| name.is_some() && known.name.as_deref() != name.as_deref()) {
+            let workload = &whence.workload;
+            let says_more = |known: &Arc<Netns>| {
+                (name.is_some() && known.name.as_deref() != name.as_deref())
+                    || (!workload.is_empty() && *known.workload != *workload)
+            };
+            if known.is_none_or(says_more) {
                 let name = name.as_deref().map(str::to_owned);
-                self.namespaces.insert(*inode, Arc::new(Netns { inode: *inode, name }));
+                let workload = Arc::new(workload.clone());
+                self.namespaces.insert(*inode, Arc::new(Netns { inode: *inode, name, workload }));
             }
         }
         if let Some((index, name)) = &whence.device {
@@ -68,6 +76,9 @@ impl Book {
 
     fn address(&mut self, whence: &Whence<'_>) -> u64 {
         let Some(site) = &whence.site else { return 0 };
+        if let Some(trap) = &site.trap {
+            return self.trap_number(trap);
+        }
         let function = site.function.as_deref();
         let address = match (site.address, function) {
             (Some(address), _) => address,
@@ -89,10 +100,25 @@ impl Book {
             }
             let module = site.module.as_deref().map(str::to_owned);
             let source = site.source.clone().or(known_source);
-            self.sites
-                .insert(address, Arc::new(Site { address, function, offset: site.offset, module, source }));
+            self.sites.insert(
+                address,
+                Arc::new(Site { address, function, offset: site.offset, module, source, trap: None }),
+            );
         }
         address
+    }
+
+    /// Neither an address of code nor a function's number.
+    fn trap_number(&mut self, trap: &Trap) -> u64 {
+        const FIRST: u64 = 1 << 62;
+        if let Some(number) = self.traps.get(trap) {
+            return *number;
+        }
+        let number = FIRST + self.traps.len() as u64;
+        self.traps.insert(trap.clone(), number);
+        let site = Site { address: number, trap: Some(trap.clone()), ..Site::default() };
+        self.sites.insert(number, Arc::new(site));
+        number
     }
 
     fn reason_number(&mut self, whence: &Whence<'_>) -> Option<u32> {
@@ -125,6 +151,6 @@ impl Names for Book {
 
     fn netns(&mut self, inode: u32) -> Arc<Netns> {
         let known = self.namespaces.get(&inode).cloned();
-        known.unwrap_or_else(|| Arc::new(Netns { inode, name: None }))
+        known.unwrap_or_else(|| Arc::new(Netns { inode, ..Netns::default() }))
     }
 }

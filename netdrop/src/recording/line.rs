@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::LineError;
 use super::object::{self, Object, Text};
 use crate::knowledge::Class;
 use crate::model::{
-    Accounts, Attribution, Counts, Endpoint, Family, Gso, Packet, Protocol, Source, TcpFlags, Timestamp, Vlan,
+    Accounts, Attribution, Container, Counts, Endpoint, Family, Gso, Holding, Owner, Packet, Pod, Process,
+    Protocol, Runtime, Source, TcpFlags, Timestamp, Trap, Vlan, Workload,
 };
 
 /// The version of the schema that is read here.
@@ -40,6 +42,8 @@ pub struct DropLine<'a> {
     pub whence: Whence<'a>,
     /// What is known of the packet.
     pub packet: Packet,
+    /// Who has its socket: the first process, and where it runs.
+    pub owner: Option<Owner>,
 }
 
 /// Rows and accounts.
@@ -89,6 +93,8 @@ pub struct Whence<'a> {
     pub device: Option<(u32, Option<Cow<'a, str>>)>,
     /// Inode number and name of the network namespace.
     pub netns: Option<(u32, Option<Cow<'a, str>>)>,
+    /// What runs in that.
+    pub workload: Workload,
 }
 
 /// A reason's names.
@@ -115,6 +121,8 @@ pub struct SiteName<'a> {
     pub module: Option<Cow<'a, str>>,
     /// The source line.
     pub source: Option<Source>,
+    /// The trap, where it was hardware that dropped.
+    pub trap: Option<Trap>,
 }
 
 impl<'a> Line<'a> {
@@ -149,8 +157,10 @@ fn newer(line: &[u8]) -> Option<LineError> {
     (v != VERSION).then_some(LineError::Version(v))
 }
 
-fn drop_line(object: Object<'_>) -> Result<DropLine<'_>, LineError> {
+fn drop_line(mut object: Object<'_>) -> Result<DropLine<'_>, LineError> {
+    let owner = object.socket.take().and_then(|socket| socket.owner);
     Ok(DropLine {
+        owner: owner.map(self::owner).transpose()?,
         time: time(object.time.as_ref())?,
         weight: object.weight.ok_or(LineError::Missing("weight"))?,
         cpu: object.cpu.ok_or(LineError::Missing("cpu"))?,
@@ -166,7 +176,12 @@ fn totals(object: Object<'_>) -> Result<Totals<'_>, LineError> {
         interval: Duration::from_millis(object.interval_ms.ok_or(LineError::Missing("interval_ms"))?),
         rows: rows.into_iter().map(row).collect::<Result<_, _>>()?,
         accounts: object.accounts.ok_or(LineError::Missing("accounts"))?,
-        attribution: Attribution { rules: object.rules, devices: object.devices, notes: object.notes },
+        attribution: Attribution {
+            rules: object.rules,
+            verdicts: object.verdicts,
+            devices: object.devices,
+            notes: object.notes,
+        },
     })
 }
 
@@ -210,18 +225,65 @@ fn whence(object: Object<'_>) -> Result<Whence<'_>, LineError> {
         }),
         _ => None,
     };
-    let site = (address.is_some() || function.is_some()).then(|| SiteName {
+    let trap = object.trap;
+    let site = (address.is_some() || function.is_some() || trap.is_some()).then(|| SiteName {
         address,
         function,
         offset: object.offset.unwrap_or(0),
         module,
         source,
+        trap,
     });
+    let (netns, workload) = match object.netns {
+        None => (None, Workload::default()),
+        Some(object::Netns { inode, name, container, container_name, pod, pod_name, unit }) => (
+            Some((inode, name.map(|text| text.0))),
+            workload([container, container_name, pod, pod_name, unit])?,
+        ),
+    };
     Ok(Whence {
         reason,
         site,
         device: object.device.map(|device| (device.index, device.name.map(|text| text.0))),
-        netns: object.netns.map(|netns| (netns.inode, netns.name.map(|text| text.0))),
+        netns,
+        workload,
+    })
+}
+
+fn owner(object: object::Owner<'_>) -> Result<Owner, LineError> {
+    let object::Owner { pid, command, container, container_name, pod, pod_name, unit } = object;
+    let process = pid.zip(command).map(|(pid, command)| Process {
+        pid,
+        command: command.0.into(),
+        holding: Holding::Open,
+    });
+    Ok(Owner {
+        processes: Vec::from_iter(process),
+        workload: Arc::new(workload([container, container_name, pod, pod_name, unit])?),
+        ..Owner::default()
+    })
+}
+
+/// From the members that the lines of owners and of namespaces have.
+fn workload(
+    [container, container_name, pod, pod_name, unit]: [Option<Text<'_>>; 5],
+) -> Result<Workload, LineError> {
+    let owned = |text: Option<Text<'_>>| text.map(|text| text.0.into_owned());
+    let container = match container {
+        None => None,
+        Some(text) => {
+            let (runtime, id) = text.0.split_once(':').ok_or_else(|| wrong("container", &text))?;
+            Some(Container {
+                runtime: Runtime::called(runtime),
+                id: id.to_owned(),
+                name: owned(container_name),
+            })
+        }
+    };
+    Ok(Workload {
+        container,
+        pod: owned(pod).map(|uid| Pod { uid, name: owned(pod_name) }),
+        unit: owned(unit),
     })
 }
 

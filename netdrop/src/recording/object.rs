@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use crate::model::{Accounts, DeviceCount, RuleHit};
+use crate::model::{Accounts, DeviceCount, RuleHit, Trap, VerdictCount};
 
 /// Text that stays where it is, unless it holds an escape.
 #[derive(Debug, Deserialize)]
@@ -44,10 +44,13 @@ pub struct Object<'a> {
     pub module: Option<Text<'a>>,
     #[serde(borrow)]
     pub address: Option<Text<'a>>,
+    pub trap: Option<Trap>,
     #[serde(borrow)]
     pub device: Option<Device<'a>>,
     #[serde(borrow)]
     pub netns: Option<Netns<'a>>,
+    #[serde(borrow)]
+    pub socket: Option<Socket<'a>>,
     #[serde(borrow)]
     pub protocol: Option<Text<'a>>,
     #[serde(borrow)]
@@ -58,6 +61,8 @@ pub struct Object<'a> {
     pub destination: Option<Endpoint<'a>>,
     #[serde(default)]
     pub rules: Vec<RuleHit>,
+    #[serde(default)]
+    pub verdicts: Vec<VerdictCount>,
     #[serde(default)]
     pub devices: Vec<DeviceCount>,
     #[serde(default)]
@@ -93,6 +98,41 @@ pub struct Netns<'a> {
     pub inode: u32,
     #[serde(borrow)]
     pub name: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub container: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub container_name: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub pod: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub pod_name: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub unit: Option<Text<'a>>,
+}
+
+/// Of a socket, nothing but whose it is.
+#[derive(Debug, Deserialize)]
+pub struct Socket<'a> {
+    #[serde(borrow)]
+    pub owner: Option<Owner<'a>>,
+}
+
+/// Of those who have it the first.
+#[derive(Debug, Deserialize)]
+pub struct Owner<'a> {
+    pub pid: Option<u32>,
+    #[serde(borrow)]
+    pub command: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub container: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub container_name: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub pod: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub pod_name: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub unit: Option<Text<'a>>,
 }
 
 #[derive(Debug, Deserialize)]

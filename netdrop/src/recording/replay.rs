@@ -151,7 +151,7 @@ impl Run {
             netns: names.netns.as_deref(),
             packet: &line.packet,
             header: Header::default(),
-            context: Context::default(),
+            context: Context { owner: line.owner.as_ref(), ..Context::default() },
         };
         self.details.add(&drop);
         self.counted.record(&drop);
@@ -188,7 +188,10 @@ impl Run {
             let key = self.book.key(&row.whence, row.protocol.unwrap_or_default());
             // Estimates don't add up to exact counts of anything but the whole.
             if !row.estimated {
-                let has_address = row.whence.site.as_ref().is_some_and(|site| site.address.is_some());
+                let has_address = {
+                    let site = row.whence.site.as_ref();
+                    site.is_some_and(|site| site.address.is_some() || site.trap.is_some())
+                };
                 self.in_rows = told(self.in_rows, &key, has_address);
             }
             let counters = self.counters.entry(key).or_default();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::aggregate::order;
-use crate::model::{Endpoint, Protocol, Row, Summary};
+use crate::model::{Endpoint, Protocol, Row, Summary, Trap};
 
 /// What rows of different runs have in common. Numbers differ from boot to boot and from machine to machine: names count.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -12,6 +12,7 @@ struct Identity {
     function: Option<String>,
     /// Offset and module; the address where there is no function.
     place: Option<(u64, Option<String>)>,
+    trap: Option<Trap>,
     reason: Option<String>,
     device: Option<String>,
     netns: Option<String>,
@@ -26,10 +27,11 @@ impl Identity {
         Self {
             other: row.other,
             function: site.and_then(|site| site.function.clone()).or_else(|| row.function.clone()),
-            place: site.map(|site| match site.function {
+            place: site.filter(|site| site.trap.is_none()).map(|site| match site.function {
                 Some(_) => (site.offset, site.module.clone()),
                 None => (site.address, None),
             }),
+            trap: site.and_then(|site| site.trap.clone()),
             reason: row.reason.as_ref().map(|reason| reason.name.clone()),
             device: row.device.as_ref().map(|device| named(&device.name, device.index)),
             netns: row.netns.as_ref().map(|netns| named(&netns.name, netns.inode)),

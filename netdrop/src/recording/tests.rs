@@ -12,8 +12,9 @@ use super::*;
 use crate::aggregate::{Aggregator, By, Dimension, Names, Now};
 use crate::knowledge::Class;
 use crate::model::{
-    Accounts, Context, CountKey, Counts, Device, Drop, Endpoint, Family, Gso, Header, Netns, Packet,
-    Protocol, Reason, Row, Site, Source, Summary, TcpFlags, Timestamp, Vlan,
+    Accounts, Container, Context, CountKey, Counts, Device, Drop, Endpoint, Family, Gso, Header, Holding,
+    Netns, Owner, Packet, Pod, Process, Protocol, Reason, Row, Runtime, Site, Source, Summary, TcpFlags,
+    Timestamp, Trap, Vlan, Workload,
 };
 use crate::output::samples;
 use crate::output::{Clock, Json, Output, Text};
@@ -58,7 +59,7 @@ fn summary_of(book: &mut Book, totals: &Totals<'_>) -> Summary {
             estimated: line.estimated,
             other: line.other,
             function: site.and_then(|site| Some(site.function.as_ref()?.to_string())),
-            site: site.and_then(|site| site.address).map(|_| names.site),
+            site: site.filter(|site| site.address.is_some() || site.trap.is_some()).map(|_| names.site),
             reason: names.reason,
             device: names.device,
             netns: names.netns,
@@ -91,9 +92,18 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn any_site()(address in 1_u64.., function in prop::option::of(any_name()), offset in any::<u64>(), module in prop::option::of(any_name()), source in prop::option::of(any_source())) -> Site {
+    fn any_trap()(name in any_name(), group in any_name(), driver in prop_oneof![Just(String::new()), any_name()], device in any_name()) -> Trap {
+        Trap { name, group, driver, device }
+    }
+}
+
+prop_compose! {
+    fn any_site()(address in 1_u64.., function in prop::option::of(any_name()), offset in any::<u64>(), module in prop::option::of(any_name()), source in prop::option::of(any_source()), trap in prop::option::of(any_trap())) -> Site {
         let offset = if function.is_some() { offset } else { 0 };
-        Site { address, function, offset, module, source }
+        match trap {
+            Some(_) => Site { trap, ..Site::default() },
+            None => Site { address, function, offset, module, source, trap: None },
+        }
     }
 }
 
@@ -114,10 +124,23 @@ prop_compose! {
         site in any_site(),
         reason in prop::option::of(any_reason()),
         device in prop::option::of((1_u32.., prop::option::of(any_name()))),
-        netns in prop::option::of((1_u32.., prop::option::of(any_name()))),
+        netns in prop::option::of((1_u32.., prop::option::of(any_name()), any_workload())),
     ) -> (Site, Option<Reason>, Option<Device>, Option<Netns>) {
         let device = device.map(|(index, name)| Device { index, name });
-        (site, reason, device, netns.map(|(inode, name)| Netns { inode, name }))
+        let netns = netns.map(|(inode, name, workload)| Netns { inode, name, workload: Arc::new(workload) });
+        (site, reason, device, netns)
+    }
+}
+
+prop_compose! {
+    fn any_workload()(
+        container in prop::option::of((0_usize..Runtime::ALL.len(), any_name(), prop::option::of(any_name()))),
+        pod in prop::option::of((any_name(), prop::option::of(any_name()))),
+        unit in prop::option::of(any_name()),
+    ) -> Workload {
+        let container =
+            container.map(|(runtime, id, name)| Container { runtime: Runtime::ALL[runtime], id, name });
+        Workload { container, pod: pod.map(|(uid, name)| Pod { uid, name }), unit }
     }
 }
 
@@ -279,6 +302,7 @@ impl Names for Kernel {
             offset: number,
             module: None,
             source: None,
+            trap: None,
         })
     }
 
@@ -293,7 +317,9 @@ impl Names for Kernel {
     }
 
     fn netns(&mut self, inode: u32) -> Arc<Netns> {
-        Arc::new(Netns { inode, name: Some(format!("n{inode}")) })
+        let unit = (inode == 1).then(|| "n1.service".to_owned());
+        let workload = Arc::new(Workload { unit, ..Workload::default() });
+        Arc::new(Netns { inode, name: Some(format!("n{inode}")), workload })
     }
 }
 
@@ -359,6 +385,7 @@ fn detail(event: &Event, time: Timestamp, take: impl FnOnce(&Drop<'_>)) {
     };
     let names = &mut Kernel;
     let site = names.site(key.address);
+    let (socket, owner) = (samples::socket(), owner(event.flow.0));
     let device = (key.ifindex != 0).then(|| names.device(key.netns, key.ifindex));
     take(&Drop {
         time,
@@ -370,8 +397,24 @@ fn detail(event: &Event, time: Timestamp, take: impl FnOnce(&Drop<'_>)) {
         netns: Some(&names.netns(key.netns)),
         packet: &packet,
         header: Header::default(),
-        context: Context::default(),
+        context: Context { socket: Some(&socket), owner: Some(&owner), ..Context::default() },
     });
+}
+
+/// Of the first a process in a container, of the second a process that is gone, of the third nothing is known.
+fn owner(number: u8) -> Owner {
+    let process = |holding| Process { pid: number.into(), command: "server".into(), holding };
+    let container = Container { runtime: Runtime::Podman, id: "3f2a".into(), name: Some("web".into()) };
+    let in_container = Workload { container: Some(container), ..Workload::default() };
+    match number {
+        1 => Owner {
+            processes: vec![process(Holding::Open)],
+            workload: Arc::new(in_container),
+            ..Owner::default()
+        },
+        2 => Owner { processes: vec![process(Holding::Gone)], nobody: true, ..Owner::default() },
+        _ => Owner::default(),
+    }
 }
 
 fn text(summary: &Summary) -> String {
@@ -392,9 +435,9 @@ fn replayed(by: By, window: Window, lines: &[u8]) -> Result<Vec<Summary>, Record
 }
 
 fn any_by() -> impl Strategy<Value = By> {
-    use Dimension::{Device, Dst, Flow, Function, Netns, Port, Proto, Reason, Site, Src};
-    let all = vec![Site, Reason, Function, Device, Netns, Proto, Flow, Src, Dst, Port];
-    prop::sample::subsequence(all, 1..=10).prop_map(|dimensions| dimensions.into_iter().collect())
+    use Dimension::{Container, Device, Dst, Flow, Function, Netns, Owner, Port, Proto, Reason, Site, Src};
+    let all = vec![Site, Reason, Function, Device, Netns, Proto, Flow, Src, Dst, Port, Owner, Container];
+    prop::sample::subsequence(all, 1..=12).prop_map(|dimensions| dimensions.into_iter().collect())
 }
 
 proptest! {

@@ -1,5 +1,6 @@
 //! Who dropped it: the rule among many that look alike, the filter, the XDP program; and what devices counted themselves.
 
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -7,8 +8,8 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::shape::{ETHER_V4, UDP, V4};
-use crate::bpf::{XdpMode, attach_xdp_drop};
-use crate::lab::{Lab, RECEIVER, SENDER, Skip, until};
+use crate::bpf::{NAME, PinnedDrop, XdpMode, attach_tcx_drop, attach_xdp_drop, program_ids};
+use crate::lab::{Folder, Lab, RECEIVER, SENDER, Skip, until};
 use crate::netdrop::Netdrop;
 use crate::report::Watcher as _;
 use crate::runner::Bench;
@@ -71,6 +72,20 @@ fn firewalls() -> Vec<System> {
             let end = watched(bench, &lab, &to_port())?;
             the_rule(&end, &[("verdict", "policy"), ("chain", "c"), ("certainty", "only")]).map(drop)
         }),
+        System::new("rule-nft-without-its-tool", |bench| {
+            let lab = Lab::pair()?;
+            nft(&lab, "accept", &format!("udp dport {PORT} counter drop; "))?;
+            let end = watched_with(bench, &lab, &to_port(), |command| {
+                command.env("PATH", "/nowhere");
+            })?;
+            let notes = end["notes"].as_array().context("nothing is noted")?;
+            let missing = notes
+                .iter()
+                .filter_map(Value::as_str)
+                .any(|note| note == "`nft` is not installed: install nftables to have its rules named.");
+            ensure!(missing && end.get("rules").is_none(), "not told why no rule is named: {notes:?}");
+            Ok(())
+        }),
         System::new("rule-iptables-among-twenty", |bench| {
             let lab = iptables()?;
             for port in PORTS {
@@ -109,7 +124,25 @@ fn devices() -> Vec<System> {
             let rule = the_rule(&end, &[("system", "tc"), ("direction", "ingress"), ("certainty", "exact")])?;
             ensure!(rule["device"]["name"] == RECEIVER.device, "another device: {rule}");
             ensure!(rule["packets"] == PACKETS, "another number: {rule}");
+            let which = rule["handle"].is_u64() && rule["text"] == "filter bpf pref 49152 action gact";
+            ensure!(which, "another filter: {rule}");
             Ok(())
+        }),
+        System::new("rule-tc-program-of-ebpf", |bench| {
+            let folder = Folder::create()?;
+            let (pinned, program) = new_program(|| PinnedDrop::create(&folder.file("bpf")))?;
+            let lab = classifier(&format!("da object-pinned {}", pinned.path()))?;
+            let end = watched(bench, &lab, &to_port())?;
+            let rule = the_rule(&end, &[("system", "tc"), ("direction", "ingress"), ("certainty", "only")])?;
+            judge_program(rule, program)
+        }),
+        System::new("rule-tcx-program", |bench| {
+            let lab = Lab::pair()?;
+            let index = receivers_index(&lab)?;
+            let (_link, program) = new_program(|| lab.receiver.enter(|| attach_tcx_drop(index)))?;
+            let end = watched(bench, &lab, &to_port())?;
+            let rule = the_rule(&end, &[("system", "tcx"), ("direction", "ingress"), ("certainty", "only")])?;
+            judge_program(rule, program)
         }),
         System::new("rule-tc-program", |bench| {
             let lab = classifier("da bytecode \"1,6 0 0 2,\"")?;
@@ -123,9 +156,8 @@ fn devices() -> Vec<System> {
             if !KernelTypes::read()?.has_reason("XDP") {
                 return Err(Skip("this kernel has no reason for drops by XDP".into()).into());
             }
-            let rule = the_rule(&end, &[("system", "xdp"), ("certainty", "only")])?;
-            ensure!(rule["program"]["id"] == program, "another program than {program}: {rule}");
-            Ok(())
+            let rule = the_rule(&end, &[("system", "xdp"), ("direction", "ingress"), ("certainty", "only")])?;
+            judge_program(rule, program)
         }),
         System::new("device-xdp-native-drops", |bench| {
             let (end, program) = with_xdp(bench, XdpMode::Native)?;
@@ -181,19 +213,44 @@ fn classifier(filter: &str) -> Result<Lab> {
 /// The `end` line, and the number of the program that dropped.
 fn with_xdp(bench: &Bench, mode: XdpMode) -> Result<(Value, u32)> {
     let lab = Lab::pair()?;
+    let index = receivers_index(&lab)?;
+    let (_link, program) = new_program(|| lab.receiver.enter(|| attach_xdp_drop(index, mode)))?;
+    Ok((watched(bench, &lab, &to_port())?, program))
+}
+
+/// The number of the program that `work` loads.
+fn new_program<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, u32)> {
+    let before = program_ids()?;
+    let made = work()?;
+    let program = program_ids()?.into_iter().find(|id| !before.contains(id));
+    Ok((made, program.context("no program came")?))
+}
+
+fn receivers_index(lab: &Lab) -> Result<u32> {
     let devices = lab.receiver.devices()?;
-    let (index, _) = devices.iter().find(|(_, name)| name == RECEIVER.device).context("the pair has it")?;
-    let before = crate::bpf::program_ids()?;
-    let _link = lab.receiver.enter(|| attach_xdp_drop(*index, mode))?;
-    let program = crate::bpf::program_ids()?.into_iter().find(|id| !before.contains(id));
-    Ok((watched(bench, &lab, &to_port())?, program.context("no program came")?))
+    let found = devices.into_iter().find(|(_, name)| name == RECEIVER.device);
+    Ok(found.context("the pair has it")?.0)
+}
+
+/// The rule is the program, on the receiver's device.
+fn judge_program(rule: &Value, program: u32) -> Result<()> {
+    let named = rule["program"]["id"] == program && rule["program"]["name"] == NAME;
+    ensure!(named, "another program than {program} {NAME}: {rule}");
+    ensure!(rule["device"]["name"] == RECEIVER.device, "another device: {rule}");
+    Ok(())
 }
 
 /// The `end` line of a netdrop that watched the receiver while the frame was sent.
 fn watched(bench: &Bench, lab: &Lab, frame: &[u8]) -> Result<Value> {
+    watched_with(bench, lab, frame, |_| {})
+}
+
+/// [`watched`], by a netdrop in other surroundings.
+fn watched_with(bench: &Bench, lab: &Lab, frame: &[u8], prepare: impl FnOnce(&mut Command)) -> Result<Value> {
     let inode = lab.receiver.inode();
     let netns = inode.to_string();
-    let mut netdrop = Netdrop::start(&bench.netdrop, &["--rules", "--netns", &netns])?;
+    let arguments = ["--rules", "--netns", &netns];
+    let mut netdrop = Netdrop::start_with(&bench.netdrop, &arguments, prepare)?;
     PacketSocket::sender(lab.from(), SENDER.device)?.repeat(frame, PACKETS)?;
     until("the drops", Duration::from_secs(5), || {
         let rows = netdrop.so_far();
@@ -207,7 +264,7 @@ fn watched(bench: &Bench, lab: &Lab, frame: &[u8]) -> Result<Value> {
 }
 
 /// The one rule that is named, and is as expected.
-fn the_rule<'a>(end: &'a Value, expected: &[(&str, &str)]) -> Result<&'a Value> {
+pub(super) fn the_rule<'a>(end: &'a Value, expected: &[(&str, &str)]) -> Result<&'a Value> {
     let rules =
         end["rules"].as_array().with_context(|| format!("no rules are named; notes: {}", end["notes"]))?;
     let [rule] = &rules[..] else { anyhow::bail!("not one rule is named: {rules:?}") };

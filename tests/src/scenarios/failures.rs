@@ -184,7 +184,8 @@ fn programs_of(pid: i32) -> Result<Vec<u32>> {
     Ok(ids)
 }
 
-fn drops(namespace: &Namespace, count: u64) -> Result<()> {
+/// Datagrams to a closed port of loopback, all of them dropped.
+pub fn drops(namespace: &Namespace, count: u64) -> Result<()> {
     let socket = namespace.enter(|| Ok(UdpSocket::bind("127.0.0.1:0")?))?;
     let before = namespace.counter("Udp", "NoPorts")?;
     for _ in 0..count {

@@ -94,7 +94,7 @@ pub fn table() -> Vec<System> {
 }
 
 fn run(bench: &Bench, flag: &str, value: &str, matches: &dyn Fn(&Kind) -> bool) -> Result<()> {
-    if (flag.ends_with("reason") || flag.ends_with("class")) && !kernel_has_reasons()? {
+    if flag.ends_with("reason") && !kernel_has_reasons()? {
         return Err(Skip("this kernel gives no drop reasons".into()).into());
     }
     let lab = Lab::pair()?;

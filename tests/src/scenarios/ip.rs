@@ -1,14 +1,16 @@
-//! IPv4: headers, routing, forwarding, fragments, policy.
+//! IPv4: headers, routing, forwarding, policy.
 
 use std::net::{Ipv4Addr, UdpSocket};
 
 use anyhow::Result;
 
 use super::shape::{BEHIND, ETHER_V4, EXPECT, UDP, V4, inject, inject_v4};
-use crate::lab::{Lab, SENDER};
+use crate::lab::Lab;
 use crate::scenario::{Expect, Scenario, Stage};
-use crate::traffic::{Icmp, Ip, Ipv4, PacketSocket, corrupt};
+use crate::traffic::{Ethernet, Icmp, Ip, Ipv4, corrupt};
 
+/// A frame to everybody.
+const TO_ALL: Ethernet = Ethernet { destination: [0xff; 6], ..ETHER_V4 };
 const ROUTE_INPUT: &[&str] = &["ip_rcv_finish_core", "ip_rcv_finish", "ip_error", "ip_handle_martian_source"];
 
 #[expect(clippy::too_many_lines, reason = "a table")]
@@ -62,6 +64,42 @@ pub fn table() -> Vec<Scenario> {
             },
         },
         Scenario {
+            name: "icmp-echo-to-everybody",
+            prepare: |count| {
+                let everybody = Ipv4 { destination: Ipv4Addr::new(10, 9, 0, 255), ..V4 };
+                let lab = Lab::pair()?;
+                lab.receiver.sysctl("net/ipv4/icmp_echo_ignore_broadcasts", "1")?;
+                inject(lab, TO_ALL.wrap(&Icmp::echo_v4(&everybody)), count)
+            },
+            expect: Expect {
+                reasons: &["INVALID_PROTO", "NOT_SPECIFIED"],
+                functions: &["icmp_rcv"],
+                protocol: "icmp",
+                ..EXPECT
+            },
+        },
+        Scenario {
+            name: "ip-unicast-in-a-broadcast-frame",
+            prepare: |count| {
+                let lab = Lab::pair()?;
+                lab.receiver.sysctl("net/ipv4/conf/r0/drop_unicast_in_l2_multicast", "1")?;
+                inject(lab, TO_ALL.wrap(&UDP.packet(&V4, b"hello")), count)
+            },
+            expect: Expect { reasons: &["UNICAST_IN_L2_MULTICAST"], functions: ROUTE_INPUT, ..EXPECT },
+        },
+        Scenario {
+            name: "ip-destination-zero",
+            prepare: |count| {
+                let nowhere = Ipv4 { destination: Ipv4Addr::UNSPECIFIED, ..V4 };
+                inject_v4(&UDP.packet(&nowhere, b"hello"), count)
+            },
+            expect: Expect {
+                reasons: &["IP_INVALID_DEST", "NOT_SPECIFIED"],
+                functions: ROUTE_INPUT,
+                ..EXPECT
+            },
+        },
+        Scenario {
             name: "ip-reverse-path-filter",
             prepare: |count| {
                 let lab = Lab::pair()?;
@@ -84,6 +122,18 @@ pub fn table() -> Vec<Scenario> {
             },
             expect: Expect {
                 reasons: &["IP_LOCALNET", "IP_INVALID_SOURCE", "NOT_SPECIFIED"],
+                functions: ROUTE_INPUT,
+                ..EXPECT
+            },
+        },
+        Scenario {
+            name: "ip-source-is-a-group",
+            prepare: |count| {
+                let group = Ipv4 { source: Ipv4Addr::new(239, 1, 1, 1), ..V4 };
+                inject_v4(&UDP.packet(&group, b"hello"), count)
+            },
+            expect: Expect {
+                reasons: &["IP_INVALID_SOURCE", "NOT_SPECIFIED"],
                 functions: ROUTE_INPUT,
                 ..EXPECT
             },
@@ -171,20 +221,6 @@ pub fn table() -> Vec<Scenario> {
             },
         },
         Scenario {
-            name: "ip-fragments-without-the-rest",
-            prepare: lone_fragments,
-            expect: Expect {
-                reasons: &["FRAG_REASM_TIMEOUT", "NOT_SPECIFIED"],
-                functions: &[
-                    "ip_expire",
-                    "inet_frag_rbtree_purge",
-                    "kfree_skb_list_reason",
-                    "kfree_skb_list",
-                ],
-                ..EXPECT
-            },
-        },
-        Scenario {
             name: "xfrm-policy-block",
             prepare: |count| {
                 let lab = Lab::pair()?;
@@ -205,18 +241,4 @@ fn forward(ip: Ipv4, length: usize, count: u64) -> Result<Stage> {
     let lab = Lab::router()?;
     lab.receiver.ip(&["link set r1 mtu 1280"])?;
     inject(lab, ETHER_V4.wrap(&UDP.packet(&ip, &vec![0; length])), count)
-}
-
-/// First fragments of different datagrams whose rest never comes; the receiver gives up after a second.
-fn lone_fragments(count: u64) -> Result<Stage> {
-    let lab = Lab::pair()?;
-    lab.receiver.sysctl("net/ipv4/ipfrag_time", "1")?;
-    let socket = PacketSocket::sender(lab.from(), SENDER.device)?;
-    Stage::new(lab, move |_| {
-        for identification in 0..u16::try_from(count)? {
-            let ip = Ipv4 { identification, fragment: 0x2000, ..V4 };
-            socket.send(&ETHER_V4.wrap(&UDP.packet(&ip, &[0; 16])))?;
-        }
-        Ok(())
-    })
 }

@@ -1,16 +1,18 @@
 //! IPv6: the equivalents.
 
 use std::net::Ipv6Addr;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
-use super::shape::{ETHER_V6, EXPECT, UDP, V6, inject, inject_v6};
+use super::shape::{ETHER_V6, EXPECT, UDP, V6, inject, inject_v6, only_where_known};
 use crate::lab::Lab;
 use crate::scenario::{Expect, Scenario, Stage};
 use crate::traffic::{Icmp, Ip, Ipv6, corrupt};
 
 const BEHIND: Ipv6Addr = Ipv6Addr::new(0xfd10, 0, 0, 0, 0, 0, 0, 2);
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub fn table() -> Vec<Scenario> {
     vec![
         Scenario {
@@ -53,6 +55,47 @@ pub fn table() -> Vec<Scenario> {
                 reasons: &["ICMP_CSUM", "NOT_SPECIFIED"],
                 functions: &["icmpv6_rcv"],
                 protocol: "icmpv6",
+                ..EXPECT
+            },
+        },
+        // An error whose packet ends before its own extension header.
+        Scenario {
+            name: "icmpv6-error-cut-short",
+            prepare: |count| {
+                let inner = Ipv6 { source: V6.destination, destination: V6.source, ..V6 }.wrap(0, b"");
+                inject_v6(&Icmp::message_v6(&V6, [&[1, 0, 0, 0, 0, 0, 0, 0], &inner[..]].concat()), count)
+            },
+            expect: Expect {
+                reasons: &["IPV6_BAD_EXTHDR", "NOT_SPECIFIED"],
+                functions: &["icmpv6_rcv"],
+                protocol: "icmpv6",
+                ..EXPECT
+            },
+        },
+        Scenario {
+            name: "ipv6-too-many-extension-headers",
+            prepare: |count| {
+                only_where_known("IPV6_TOO_MANY_EXTHDRS", "it takes any number")?;
+                // Destination options (60) of eight bytes each, padded; the last says that nothing follows (59).
+                let option = |next: u8| [next, 0, 1, 4, 0, 0, 0, 0];
+                let headers = [option(60); 19].concat();
+                inject_v6(&V6.wrap(60, &[headers, option(59).to_vec()].concat()), count)
+            },
+            expect: Expect {
+                reasons: &["IPV6_TOO_MANY_EXTHDRS"],
+                functions: &["ip6_protocol_deliver_rcu", "ip6_input_finish", "ip6_input"],
+                protocol: "",
+                ..EXPECT
+            },
+        },
+        Scenario {
+            name: "ipv6-raw-socket-checksum",
+            prepare: raw_checksum,
+            expect: Expect {
+                reasons: &["SKB_CSUM", "NOT_SPECIFIED"],
+                since: "PACKET_SOCK_ERROR",
+                functions: &["rawv6_rcv", "rawv6_rcv_skb", "raw6_local_deliver"],
+                protocol: "ip-253",
                 ..EXPECT
             },
         },
@@ -120,4 +163,27 @@ fn forward(ip: Ipv6, length: usize, count: u64) -> Result<Stage> {
     let lab = Lab::router()?;
     lab.receiver.ip(&["link set r1 mtu 1280"])?;
     inject(lab, ETHER_V6.wrap(&UDP.packet(&ip, &vec![0; length])), count)
+}
+
+/// A raw socket that asked the kernel to verify a checksum (RFC 3542 section 3.1), and packets without one.
+fn raw_checksum(count: u64) -> Result<Stage> {
+    let lab = Lab::pair_v6()?;
+    let socket = lab.receiver.enter(|| {
+        // SAFETY: socket(2) has no memory arguments; the result is checked before it is owned.
+        let socket = unsafe {
+            let raw = libc::socket(libc::AF_INET6, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 253);
+            ensure!(raw >= 0, "socket(SOCK_RAW): {}", std::io::Error::last_os_error());
+            OwnedFd::from_raw_fd(raw)
+        };
+        let offset: libc::c_int = 2;
+        let (level, name) = (libc::IPPROTO_IPV6, libc::IPV6_CHECKSUM);
+        // SAFETY: the value lives through the call and the length is its size.
+        let result =
+            unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const offset).cast(), 4) };
+        ensure!(result == 0, "IPV6_CHECKSUM: {}", std::io::Error::last_os_error());
+        Ok(socket)
+    })?;
+    let mut stage = inject(lab, ETHER_V6.wrap(&V6.wrap(253, b"no sum")), count)?;
+    stage.keep(socket);
+    Ok(stage)
 }

@@ -1,23 +1,39 @@
 //! The table, by subsystem.
 
 mod attribution;
+mod bridge;
+mod classes;
+mod devlink;
 mod exactness;
 mod failures;
 mod filters;
+mod fragments;
 mod ip;
 mod ipv6;
 mod knowledge;
+mod lines;
 mod link;
+mod ndisc;
 mod neighbour;
 mod netfilter;
+mod owned;
 mod owner;
+mod packet;
 mod pcap;
 mod recordings;
 mod shape;
 mod socket;
 mod tc_xdp;
 mod tcp;
+mod tcp_auth;
+mod tcp_handshake;
+mod tcp_segments;
+mod tun;
+mod tunnel;
 mod udp;
+mod unix;
+mod verdicts;
+mod whose;
 
 use crate::scenario::Case;
 
@@ -26,22 +42,38 @@ pub fn all() -> Vec<Case> {
     let tables = [
         udp::table(),
         tcp::table(),
+        tcp_handshake::table(),
+        tcp_segments::table(),
+        tcp_auth::table(),
         ip::table(),
+        fragments::table(),
         ipv6::table(),
+        ndisc::table(),
         neighbour::table(),
         netfilter::table(),
         link::table(),
+        bridge::table(),
+        tunnel::table(),
+        tun::table(),
         tc_xdp::table(),
+        packet::table(),
+        unix::table(),
     ];
     let systems = [
         exactness::table(),
         filters::table(),
+        classes::table(),
+        whose::table(),
         knowledge::table(),
+        lines::table(),
         owner::table(),
         socket::table(),
+        owned::table(),
         pcap::table(),
         recordings::table(),
         attribution::table(),
+        devlink::table(),
+        verdicts::table(),
         failures::table(),
     ];
     let scenarios = tables.into_iter().flatten().map(Case::Scenario);

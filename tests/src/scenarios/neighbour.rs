@@ -2,7 +2,7 @@
 
 use std::net::UdpSocket;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::shape::EXPECT;
 use crate::lab::{Lab, Namespace};
@@ -40,6 +40,22 @@ pub fn table() -> Vec<Scenario> {
                 ..FROM_SENDER
             },
         },
+        // IPv4 by way of an IPv6 router, over a link that has become too narrow for IPv6 (RFC 8200 section 5).
+        Scenario {
+            name: "neighbour-impossible",
+            prepare: |count| {
+                let lab = Lab::pair_v6()?;
+                let route = "ip route add 198.51.100.0/24 via inet6 fd09::2 dev s0";
+                lab.from().feature("IPv4 route by way of IPv6", route, "")?;
+                lab.from().ip(&["link set s0 mtu 1000"])?;
+                refused_sends(lab, "198.51.100.1:9", count)
+            },
+            expect: Expect {
+                reasons: &["NEIGH_CREATEFAIL", "NOT_SPECIFIED"],
+                functions: &["ip_finish_output2"],
+                ..FROM_SENDER
+            },
+        },
         Scenario {
             name: "neighbour-failed-v6",
             prepare: |count| {
@@ -74,6 +90,17 @@ fn send_to(lab: Lab, address: &'static str, queued: u64, count: u64) -> Result<S
     Stage::new(lab, move |_| {
         for _ in 0..count {
             socket.send_to(b"hey", address)?;
+        }
+        Ok(())
+    })
+}
+
+/// Sends `count` datagrams, each of which its own kernel must refuse.
+fn refused_sends(lab: Lab, address: &'static str, count: u64) -> Result<Stage> {
+    let socket = lab.from().enter(|| Ok(UdpSocket::bind("0.0.0.0:0")?))?;
+    Stage::new(lab, move |_| {
+        for _ in 0..count {
+            ensure!(socket.send_to(b"hey", address).is_err(), "a datagram got out");
         }
         Ok(())
     })

@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use netdrop::model::Owner;
 use netdrop::owner::diag::{Diag, Query};
 use netdrop::owner::{Owners, Socket};
+use nix::mount::{MsFlags, mount, umount};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{ControlMessage, MsgFlags, recvmsg, sendmsg};
 use nix::sys::wait::waitpid;
@@ -120,19 +121,18 @@ fn closed() -> Result<()> {
 }
 
 #[derive(Clone, Copy)]
-enum Hierarchy {
+pub(super) enum Hierarchy {
     Unified,
     Legacy,
 }
 
 /// As docker's `cgroupfs` driver names it. The process is moved there; its socket was made before, elsewhere.
 fn container(hierarchy: Hierarchy) -> Result<()> {
-    let id = format!("{:064x}", std::process::id());
-    let cgroup = Cgroup::create(hierarchy, &id)?;
+    let id = container_id();
+    let cgroup = Cgroup::create(hierarchy, &format!("docker/{id}"))?;
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     let holder = Holder::fork()?;
-    fs::write(cgroup.path.join("cgroup.procs"), holder.pid().to_string())
-        .with_context(|| format!("can't move a process to {}", cgroup.path.display()))?;
+    cgroup.take(holder.pid())?;
     let numbers = find(None, &socket)?;
     drop(socket);
     let mut owners = searched();
@@ -169,12 +169,8 @@ struct Inside {
 
 impl Inside {
     fn bind(cgroup: &Cgroup) -> Result<Self> {
-        let home = cgroup.parent.join("cgroup.procs");
-        let this = std::process::id().to_string();
-        fs::write(cgroup.path.join("cgroup.procs"), &this)?;
-        let socket = UdpSocket::bind("127.0.0.1:0");
-        fs::write(home, &this).context("can't move back to the root cgroup")?;
-        Ok(Self { numbers: find(None, &socket?)? })
+        let socket = cgroup.inside(|| Ok(UdpSocket::bind("127.0.0.1:0")?))?;
+        Ok(Self { numbers: find(None, &socket)? })
     }
 }
 
@@ -227,7 +223,7 @@ pub(super) fn inode(socket: &UdpSocket) -> Result<u64> {
 }
 
 /// As the kernel lists it.
-fn find(netns: Option<&Path>, socket: &UdpSocket) -> Result<Socket> {
+pub(super) fn find(netns: Option<&Path>, socket: &UdpSocket) -> Result<Socket> {
     let local = socket.local_addr()?;
     let remote = SocketAddr::from(([0, 0, 0, 0], 0));
     let found = Diag::open(netns)?.find(&Query { protocol: 17, local, remote, device: 0 })?;
@@ -243,7 +239,7 @@ impl Holder {
     }
 
     /// A holder of what comes through the socket.
-    fn receiver(from: &UnixDatagram) -> Result<Self> {
+    pub fn receiver(from: &UnixDatagram) -> Result<Self> {
         let mut control = nix::cmsg_space!(i32);
         let mut byte = [0];
         Self::fork_and(|| {
@@ -254,7 +250,7 @@ impl Holder {
     }
 
     /// `work` may call nothing that isn't async-signal-safe, and allocates nothing.
-    fn fork_and(work: impl FnOnce()) -> Result<Self> {
+    pub fn fork_and(work: impl FnOnce()) -> Result<Self> {
         // SAFETY: the child only makes system calls.
         match unsafe { fork() }? {
             ForkResult::Parent { child } => Ok(Self(child)),
@@ -282,23 +278,51 @@ impl Drop for Holder {
     }
 }
 
+/// Of a container of our own.
+pub(super) fn container_id() -> String {
+    format!("{:064x}", std::process::id())
+}
+
 /// A cgroup of our own, removed when this is dropped.
-struct Cgroup {
-    parent: PathBuf,
+pub(super) struct Cgroup {
+    hierarchy: Mount,
     path: PathBuf,
 }
 
 impl Cgroup {
-    fn create(hierarchy: Hierarchy, id: &str) -> Result<Self> {
-        let parent = match hierarchy {
-            Hierarchy::Unified => mount("cgroup2", "")?,
-            Hierarchy::Legacy => mount("cgroup", "pids")?,
+    /// Below the root of the hierarchy; one of v1 is mounted where there is none.
+    pub fn create(hierarchy: Hierarchy, below: &str) -> Result<Self> {
+        let hierarchy = match hierarchy {
+            Hierarchy::Unified => {
+                Mount::find("cgroup2", "").with_context(|| Skip("no cgroup2 hierarchy is mounted".into()))?
+            }
+            Hierarchy::Legacy => Mount::find("cgroup", "pids").map_or_else(Mount::named, Ok)?,
         };
-        let path = parent.join("docker").join(id);
+        let path = hierarchy.point.join(below);
         match fs::create_dir_all(&path) {
-            Ok(()) => Ok(Self { parent, path }),
+            Ok(()) => Ok(Self { hierarchy, path }),
             Err(error) => bail!(Skip(format!("can't make the cgroup {}: {error}", path.display()))),
         }
+    }
+
+    /// Its folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Moves a process there.
+    pub fn take(&self, pid: u32) -> Result<()> {
+        fs::write(self.path.join("cgroup.procs"), pid.to_string())
+            .with_context(|| format!("can't move process {pid} to {}", self.path.display()))
+    }
+
+    /// Does `work` while this process is there; children made by it stay.
+    pub fn inside<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.take(std::process::id())?;
+        let done = work();
+        fs::write(self.hierarchy.point.join("cgroup.procs"), std::process::id().to_string())
+            .context("can't move back to the root cgroup")?;
+        done
     }
 }
 
@@ -306,19 +330,46 @@ impl Drop for Cgroup {
     fn drop(&mut self) {
         // Those that were inside have ended; the kernel takes them out a moment later.
         let _ = until("the cgroup to be empty", PATIENCE, || Ok(fs::remove_dir(&self.path).ok()));
-        // `docker` stays if it was there before and has others.
+        // `docker` stays if it was there before and has others, and so does the root.
         let _ = self.path.parent().map(fs::remove_dir);
     }
 }
 
-/// The first mount of the type whose options hold the word.
-fn mount(kind: &str, option: &str) -> Result<PathBuf> {
-    let mounts = fs::read_to_string("/proc/mounts")?;
-    let found = mounts.lines().find_map(|line| {
-        let mut words = line.split(' ');
-        let (point, its_kind, options) = (words.nth(1)?, words.next()?, words.next()?);
-        let has_option = option.is_empty() || options.split(',').any(|one| one == option);
-        (its_kind == kind && has_option).then(|| PathBuf::from(point))
-    });
-    found.with_context(|| Skip(format!("no {kind} hierarchy {option} is mounted")))
+/// A hierarchy of cgroups.
+struct Mount {
+    point: PathBuf,
+    is_own: bool,
+}
+
+impl Mount {
+    /// The first mount of the type whose options hold the word.
+    fn find(kind: &str, option: &str) -> Option<Self> {
+        let mounts = fs::read_to_string("/proc/mounts").ok()?;
+        mounts.lines().find_map(|line| {
+            let mut words = line.split(' ');
+            let (point, its_kind, options) = (words.nth(1)?, words.next()?, words.next()?);
+            let has_option = option.is_empty() || options.split(',').any(|one| one == option);
+            (its_kind == kind && has_option).then(|| Self { point: point.into(), is_own: false })
+        })
+    }
+
+    /// One of v1 without a controller: cgroups(7), "Cgroups version 1 named hierarchies".
+    fn named() -> Result<Self> {
+        let point = std::env::temp_dir().join(format!("netdrop-tests-{}-cgroup", std::process::id()));
+        fs::create_dir_all(&point)?;
+        let options = Some("none,name=ndtest");
+        let mounted = mount(Some("ndtest"), &point, Some("cgroup"), MsFlags::empty(), options);
+        let this = Self { point, is_own: true };
+        mounted.with_context(|| Skip("no cgroup v1 hierarchy is mounted, nor can be".into()))?;
+        Ok(this)
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        if self.is_own {
+            let _ = umount(&self.point);
+            let _ = fs::remove_dir(&self.point);
+        }
+    }
 }

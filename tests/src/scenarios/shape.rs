@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 
 use anyhow::Result;
 
-use crate::lab::{Lab, RECEIVER, SENDER};
-use crate::scenario::{At, Expect, Stage};
+use crate::lab::{Lab, RECEIVER, SENDER, Skip};
+use crate::scenario::{At, Expect, KernelTypes, Stage};
 use crate::traffic::{Ethernet, Ipv4, Ipv6, PacketSocket, Udp};
 
 /// Five packets dropped in the receiver, come in by `r0`.
@@ -54,4 +54,12 @@ pub fn inject_v4(packet: &[u8], count: u64) -> Result<Stage> {
 /// [`inject`] of an IPv6 packet on a pair that speaks it.
 pub fn inject_v6(packet: &[u8], count: u64) -> Result<Stage> {
     inject(Lab::pair_v6()?, ETHER_V6.wrap(packet), count)
+}
+
+/// Skips where the kernel doesn't know the reason, and then does something else with the packet: `what` it does.
+pub fn only_where_known(reason: &str, what: &str) -> Result<()> {
+    if KernelTypes::read()?.has_reason(reason) {
+        return Ok(());
+    }
+    Err(Skip(format!("this kernel has no {reason}: {what}")).into())
 }

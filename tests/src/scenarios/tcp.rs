@@ -12,11 +12,12 @@ use crate::lab::{Lab, RECEIVER, SENDER, Skip, until};
 use crate::scenario::{Expect, Scenario, Stage};
 use crate::traffic::{PacketSocket, RawTcp, Tcp, corrupt};
 
-const TCP: Expect = Expect { protocol: "tcp", functions: &["tcp_v4_rcv"], ..EXPECT };
+pub(super) const TCP: Expect = Expect { protocol: "tcp", functions: &["tcp_v4_rcv"], ..EXPECT };
 /// A socket took the packet: it no longer points to its device, but knows which one it came in by.
-const AT_SOCKET: Expect = Expect { functions: &["tcp_v4_do_rcv", "tcp_v4_rcv"], ..TCP };
+pub(super) const AT_SOCKET: Expect = Expect { functions: &["tcp_v4_do_rcv", "tcp_v4_rcv"], ..TCP };
 pub(super) const SERVER_PORT: u16 = 80;
-const SYN: Tcp = Tcp { source: 40_000, destination: 81, sequence: 1, acknowledgment: 0, flags: Tcp::SYN };
+pub(super) const SYN: Tcp =
+    Tcp { source: 40_000, destination: 81, sequence: 1, acknowledgment: 0, flags: Tcp::SYN };
 
 #[expect(clippy::too_many_lines, reason = "a table")]
 pub fn table() -> Vec<Scenario> {
@@ -141,11 +142,6 @@ pub fn table() -> Vec<Scenario> {
                 ..AT_SOCKET
             },
         },
-        Scenario {
-            name: "tcp-md5-signature-missing",
-            prepare: md5_missing,
-            expect: Expect { reasons: &["TCP_MD5NOTFOUND", "NOT_SPECIFIED"], ..TCP },
-        },
     ]
 }
 
@@ -202,7 +198,7 @@ fn accept_queue(listener: &TcpListener) -> Result<u32> {
 }
 
 /// An established connection: the hand-made client and the server's end.
-fn connect(lab: &Lab) -> Result<(RawTcp, TcpStream)> {
+pub(super) fn connect(lab: &Lab) -> Result<(RawTcp, TcpStream)> {
     let listener = lab.receiver.enter(|| Ok(TcpListener::bind((RECEIVER.v4, SERVER_PORT))?))?;
     let tcp = RawTcp::half_open(lab, 50_000, SERVER_PORT)?;
     tcp.send(tcp.sequence, tcp.acknowledgment, Tcp::ACK, b"")?;
@@ -211,13 +207,8 @@ fn connect(lab: &Lab) -> Result<(RawTcp, TcpStream)> {
 }
 
 /// An established connection, then `count` segments that `one` sends.
-fn segments(count: u64, one: fn(&RawTcp) -> Result<()>) -> Result<Stage> {
-    if !kernel_has_reasons()? {
-        // net/ipv4/tcp_input.c, tcp_drop: `__kfree_skb`, until reasons came.
-        return Err(
-            Skip("this kernel's TCP drops what a connection refuses past the tracepoint".into()).into()
-        );
-    }
+pub(super) fn segments(count: u64, one: fn(&RawTcp) -> Result<()>) -> Result<Stage> {
+    connections_are_traced()?;
     let lab = Lab::pair()?;
     let (tcp, server) = connect(&lab)?;
     Stage::new(lab, move |_| {
@@ -226,29 +217,10 @@ fn segments(count: u64, one: fn(&RawTcp) -> Result<()>) -> Result<Stage> {
     })
 }
 
-/// RFC 2385: the listener wants a signature of this peer; the segments have none.
-fn md5_missing(count: u64) -> Result<Stage> {
-    const TCP_MD5SIG: libc::c_int = 14;
-    let lab = Lab::pair()?;
-    let listener = lab.receiver.enter(|| Ok(TcpListener::bind((RECEIVER.v4, SERVER_PORT))?))?;
-    // struct tcp_md5sig of linux/tcp.h: address (128 bytes), flags, prefix length, key length, index, key (80).
-    let mut signature = [0u8; 216];
-    signature[0..2].copy_from_slice(&u16::try_from(libc::AF_INET)?.to_ne_bytes());
-    signature[4..8].copy_from_slice(&SENDER.v4.octets());
-    signature[130..132].copy_from_slice(&4u16.to_ne_bytes());
-    signature[136..140].copy_from_slice(b"test");
-    // SAFETY: the buffer is as long as the structure.
-    let result = unsafe {
-        libc::setsockopt(listener.as_raw_fd(), libc::IPPROTO_TCP, TCP_MD5SIG, signature.as_ptr().cast(), 216)
-    };
-    if result != 0 {
-        let error = std::io::Error::last_os_error();
-        return Err(crate::lab::Skip(format!("no TCP MD5 signatures here: {error}")).into());
+/// Skips where `tcp_drop` (`net/ipv4/tcp_input.c`) calls `__kfree_skb`: until reasons came.
+pub(super) fn connections_are_traced() -> Result<()> {
+    if kernel_has_reasons()? {
+        return Ok(());
     }
-    let packet = Tcp { destination: SERVER_PORT, ..SYN }.packet(&V4, b"");
-    let socket = PacketSocket::sender(lab.from(), SENDER.device)?;
-    Stage::new(lab, move |_| {
-        let _open = &listener;
-        socket.repeat(&ETHER_V4.wrap(&packet), count)
-    })
+    Err(Skip("this kernel's TCP drops what a connection refuses past the tracepoint".into()).into())
 }

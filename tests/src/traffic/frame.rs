@@ -47,6 +47,17 @@ pub struct Ipv4 {
     pub fragment: u16,
 }
 
+impl Ipv4 {
+    /// Marks a packet as having met congestion (RFC 3168: both bits of ECN), header checksum right again.
+    pub fn congested(mut packet: Vec<u8>) -> Vec<u8> {
+        packet[1] |= 0b11;
+        packet[10..12].fill(0);
+        let sum = checksum(&packet[..20]);
+        packet[10..12].copy_from_slice(&sum.to_be_bytes());
+        packet
+    }
+}
+
 impl Ip for Ipv4 {
     fn pseudo_header(&self, protocol: u8, length: usize) -> Vec<u8> {
         let mut bytes = [self.source.octets(), self.destination.octets()].concat();
@@ -127,15 +138,25 @@ pub struct Tcp {
 }
 
 impl Tcp {
+    pub const FIN: u8 = 0x01;
     pub const SYN: u8 = 0x02;
+    pub const RST: u8 = 0x04;
     pub const ACK: u8 = 0x10;
 
     /// The IP packet around this segment, checksum right.
     pub fn packet(&self, ip: &impl Ip, payload: &[u8]) -> Vec<u8> {
+        self.packet_with(&[], ip, payload)
+    }
+
+    /// As [`Self::packet`], with options: whole words, as the header's length counts them.
+    pub fn packet_with(&self, options: &[u8], ip: &impl Ip, payload: &[u8]) -> Vec<u8> {
+        assert!(options.len().is_multiple_of(4) && options.len() <= 40, "options are up to ten words");
+        let words = u8::try_from(5 + options.len() / 4).expect("at most fifteen");
         let mut segment = [self.source.to_be_bytes(), self.destination.to_be_bytes()].concat();
         segment.extend(self.sequence.to_be_bytes());
         segment.extend(self.acknowledgment.to_be_bytes());
-        segment.extend([5 << 4, self.flags, 0xff, 0xff, 0, 0, 0, 0]);
+        segment.extend([words << 4, self.flags, 0xff, 0xff, 0, 0, 0, 0]);
+        segment.extend(options);
         segment.extend(payload);
         seal(ip, libc::IPPROTO_TCP, segment, 16)
     }
@@ -156,7 +177,12 @@ impl Icmp {
 
     /// An `ICMPv6` echo request.
     pub fn echo_v6(ip: &Ipv6) -> Vec<u8> {
-        seal(ip, libc::IPPROTO_ICMPV6, vec![128, 0, 0, 0, 0, 1, 0, 1], 2)
+        Self::message_v6(ip, vec![128, 0, 0, 0, 0, 1, 0, 1])
+    }
+
+    /// The packet around any `ICMPv6` message, checksum right.
+    pub fn message_v6(ip: &Ipv6, message: Vec<u8>) -> Vec<u8> {
+        seal(ip, libc::IPPROTO_ICMPV6, message, 2)
     }
 }
 

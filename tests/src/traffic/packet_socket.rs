@@ -1,6 +1,6 @@
 //! Frames in and out of a device, as packet(7) gives them.
 
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -9,6 +9,12 @@ use crate::lab::Namespace;
 
 /// An `AF_PACKET` socket bound to one device.
 pub struct PacketSocket(OwnedFd);
+
+impl AsRawFd for PacketSocket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
 
 impl PacketSocket {
     /// A socket that sends, and doesn't receive: it takes no copy of anything.
@@ -19,6 +25,31 @@ impl PacketSocket {
     /// A socket that also sees every frame of the device.
     pub fn observer(namespace: &Namespace, device: &str) -> Result<Self> {
         Self::open(namespace, device, u16::try_from(libc::ETH_P_ALL)?)
+    }
+
+    /// A socket that sees the frames of one ethertype.
+    pub fn of_ethertype(namespace: &Namespace, device: &str, ethertype: u16) -> Result<Self> {
+        Self::open(namespace, device, ethertype)
+    }
+
+    /// Frames that reached the socket and frames it had no room for, both since the last question (`PACKET_STATISTICS`).
+    pub fn statistics(&self) -> Result<(u32, u32)> {
+        let mut counters = [0u32; 2];
+        let mut length = u32::try_from(size_of_val(&counters))?;
+        // SAFETY: the kernel writes at most `length` bytes into `counters`.
+        let result = unsafe {
+            libc::getsockopt(
+                self.0.as_raw_fd(),
+                libc::SOL_PACKET,
+                libc::PACKET_STATISTICS,
+                counters.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        };
+        if result != 0 {
+            return Err(std::io::Error::last_os_error()).context("PACKET_STATISTICS");
+        }
+        Ok((counters[0], counters[1]))
     }
 
     fn open(namespace: &Namespace, device: &str, protocol: u16) -> Result<Self> {

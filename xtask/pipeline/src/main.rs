@@ -96,7 +96,7 @@ impl Pipeline {
         fixed.copy_from_slice(bytes_of(&self.event));
         header[SOURCE_PORT + 1] = header[SOURCE_PORT + 1].wrapping_add(1);
         let raw = decode(black_box(&self.bytes)).expect("a whole event");
-        let shown = self.enricher.enrich(&raw, netdrop::enrich::Beside::default(), |drop| {
+        let shown = self.enricher.enrich(&raw, &mut (), |drop| {
             self.aggregator.record(drop);
             self.json.drop(drop, &mut self.lines);
         });

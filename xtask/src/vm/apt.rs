@@ -54,6 +54,14 @@ impl Apt {
         Ok(found.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect())
     }
 
+    /// A package's version: of several, the newest.
+    pub fn version(&self, package: &str) -> Result<String> {
+        let record =
+            workspace::stdout(self.command("apt-cache").args(["show", "--no-all-versions", package]))?;
+        let version = record.lines().find_map(|line| line.strip_prefix("Version: "));
+        version.map(str::to_owned).with_context(|| format!("apt knows no version of {package}"))
+    }
+
     /// Downloads packages into a folder and returns their files.
     pub fn download(&self, packages: &[String], folder: &Path) -> Result<Vec<PathBuf>> {
         workspace::run(self.command("apt-get").args(["download", "-qq"]).args(packages).current_dir(folder))?;

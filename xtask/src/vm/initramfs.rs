@@ -13,11 +13,12 @@ use super::modules::{self, Modules};
 use crate::workspace;
 
 /// Tools that the scenarios call; those the host lacks are left out, and the scenarios that need them say so.
-const TOOLS: [&str; 12] = [
+const TOOLS: [&str; 13] = [
     "dash",
     "ip",
     "tc",
     "bridge",
+    "devlink",
     "nft",
     "iptables-legacy",
     "ip6tables-legacy",

@@ -48,7 +48,8 @@ pub fn find(wanted: &str) -> Result<Kernel> {
     unpacked(&folder)
 }
 
-fn folder() -> PathBuf {
+/// Where the matrix' kernels lie, each series in a folder of its name.
+pub fn folder() -> PathBuf {
     workspace::target().join("vm/kernels")
 }
 
@@ -90,13 +91,15 @@ fn download(series: &str, suite: &str, folder: &Path) -> Result<()> {
     let kernel = unpacked(&partial)?;
     let modules = kernel.modules.context("the packages hold no modules")?;
     // Packages come without modules.dep: installing them would make it.
-    let base = modules.ancestors().nth(3).context("modules lie three folders deep")?;
-    workspace::run(Command::new(depmod()).arg("-b").arg(base).arg(&kernel.name))?;
+    depmod(&modules, &kernel.name)?;
     fs::rename(&partial, folder).with_context(|| format!("cannot name {}", folder.display()))
 }
 
-fn depmod() -> PathBuf {
-    workspace::which("depmod").unwrap_or_else(|| PathBuf::from("depmod"))
+/// Lists a release's modules anew, given their folder `BASE/lib/modules/RELEASE` (depmod(8)).
+pub fn depmod(modules: &Path, release: &str) -> Result<()> {
+    let base = modules.ancestors().nth(3).context("modules lie three folders deep")?;
+    let program = workspace::which("depmod").unwrap_or_else(|| PathBuf::from("depmod"));
+    workspace::run(Command::new(program).arg("-b").arg(base).arg(release))
 }
 
 /// The kernel in a folder of unpacked packages: `boot/vmlinuz-RELEASE` or `usr/lib/modules/RELEASE/vmlinuz`.

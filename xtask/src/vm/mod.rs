@@ -6,6 +6,7 @@ mod initramfs;
 mod kernels;
 pub mod matrix;
 mod modules;
+mod netdevsim;
 mod qemu;
 
 use std::fs;
@@ -55,15 +56,19 @@ impl Lab {
             command.push(EMULATED_FLOOD.to_owned());
             // A filter's negation is the same code with another verdict: proving it once, natively, is enough.
             command.push("--without=filter-not-".to_owned());
-            // Searches for owners keep to a share of the time, which is the host's: an emulated guest waits for them too long.
-            command.push("--without=socket-owner-,socket-shared-,socket-tcp-,socket-udp-".to_owned());
         }
         command.extend(arguments.iter().cloned());
         command
     }
 
-    /// Boots one kernel with a command; its console's lines go to `show`.
-    fn run(&self, kernel: &Kernel, command: &[String], mut show: impl FnMut(&str)) -> Result<Outcome> {
+    /// Boots one kernel with a command; its console's lines go to `show`. Its log is named by the kernel and `suffix`.
+    fn run(
+        &self,
+        kernel: &Kernel,
+        suffix: &str,
+        command: &[String],
+        mut show: impl FnMut(&str),
+    ) -> Result<Outcome> {
         let mut initramfs = self.system.clone();
         if let Some(folder) = &kernel.modules {
             let modules = modules::select(folder)?;
@@ -73,12 +78,12 @@ impl Lab {
             initramfs.extend(initramfs::modules(&modules)?);
         }
         initramfs.extend(initramfs::command(command)?);
-        let path = self.folder.join(format!("{}.cpio", kernel.name));
+        let path = self.folder.join(format!("{}{suffix}.cpio", kernel.name));
         fs::write(&path, initramfs).with_context(|| format!("cannot write {}", path.display()))?;
         let outcome = qemu::boot(&kernel.image, &path, self.accelerator, self.limit, show);
         fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         let outcome = outcome?;
-        let log = self.folder.join(format!("{}.log", kernel.name));
+        let log = self.folder.join(format!("{}{suffix}.log", kernel.name));
         fs::write(&log, outcome.console.join("\n"))
             .with_context(|| format!("cannot write {}", log.display()))?;
         Ok(outcome)
@@ -88,12 +93,15 @@ impl Lab {
 /// `cargo xtask vm`: one guest. Words that begin with a dash are for the scenarios, anything else is a command.
 pub fn one(kernel: &str, more_tools: &[String], arguments: &[String], limit: Duration) -> Result<ExitCode> {
     let kernel = kernels::find(kernel)?;
+    if let Err(error) = netdevsim::ensure(&kernel) {
+        println!("note: the guest has no netdevsim: {error:#}");
+    }
     let lab = Lab::new(&kernel, more_tools, limit)?;
     let command = match arguments.first() {
         Some(first) if !first.starts_with('-') => arguments.to_vec(),
         _ => lab.scenarios(arguments),
     };
-    let outcome = lab.run(&kernel, &command, |line| println!("{line}"))?;
+    let outcome = lab.run(&kernel, "", &command, |line| println!("{line}"))?;
     println!("{}: {:.1} s", kernel.name, outcome.time.as_secs_f64());
     match outcome.exit {
         Ok(code) => Ok(ExitCode::from(u8::try_from(code).unwrap_or(1))),

@@ -7,7 +7,7 @@ mod verdict;
 
 use std::fmt;
 
-pub use verdict::{Family, Framework, Hook, Verdict, verdict};
+pub use verdict::verdict;
 
 use super::symbols::{Resolved, Symbols};
 

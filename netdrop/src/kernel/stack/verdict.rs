@@ -6,88 +6,7 @@
 //! nftables frees a packet itself on newer kernels (`NF_DROP_REASON`), which names its family.
 
 use super::source_name;
-
-/// Where a netfilter verdict was given. What the call chain doesn't tell is absent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Verdict {
-    /// What evaluated the rules.
-    pub framework: Option<Framework>,
-    /// The family that the rules are registered for. `nf_hook_slow` alone tells the packet's, where nftables may have either that one's
-    /// or an `inet` table.
-    pub family: Option<Family>,
-    /// The hook.
-    pub hook: Option<Hook>,
-    /// The table of iptables and its kin.
-    pub table: Option<&'static str>,
-}
-
-/// What evaluates rules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framework {
-    /// nftables.
-    Nftables,
-    /// iptables, ip6tables, arptables, ebtables with kernel tables of their own ("legacy").
-    Xtables,
-}
-
-/// A protocol family, by nft(8)'s names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    /// IPv4.
-    Ip,
-    /// IPv6.
-    Ip6,
-    /// IPv4 and IPv6 in one table.
-    Inet,
-    /// ARP.
-    Arp,
-    /// Bridges.
-    Bridge,
-    /// Devices, before and behind all protocols.
-    Netdev,
-}
-
-impl Family {
-    /// As nft(8) writes it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ip => "ip",
-            Self::Ip6 => "ip6",
-            Self::Inet => "inet",
-            Self::Arp => "arp",
-            Self::Bridge => "bridge",
-            Self::Netdev => "netdev",
-        }
-    }
-}
-
-/// A netfilter hook.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "they are the hooks' own names")]
-pub enum Hook {
-    Ingress,
-    Prerouting,
-    Input,
-    Forward,
-    Output,
-    Postrouting,
-    Egress,
-}
-
-impl Hook {
-    /// As nft(8) writes it; iptables has the same in capitals.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ingress => "ingress",
-            Self::Prerouting => "prerouting",
-            Self::Input => "input",
-            Self::Forward => "forward",
-            Self::Output => "output",
-            Self::Postrouting => "postrouting",
-            Self::Egress => "egress",
-        }
-    }
-}
+use crate::model::{Framework, Hook, Table, TableFamily as Family, Verdict};
 
 /// The verdict that a call chain tells of: the names of its functions from the site on, the innermost first; inlined ones may be among them.
 /// None where no part of netfilter is in it.
@@ -99,11 +18,9 @@ pub fn verdict<'n>(functions: impl IntoIterator<Item = &'n str>) -> Option<Verdi
     if let Some(slow) = slow {
         let place = place(&names[slow..]).unwrap_or_default();
         let known = verdict.unwrap_or_default();
-        return Some(Verdict {
-            family: known.family.or(place.family),
-            hook: known.hook.or(place.hook),
-            ..known
-        });
+        // An evaluator without a family of its own may be one of `inet`.
+        let family = if known.framework.is_some() { known.family } else { place.family };
+        return Some(Verdict { family, hook: known.hook.or(place.hook), ..known });
     }
     // A bridge's first hook is open-coded (net/bridge/br_input.c, nf_hook_bridge_pre).
     let before_bridge = inside.contains(&"nf_hook_bridge_pre");
@@ -119,6 +36,7 @@ pub fn verdict<'n>(functions: impl IntoIterator<Item = &'n str>) -> Option<Verdi
 fn evaluator(names: &[&str]) -> Option<Verdict> {
     use Family::{Arp, Bridge, Inet, Ip, Ip6, Netdev};
     use Framework::{Nftables, Xtables};
+    use Table::{Broute, Filter, Mangle, Nat, Raw, Security};
 
     let mut found: Option<Verdict> = None;
     for name in names {
@@ -133,23 +51,23 @@ fn evaluator(names: &[&str]) -> Option<Verdict> {
             "nft_do_chain_bridge" => (Nftables, Some(Bridge), None),
             "nft_do_chain_netdev" => (Nftables, Some(Netdev), None),
             "ipt_do_table" => (Xtables, Some(Ip), None),
-            "iptable_filter_hook" => (Xtables, Some(Ip), Some("filter")),
-            "iptable_mangle_hook" => (Xtables, Some(Ip), Some("mangle")),
-            "iptable_nat_do_chain" => (Xtables, Some(Ip), Some("nat")),
-            "iptable_raw_hook" => (Xtables, Some(Ip), Some("raw")),
-            "iptable_security_hook" => (Xtables, Some(Ip), Some("security")),
+            "iptable_filter_hook" => (Xtables, Some(Ip), Some(Filter)),
+            "iptable_mangle_hook" => (Xtables, Some(Ip), Some(Mangle)),
+            "iptable_nat_do_chain" => (Xtables, Some(Ip), Some(Nat)),
+            "iptable_raw_hook" => (Xtables, Some(Ip), Some(Raw)),
+            "iptable_security_hook" => (Xtables, Some(Ip), Some(Security)),
             "ip6t_do_table" => (Xtables, Some(Ip6), None),
-            "ip6table_filter_hook" => (Xtables, Some(Ip6), Some("filter")),
-            "ip6table_mangle_hook" => (Xtables, Some(Ip6), Some("mangle")),
-            "ip6table_nat_do_chain" => (Xtables, Some(Ip6), Some("nat")),
-            "ip6table_raw_hook" => (Xtables, Some(Ip6), Some("raw")),
-            "ip6table_security_hook" => (Xtables, Some(Ip6), Some("security")),
+            "ip6table_filter_hook" => (Xtables, Some(Ip6), Some(Filter)),
+            "ip6table_mangle_hook" => (Xtables, Some(Ip6), Some(Mangle)),
+            "ip6table_nat_do_chain" => (Xtables, Some(Ip6), Some(Nat)),
+            "ip6table_raw_hook" => (Xtables, Some(Ip6), Some(Raw)),
+            "ip6table_security_hook" => (Xtables, Some(Ip6), Some(Security)),
             "arpt_do_table" => (Xtables, Some(Arp), None),
-            "arptable_filter_hook" => (Xtables, Some(Arp), Some("filter")),
+            "arptable_filter_hook" => (Xtables, Some(Arp), Some(Filter)),
             "ebt_do_table" => (Xtables, Some(Bridge), None),
-            "ebt_in_hook" | "ebt_out_hook" => (Xtables, Some(Bridge), Some("filter")),
-            "ebt_nat_in" | "ebt_nat_out" => (Xtables, Some(Bridge), Some("nat")),
-            "ebt_broute" => (Xtables, Some(Bridge), Some("broute")),
+            "ebt_in_hook" | "ebt_out_hook" => (Xtables, Some(Bridge), Some(Filter)),
+            "ebt_nat_in" | "ebt_nat_out" => (Xtables, Some(Bridge), Some(Nat)),
+            "ebt_broute" => (Xtables, Some(Bridge), Some(Broute)),
             _ => continue,
         };
         let verdict = found.get_or_insert_default();
@@ -297,7 +215,7 @@ mod tests {
     )]
     #[case::nft_nat(
         "nft_do_chain nft_nat_do_chain nf_nat_inet_fn nf_hook_slow __ip_local_out",
-        "nftables ip output"
+        "nftables - output"
     )]
     #[case::nft_reset(
         "nf_send_reset nft_reject_ipv4_eval nft_do_chain nft_do_chain_ipv4 nf_hook_slow ip_forward",
@@ -323,12 +241,9 @@ mod tests {
     #[case::cut_short("nf_hook_slow", "- -")]
     fn a_call_chain_tells_the_hook(#[case] chain: &str, #[case] expected: &str) {
         let Verdict { framework, family, hook, table } = verdict(chain.split(' ')).unwrap();
-        let framework = framework.map(|one| match one {
-            Framework::Nftables => "nftables",
-            Framework::Xtables => "xtables",
-        });
-        let place = [family.map_or("-", Family::name), hook.map_or("-", Hook::name)];
-        let words: Vec<&str> = framework.into_iter().chain(place).chain(table).collect();
+        let place = [family.map_or("-", Family::as_str), hook.map_or("-", Hook::as_str)];
+        let ends = (framework.map(Framework::as_str), table.map(Table::as_str));
+        let words: Vec<&str> = ends.0.into_iter().chain(place).chain(ends.1).collect();
         assert_eq!(words.join(" "), expected);
     }
 

@@ -176,6 +176,14 @@ impl Symbols {
         Ok(ranges)
     }
 
+    /// The address ranges of all functions that `wanted` has something for by their names, in the order of addresses; of
+    /// aliases the best alone is asked for, as [`Symbols::resolve`] knows no other.
+    pub fn select<T>(&self, wanted: impl Fn(&str) -> Option<T>) -> Vec<(Range<u64>, T)> {
+        let found = (0..self.len()).filter_map(|at| Some((at, wanted(self.name(at))?)));
+        let found = found.filter(|(at, _)| self.best_alias(*at) == *at);
+        found.map(|(at, of)| (self.address(at)..self.address(at) + self.length(at), of)).collect()
+    }
+
     /// The number of symbols.
     pub fn len(&self) -> usize {
         self.distances.len()

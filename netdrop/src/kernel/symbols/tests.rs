@@ -50,6 +50,21 @@ fn address_resolves(#[case] address: u64, #[case] expected: Option<(&str, u64, O
     assert_eq!(found, expected);
 }
 
+/// What is selected is what resolves to it.
+#[test]
+fn functions_are_selected_by_name() {
+    let symbols = symbols();
+    let selected = symbols.select(|name| name.contains("alias").then_some(1));
+    assert_eq!(selected, [(0xffff_ffff_8100_0000..0xffff_ffff_8100_0100, 1)]);
+    let icmp = symbols.select(|name| name.starts_with("icmp_rcv").then_some(()));
+    assert_eq!(icmp.len(), 4);
+    for (range, ()) in icmp {
+        for inside in [range.start, range.end - 1] {
+            assert!(symbols.resolve(inside).is_some_and(|found| found.name.starts_with("icmp_rcv")));
+        }
+    }
+}
+
 /// BPF programs of arm64 lie terabytes away from the text.
 #[test]
 fn distant_symbols_resolve() {

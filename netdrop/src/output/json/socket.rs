@@ -1,8 +1,10 @@
-//! `"socket":{…}`, `"cpu_task":{…}` and `"stack":[…]`.
+//! `"socket":{…}`, `"cpu_task":{…}`, `"verdict":{…}` and `"stack":[…]`.
 
 use super::owner::push_owner;
 use super::push::{number, string};
-use crate::model::{Context, Queues, Socket, SocketKind, Whose};
+use crate::model::{
+    Context, Framework, Hook, Queues, Socket, SocketKind, Table, TableFamily, Verdict, Whose,
+};
 
 /// What is known beyond the packet; nothing where nothing was asked for.
 pub(super) fn push_context(out: &mut Vec<u8>, context: &Context<'_>) {
@@ -18,6 +20,9 @@ pub(super) fn push_context(out: &mut Vec<u8>, context: &Context<'_>) {
         string(out, br#","command":"#, &task.name());
         out.push(b'}');
     }
+    if let Some(verdict) = context.verdict.filter(|verdict| !verdict.is_unknown()) {
+        push_verdict(out, verdict);
+    }
     let mut opening: &[u8] = br#","stack":["#;
     for frame in context.stack {
         string(out, opening, frame);
@@ -28,15 +33,36 @@ pub(super) fn push_context(out: &mut Vec<u8>, context: &Context<'_>) {
     }
 }
 
+fn push_verdict(out: &mut Vec<u8>, Verdict { framework, family, hook, table }: Verdict) {
+    let members = [
+        (&br#""framework":"#[..], framework.map(Framework::as_str)),
+        (br#""family":"#, family.map(TableFamily::as_str)),
+        (br#""hook":"#, hook.map(Hook::as_str)),
+        (br#""table":"#, table.map(Table::as_str)),
+    ];
+    let mut opening: &[u8] = br#","verdict":{"#;
+    for (key, word) in members {
+        if let Some(word) = word {
+            out.extend_from_slice(opening);
+            string(out, key, word);
+            opening = b",";
+        }
+    }
+    out.push(b'}');
+}
+
 fn push_socket(out: &mut Vec<u8>, socket: &Socket) {
     string(
         out,
         br#","socket":{"of":"#,
         match socket.whose {
             Whose::Packet => "packet",
-            Whose::Receiver => "receiver",
+            Whose::Receiver | Whose::Found => "receiver",
         },
     );
+    if socket.whose == Whose::Found {
+        string(out, br#","known_by":"#, "address");
+    }
     match socket.kind {
         SocketKind::Full => {}
         SocketKind::TimeWait => string(out, br#","kind":"#, "time-wait"),

@@ -27,6 +27,8 @@ fn validate(lines: &str) {
 #[rstest::rstest]
 #[case::null_for_unknown(r#"{"v":1,"kind":"drop","time":"2026-11-22T00:43:45.123456789Z","weight":1,"address":"0x1","cpu":0,"packet":{"length":1,"ttl":null}}"#)]
 #[case::a_member_nobody_knows(r#"{"v":1,"kind":"drop","time":"2026-11-22T00:43:45.123456789Z","weight":1,"address":"0x1","cpu":0,"packet":{"length":1},"pid":7}"#)]
+#[case::hardware_without_a_trap(r#"{"v":1,"kind":"drop","time":"2026-11-22T00:43:45.123456789Z","weight":1,"address":"0x1","origin":"hardware","cpu":0,"packet":{"length":1}}"#)]
+#[case::a_trap_and_an_address(r#"{"v":1,"kind":"drop","time":"2026-11-22T00:43:45.123456789Z","weight":1,"address":"0x1","origin":"hardware","trap":{"name":"t"},"cpu":0,"packet":{"length":1}}"#)]
 #[case::another_version(r#"{"v":2,"kind":"end","time":"2026-11-22T00:43:45.123456789Z","interval_ms":1,"rows":[],"accounts":{"seen":0,"detailed":0,"sampled_out":0,"ring_full":0,"filtered":0,"table_full":0,"recursion_misses":0}}"#)]
 #[should_panic(expected = "oneOf")]
 fn the_schema_refuses(#[case] line: &str) {
@@ -47,11 +49,49 @@ fn everything_that_can_be_known() {
     assert_snapshot!(line, @r#"{"v":1,"kind":"drop","time":"2026-11-22T00:43:45.123456789Z","weight":12,"reason":"TCP_LISTEN_OVERFLOW","class":"congestion","subsystem":"core","function":"tcp_conn_request","offset":418,"module":"ipv6","address":"0xffffffff82046f4c","source":"net/ipv6/tcp_ipv6.c:1180","inlined":["tcp_v6_conn_request"],"cpu":1,"device":{"index":2,"name":"eth0.7"},"netns":{"inode":4026532001,"name":"web"},"packet":{"length":2960,"family":"ipv6","protocol":"tcp","source":{"address":"2001:db8::1","port":4242},"destination":{"address":"2001:db8::2","port":80},"ttl":63,"fragment_offset":1480,"tcp":{"flags":"SYN|ACK","sequence":4294967295},"icmp":{"type":3,"code":4},"arp":{"operation":1},"vlan":[7,4095],"mac":{"source":"02:00:00:00:00:01","destination":"ff:ff:ff:ff:ff:ff"},"gso":{"size":1440,"segments":2}}}"#);
 }
 
+/// Where nothing but the namespace tells whose it was.
+#[test]
+fn a_namespace_has_what_runs_in_it() {
+    let mut parts = samples::bare();
+    parts.netns = Some(samples::inhabited());
+    let line = written(|out| Json::new().drop(&parts.drop(1), out));
+    validate(&line);
+    assert!(line.contains(r#""netns":{"inode":7,"name":"pid:4242","container":"podman:3f2a1b9c8d7e6f5a","container_name":"web","pod":"7"}"#), "{line}");
+}
+
+#[test]
+fn rows_by_owner_and_container_have_both() {
+    let line = written(|out| Json::new().summary(&samples::owners(), out));
+    validate(&line);
+    let value: Value = serde_json::from_str(&line).unwrap();
+    let wanted = serde_json::json!([
+        { "count": 12, "bytes": 720, "estimated": true, "owner": { "pid": 4242, "command": "nginx" },
+          "container": "podman:3f2a1b9c8d7e6f5a", "container_name": "web", "pod": "7" },
+        { "count": 3, "bytes": 180, "estimated": true, "other": true },
+    ]);
+    assert_eq!(value["rows"], wanted);
+}
+
 #[test]
 fn what_is_unknown_is_absent() {
     let line = written(|out| Json::new().drop(&samples::bare().drop(1), out));
     validate(&line);
     assert_snapshot!(line, @r#"{"v":1,"kind":"drop","time":"2026-11-22T00:43:45.123456789Z","weight":1,"address":"0xffffffff8193bb1c","cpu":1,"packet":{"length":60}}"#);
+}
+
+#[test]
+fn what_hardware_drops_has_a_trap_and_no_address() {
+    let line = written(|out| {
+        Json::new().drop(&samples::trapped().drop(1), out);
+        let site = Some(samples::trapped().site);
+        let row = Row { counts: samples::counts(7, 420), class: Some(Class::Policy), site, ..Row::default() };
+        Json::new().summary(&Summary { rows: vec![row], ..samples::summary() }, out);
+    });
+    validate(&line);
+    assert_snapshot!(line, @r#"
+    {"v":1,"kind":"drop","time":"2026-11-22T00:43:45.123456789Z","weight":1,"class":"policy","origin":"hardware","trap":{"name":"blackhole_route","group":"l3_drops","driver":"mlxsw_spectrum2","device":"pci/0000:01:00.0"},"cpu":1,"device":{"index":7,"name":"swp7"},"netns":{"inode":4026531840,"name":"host"},"packet":{"length":29,"family":"ipv4","protocol":"udp","source":{"address":"127.0.0.1","port":48777},"destination":{"address":"127.0.0.1","port":9},"ttl":64}}
+    {"v":1,"kind":"summary","time":"2026-11-22T00:43:45.123456789Z","interval_ms":1000,"rows":[{"count":7,"bytes":420,"class":"policy","origin":"hardware","trap":{"name":"blackhole_route","group":"l3_drops","driver":"mlxsw_spectrum2","device":"pci/0000:01:00.0"}}],"accounts":{"seen":489424,"detailed":1012,"sampled_out":488000,"ring_full":412,"filtered":0,"table_full":0,"recursion_misses":0}}
+    "#);
 }
 
 /// A kernel without reasons, and one that says `NOT_SPECIFIED`: the function tells the class, if it is known.
@@ -95,6 +135,10 @@ fn the_end_has_what_other_counters_say() {
     let line = written(|out| Json::new().end(&end, out));
     validate(&line);
     let Value::Object(line) = serde_json::from_str(&line).unwrap() else { panic!("no object") };
+    assert_eq!(
+        line["verdicts"].to_string(),
+        r#"[{"family":"inet","framework":"nftables","hook":"input","netns":{"inode":4026532001,"name":"web"},"packets":12350},{"estimated":true,"hook":"forward","netns":{"inode":4026531840,"name":"host"},"packets":20},{"packets":3}]"#
+    );
     let told = ["rules", "devices", "notes"].map(|key| line[key].to_string());
     assert_snapshot!(told.join("\n"), @r#"
     [{"bytes":358005,"certainty":"part","chain":"input","drops":12350,"family":"inet","handle":8,"hook":"input","netns":{"inode":4026532001,"name":"web"},"packets":12345,"position":4,"system":"nft","table":"fw","text":"udp dport 9 counter drop","verdict":"drop"},{"certainty":"only","chain":"input","drops":12350,"family":"inet","hook":"input","netns":{"inode":4026532001,"name":"web"},"system":"nft","table":"fw","text":"policy drop","verdict":"policy"},{"certainty":"only","chain":"0","device":{"index":2,"name":"eth0"},"direction":"ingress","drops":3,"handle":1,"netns":{"inode":4026531840,"name":"host"},"program":{"id":42,"name":"fw"},"system":"tc","text":"filter bpf pref 49152 fw.o:[tc] direct-action","verdict":"program"},{"bytes":203,"certainty":"candidate","chain":"input","drops":12350,"family":"inet","handle":8,"hook":"input","netns":{"inode":4026532001,"name":"web"},"packets":7,"position":4,"system":"nft","table":"fw","text":"udp dport 9 counter drop","verdict":"drop"}]
@@ -184,6 +228,7 @@ fn a_drop_with_its_socket_owner_task_and_call_chain() {
         owner: Some(&owner),
         cpu_task: Some(&task),
         stack: &stack,
+        verdict: Some(samples::verdict()),
     };
     let udp = samples::udp();
     let drop = crate::model::Drop { context, ..udp.drop(1) };

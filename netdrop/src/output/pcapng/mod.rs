@@ -18,8 +18,8 @@ use frame::{Frame, Link};
 
 use super::Output;
 use super::file::Limit;
-use super::words::{DeviceName, NetnsName, Place, Plain};
-use crate::model::{Drop, Owner, Summary, Timestamp};
+use super::words::{DeviceName, NetnsName, Place, Plain, TrapName};
+use crate::model::{Drop, Owner, Summary, Timestamp, Verdict};
 
 /// Tells a reader the byte order.
 const BYTE_ORDER: u32 = 0x1a2b_3c4d;
@@ -225,16 +225,35 @@ fn push_interface(drop: &Drop<'_>, link: Link, out: &mut Vec<u8>) {
 }
 
 /// `NO_SOCKET (no-receiver) at __udp4_lib_rcv+0x4bc, stands for 12 drops`; without reason on kernels that give none.
+/// `tail_drop (congestion) by hardware pci/0000:01:00.0`.
 fn push_comment<'a>(block: Block<'a>, drop: &Drop<'_>) -> Block<'a> {
     let place = Place(drop.site);
     let stands_for = Weight(drop.weight);
     let owner = Owned(drop.context.owner);
+    if let Some(trap) = &drop.site.trap {
+        let (name, class, device) = (TrapName(trap), drop.class(), Plain(&trap.device));
+        return block.text(COMMENT, format_args!("{name} ({class}) by hardware {device}{stands_for}"));
+    }
+    let verdict = Judged(drop.context.verdict);
     match drop.reason {
         Some(reason) => {
             let name = Plain(&reason.name);
-            block.text(COMMENT, format_args!("{name} ({}) at {place}{owner}{stands_for}", reason.class))
+            block.text(
+                COMMENT,
+                format_args!("{name} ({}) at {place}{verdict}{owner}{stands_for}", reason.class),
+            )
         }
-        None => block.text(COMMENT, format_args!("dropped at {place}{owner}{stands_for}")),
+        None => block.text(COMMENT, format_args!("dropped at {place}{verdict}{owner}{stands_for}")),
+    }
+}
+
+/// Said only where netfilter dropped and its place is known.
+struct Judged(Option<Verdict>);
+
+impl fmt::Display for Judged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = self.0.filter(|verdict| !verdict.is_unknown());
+        known.map_or(Ok(()), |verdict| write!(f, ", verdict {verdict}"))
     }
 }
 

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::super::file::{Destination as _, Limit};
 use super::super::samples::{self, Parts};
 use super::*;
-use crate::model::{Header, Protocol};
+use crate::model::{Context, Header, Protocol};
 
 const ETHERNET: [u8; 14] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x08, 0x00];
 const IPV4: [u8; 20] = [0x45, 0, 0, 29, 0, 0, 0, 0, 64, 17, 0, 0, 127, 0, 0, 1, 127, 0, 0, 1];
@@ -88,9 +88,10 @@ fn a_file_reads_back_as_what_was_dropped() {
     let frame = [&ETHERNET[..], &IPV4].concat();
     let (udp, full, bare) = (samples::udp(), samples::full(), samples::bare());
     let at_network = Header { bytes: &IPV4, network: Some(0), vlan: None };
+    let context = Context { verdict: Some(samples::verdict()), ..Context::default() };
     let drops = [
         at_link(&udp, &frame),
-        Drop { weight: 12, time: Timestamp(samples::TIME.0 + 1), ..at_link(&udp, &frame) },
+        Drop { weight: 12, time: Timestamp(samples::TIME.0 + 1), context, ..at_link(&udp, &frame) },
         Drop { header: at_network, ..full.drop(1) },
         bare.drop(1),
     ];
@@ -99,7 +100,7 @@ fn a_file_reads_back_as_what_was_dropped() {
     section 2=x86_64 3=Linux 6.12.1 4=netdrop VERSION
     interface link=1 resolution=9 2=lo 3=netns host 9=[9]
     packet on=0 time=1795308225123456789 34/43 1=NO_SOCKET (no-receiver) at __udp4_lib_rcv+0x4bc
-    packet on=0 time=1795308225123456790 34/43 1=NO_SOCKET (no-receiver) at __udp4_lib_rcv+0x4bc, stands for 12 drops 4=[11, 0, 0, 0, 0, 0, 0, 0]
+    packet on=0 time=1795308225123456790 34/43 1=NO_SOCKET (no-receiver) at __udp4_lib_rcv+0x4bc, verdict nftables inet input, stands for 12 drops 4=[11, 0, 0, 0, 0, 0, 0, 0]
     interface link=229 resolution=9 2=eth0.7 3=netns web 9=[9]
     packet on=1 time=1795308225123456789 20/2960 1=TCP_LISTEN_OVERFLOW (congestion) at tcp_conn_request+0x1a2 [ipv6]
     interface link=147 resolution=9 9=[9]
@@ -108,6 +109,12 @@ fn a_file_reads_back_as_what_was_dropped() {
     statistics of=1 2=[81, 55, 234, 24, 21, 23, 210, 156] 3=[81, 55, 234, 24, 21, 23, 210, 156] 4=[1, 0, 0, 0, 0, 0, 0, 0] 7=[0, 0, 0, 0, 0, 0, 0, 0]
     statistics of=2 2=[81, 55, 234, 24, 21, 23, 210, 156] 3=[81, 55, 234, 24, 21, 23, 210, 156] 4=[1, 0, 0, 0, 0, 0, 0, 0] 7=[0, 0, 0, 0, 0, 0, 0, 0]
     ");
+}
+
+#[test]
+fn what_hardware_dropped_is_told_by_its_trap() {
+    let text = read_back(&bytes(None, &[at_link(&samples::trapped(), &ETHERNET)]));
+    assert!(text.contains("1=blackhole_route (policy) by hardware pci/0000:01:00.0\n"), "{text}");
 }
 
 #[test]

@@ -274,6 +274,21 @@ fn a_namespace_is_whose_all_its_processes_are() {
     assert_eq!(bench.sockets.workload_of_netns(500, bench.now).unwrap().to_string(), "new.service");
 }
 
+/// In a container not all are seen of those who share its namespace: it may be the host's.
+#[test]
+fn from_inside_a_container_the_own_namespace_is_nobodys() {
+    let tree = MadeUp::new();
+    for (pid, netns) in [(1, 100), (2, 100), (3, 200)] {
+        tree.process(pid, "p", 5, &[]);
+        tree.netns(pid, netns);
+        tree.cgroup(pid, &format!("0::/docker/{}\n", "b".repeat(64)));
+    }
+    tree.own_namespaces(4_026_532_999, 100);
+    let mut bench = Bench::new(tree);
+    assert_eq!(bench.sockets.workload_of_netns(100, bench.now), None);
+    assert_eq!(bench.sockets.workload_of_netns(200, bench.now).unwrap().to_string(), "docker:bbbbbbbbbbbb");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
