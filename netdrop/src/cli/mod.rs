@@ -1,6 +1,8 @@
 //! The command line: one file a command, each from flags to a plan; no logic of its own.
 
+mod capture;
 mod check;
+mod details;
 mod exit;
 mod explain;
 mod filter;
