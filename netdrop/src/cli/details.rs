@@ -62,7 +62,6 @@ pub struct Details {
 
 /// Ways to attach.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-#[expect(missing_docs, reason = "they are the ways' own names")]
 pub enum AttachName {
     Auto,
     TpBtf,

@@ -1,6 +1,7 @@
 //! The tasks: what is awaited, and what is done then. The only folder besides cli that knows time, signals and threads.
 
 mod backlog;
+mod cgroup;
 mod command;
 mod events;
 mod follow;
@@ -15,6 +16,7 @@ mod symbols;
 mod terminal;
 mod witness;
 
+pub use cgroup::{Cgroup, CgroupError};
 pub use command::{Command, CommandError, exit_code};
 pub use follow::Follower;
 pub use outlets::{Format, Outlet, Outlets};

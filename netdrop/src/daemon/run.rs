@@ -346,7 +346,7 @@ impl Run {
                 self.undecodable
             );
         }
-        Ok(Ended { end, output: output.and(finished) })
+        Ok(Ended { end, output: output.and(finished), command: self.plan.stop.into_status() })
     }
 
     /// Writes the events that are still in the ring.

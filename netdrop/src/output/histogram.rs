@@ -29,13 +29,16 @@ pub struct Histogram {
     folds: bool,
     series: Series,
     flows: Aggregator,
+    owners: Aggregator,
 }
 
 impl Histogram {
     /// For a terminal or a file so wide, with steps of the interval between summaries.
     pub fn new(width: usize, color: bool, interval: Duration) -> Self {
         let by: By = [Dimension::Flow, Dimension::Proto].into_iter().collect();
-        Self { width, color, folds: true, series: Series::new(interval), flows: Aggregator::new(by) }
+        let owner: By = [Dimension::Owner, Dimension::Container].into_iter().collect();
+        let (flows, owners) = (Aggregator::new(by), Aggregator::new(owner));
+        Self { width, color, folds: true, series: Series::new(interval), flows, owners }
     }
 
     /// The same, with rows for lifecycle drops.
@@ -55,8 +58,12 @@ impl Histogram {
             lines.extend(rows.first().and_then(sentence));
             lines.extend(self.section(&classes(&rows)));
             lines.extend(self.section(&reasons(&rows)));
-            let flows = self.flows(end);
+            let (flows, owners) = (of_details(&mut self.flows, end), of_details(&mut self.owners, end));
             lines.extend(self.section(&flows));
+            // The row of all others alone says nothing.
+            if owners.iter().any(|row| !row.other && (row.owner.is_some() || row.workload.is_some())) {
+                lines.extend(self.section(&owners));
+            }
             lines.push(String::new());
         } else if let Some(folded) = folded {
             lines.extend([String::new(), folded, String::new()]);
@@ -105,28 +112,28 @@ impl Histogram {
         }
         lines
     }
+}
 
-    /// The flows of the details, and what none of them stands for.
-    fn flows(&mut self, end: &Summary) -> Vec<Row> {
-        let now = Now { time: end.time, elapsed: end.elapsed, accounts: end.accounts };
-        let counted = end.rows.iter().fold(Counts::default(), |mut sum, row| {
-            sum += row.counts;
-            sum
-        });
-        let everything =
-            CountKey { address: 0, reason: None, ifindex: 0, netns: 0, protocol: Protocol::default() };
-        self.flows.end(now, [(everything, counted)], &mut Nameless).rows
-    }
+/// Rows of the details, and one of what none of them stands for.
+fn of_details(details: &mut Aggregator, end: &Summary) -> Vec<Row> {
+    let now = Now { time: end.time, elapsed: end.elapsed, accounts: end.accounts };
+    let mut counted = Counts::default();
+    end.rows.iter().for_each(|row| counted += row.counts);
+    let everything =
+        CountKey { address: 0, reason: None, ifindex: 0, netns: 0, protocol: Protocol::default() };
+    details.end(now, [(everything, counted)], &mut Nameless).rows
 }
 
 impl Output for Histogram {
     fn drop(&mut self, drop: &Drop<'_>, _: &mut Vec<u8>) {
         self.flows.record(drop);
+        self.owners.record(drop);
     }
 
     fn summary(&mut self, summary: &Summary, _: &mut Vec<u8>) {
         let shown = summary.rows.iter().filter(|row| row.counts.packets > 0);
         self.flows.turn();
+        self.owners.turn();
         self.series.add(summary.interval, shown.map(|row| (function(row), row.counts.packets)));
     }
 
@@ -150,7 +157,7 @@ fn total(rows: &[Row]) -> u64 {
     rows.iter().map(|row| row.counts.packets).sum()
 }
 
-fn function(row: &Row) -> &str {
+pub fn function(row: &Row) -> &str {
     let of_site = row.site.as_ref().and_then(|site| site.function.as_deref());
     of_site.or(row.function.as_deref()).unwrap_or(UNKNOWN)
 }
@@ -197,7 +204,7 @@ impl Names for Nameless {
     }
 
     fn netns(&mut self, inode: u32) -> Arc<Netns> {
-        Arc::new(Netns { inode, name: None })
+        Arc::new(Netns { inode, ..Netns::default() })
     }
 }
 
