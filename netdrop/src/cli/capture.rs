@@ -7,11 +7,12 @@ use anyhow::Context as _;
 use tracing::info;
 
 use super::details::{AttachName, Details};
+use super::output::print;
 use super::{Exit, privileges};
 use crate::counters::devlink;
 use crate::daemon::{Follower, Witness};
 use crate::enrich::{Enricher, KernelResolver};
-use crate::filter::{Compiled, Owned, Targets, Wanted, compile};
+use crate::filter::{Compiled, Explained, Owned, Targets, Wanted, compile};
 use crate::kernel::debug_info::DebugInfo;
 use crate::kernel::features::Features;
 use crate::kernel::identity::Identity;
@@ -58,11 +59,25 @@ pub fn identify() -> Result<Identity, Exit> {
 }
 
 /// Gives the filter its numbers. `reasons` learns those of modules when the filter may name them.
-pub fn compiled(wanted: &Wanted, reasons: &mut Reasons) -> Result<Compiled, Exit> {
+fn compiled(wanted: &Wanted, reasons: &mut Reasons) -> Result<Compiled, Exit> {
     if !wanted.reason.is_empty() || !wanted.class.is_empty() {
         reasons.search_all(Path::new("/"));
     }
     Ok(compile(wanted, reasons, &mut KernelResolver::new("/"))?)
+}
+
+/// Says what the filter means, and attaches nothing.
+pub fn explain(wanted: &Wanted, as_json: bool) -> anyhow::Result<()> {
+    let mut identity = Identity::read(Path::new("/")).map_err(Exit::from)?;
+    let explained = compiled(wanted, &mut identity.reasons)?.explained;
+    if explained.is_empty() && !as_json {
+        return print(b"no filter: every drop passes\n");
+    }
+    let line = |rule: &Explained| {
+        if as_json { serde_json::to_string(rule).expect("a rule is strings alone") } else { rule.to_string() }
+    };
+    let lines: String = explained.iter().map(|rule| line(rule) + "\n").collect();
+    print(lines.as_bytes())
 }
 
 impl Capture<'_> {

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use tokio::time::timeout;
 
-use super::capture::{Capture, identify};
+use super::capture::{Capture, explain, identify};
 use super::details::Details;
 use super::exit;
 use super::filter::Filters;
@@ -44,13 +44,17 @@ Examples:
   netdrop run --scope tree --fail-on class=congestion --fail-on 'rate>100/s' -- ./soak.sh
   netdrop run --repeat 5 -- iperf3 -u -b 1G -c 10.0.0.2
 
-A quantity of --fail-on: drops, rate, bytes, lost, or selectors joined by commas (class=, reason=, function=, device=,
-netns=, proto=; != for all but these; * for any letters), as in class=congestion,device=eth0. Behind it > >= < <= == !=
-and a number, as in 10, 5k, 100/s; without, more than none. Joined by and, or, parentheses.";
+An expression of --fail-on is tests joined by and, or, parentheses. A test is
+  what      drops, rate, bytes, lost, or selectors joined by commas: class=,
+            reason=, function=, device=, netns=, proto= (!= for all but these,
+            * for any letters), as in class=congestion,device=eth0
+  how much  > >= < <= == != and a number, as in 10, 5k, 100/s; without: more
+            than none";
 
 /// `netdrop run`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
+#[expect(clippy::doc_markdown, reason = "the comments are help texts, and terminals show backticks")]
 pub struct Run {
     #[command(flatten)]
     filters: Filters,
@@ -125,13 +129,17 @@ struct Once {
 impl Run {
     /// Runs the command as often as is wanted, and reports.
     pub fn run(self) -> anyhow::Result<ExitCode> {
+        if self.filters.explain_filter {
+            explain(&self.wanted(None), self.format == RunFormat::Json)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let mut runs = Vec::new();
         for number in 1..=self.repeat {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let once = runtime.context("can't start the event loop")?.block_on(self.once());
             match once {
                 Ok(once) => runs.push(once),
-                Err(error) => return failed(error),
+                Err(error) => return Ok(failed(error)),
             }
             if self.repeat > 1 {
                 let Some(Once { end, code }) = runs.last() else { continue };
@@ -262,7 +270,7 @@ impl Run {
                 .with_context(|| format!("can't write {}", path.display()))?;
         }
         if self.github_summary {
-            self.summarize(&markdown(&command, &checked, &self.plain(&ends)))?;
+            Self::summarize(&markdown(&command, &checked, &self.plain(&ends)))?;
         }
         if checked.iter().any(|one| one.failed) {
             return Ok(ASSERTED.into());
@@ -299,7 +307,7 @@ impl Run {
         }
     }
 
-    fn summarize(&self, text: &str) -> anyhow::Result<()> {
+    fn summarize(text: &str) -> anyhow::Result<()> {
         let path = std::env::var_os(GITHUB_SUMMARY).map(PathBuf::from);
         let path = path.with_context(|| {
             format!("--github-summary: {GITHUB_SUMMARY} isn't set, so this is no job of GitHub's")
@@ -317,12 +325,12 @@ fn json(end: &Summary) -> String {
 }
 
 /// A command that can't be started has exit codes of its own.
-fn failed(error: anyhow::Error) -> anyhow::Result<ExitCode> {
+fn failed(error: anyhow::Error) -> ExitCode {
     match error.downcast_ref::<CommandError>() {
         Some(command) => {
             eprintln!("netdrop: {command}");
-            Ok(command.exit_code().into())
+            command.exit_code().into()
         }
-        None => Ok(exit::code(Err(error))),
+        None => exit::code(Err(error)),
     }
 }

@@ -1,19 +1,17 @@
 //! `netdrop watch`.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
 
 use super::Exit;
-use super::capture::{Capture, compiled, identify};
+use super::capture::{Capture, explain, identify};
 use super::details::Details;
 use super::filter::Filters;
 use super::output::{FormatName, OutputFlags, print};
 use crate::aggregate::Aggregator;
 use crate::daemon::{Ended, Limits, Plan, Signals, SinkError, Stop, run};
-use crate::filter::Explained;
 use crate::kernel::identity::Identity;
 use crate::output::Output as _;
 use crate::output::json::SCHEMA;
@@ -60,7 +58,7 @@ impl Watch {
         }
         self.check_usage()?;
         if self.filters.explain_filter {
-            return self.explain_filter();
+            return explain(&self.filters.wanted(), self.output.format == Some(FormatName::Json));
         }
         let identity = identify()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -131,21 +129,6 @@ impl Watch {
         let ended = run(plan).await;
         drop(log);
         Ok(ended?)
-    }
-
-    /// Says what the filter means, and attaches nothing.
-    fn explain_filter(&self) -> anyhow::Result<()> {
-        let mut identity = Identity::read(Path::new("/")).map_err(Exit::from)?;
-        let explained = compiled(&self.filters.wanted(), &mut identity.reasons)?.explained;
-        if explained.is_empty() && self.output.format != Some(FormatName::Json) {
-            return print(b"no filter: every drop passes\n");
-        }
-        let line = |rule: &Explained| match self.output.format {
-            Some(FormatName::Json) => serde_json::to_string(rule).expect("a rule is strings alone"),
-            _ => rule.to_string(),
-        };
-        let lines: String = explained.iter().map(|rule| line(rule) + "\n").collect();
-        print(lines.as_bytes())
     }
 
     /// Details per second of each counter that the format has use for.

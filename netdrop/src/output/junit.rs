@@ -1,4 +1,4 @@
-//! What `--fail-on` found, for CI: JUnit's XML (as Jenkins, GitLab and GitHub's reporters read it), and Markdown for the summary
+//! What `--fail-on` found, for CI: `JUnit`'s XML (as Jenkins, GitLab and GitHub's reporters read it), and Markdown for the summary
 //! of a GitHub job.
 
 use std::fmt::Write as _;
@@ -30,12 +30,13 @@ pub fn junit(command: &str, time: Duration, checked: &[Checked]) -> String {
             "    <testcase classname=\"netdrop\" name=\"not {}\" time=\"{seconds:.3}\"",
             Xml(&one.text)
         );
-        let _ = match one.failed {
-            true => writeln!(xml, "{case}>\n      <failure message=\"{}\"/>\n    </testcase>", Xml(&one.why)),
-            false => {
-                writeln!(xml, "{case}>\n      <system-out>{}</system-out>\n    </testcase>", Xml(&one.why))
-            }
+        let why = Xml(&one.why);
+        let found = if one.failed {
+            format!("<failure message=\"{why}\"/>")
+        } else {
+            format!("<system-out>{why}</system-out>")
         };
+        let _ = writeln!(xml, "{case}>\n      {found}\n    </testcase>");
     }
     xml + "  </testsuite>\n</testsuites>\n"
 }
@@ -91,11 +92,34 @@ mod tests {
 
     #[test]
     fn for_ci() {
-        assert_snapshot!(junit("sh -c \"a < b & c\u{7}\"", Duration::from_millis(12_345), &checked()), @"");
+        assert_snapshot!(junit("sh -c \"a < b & c\u{7}\"", Duration::from_millis(12_345), &checked()), @r#"
+        <?xml version="1.0" encoding="UTF-8"?>
+        <testsuites name="netdrop run" tests="2" failures="1" time="12.345">
+          <testsuite name="sh -c &quot;a &lt; b &amp; c�&quot;" tests="2" failures="1" time="12.345" errors="0" skipped="0">
+            <testcase classname="netdrop" name="not class=congestion&gt;10 || lost" time="12.345">
+              <failure message="340 drops, class congestion"/>
+            </testcase>
+            <testcase classname="netdrop" name="not rate&gt;100/s" time="12.345">
+              <system-out>4 drops (0.33/s)</system-out>
+            </testcase>
+          </testsuite>
+        </testsuites>
+        "#);
     }
 
     #[test]
     fn for_people() {
-        assert_snapshot!(markdown("./soak.sh", &checked(), "344 drops in 12.3 s\n"), @"");
+        assert_snapshot!(markdown("./soak.sh", &checked(), "344 drops in 12.3 s\n"), @r"
+        ### netdrop run: `./soak.sh`
+
+        | | must not happen | found |
+        |---|---|---|
+        | ❌ | `class=congestion>10 \|\| lost` | 340 drops, class congestion |
+        | ✅ | `rate>100/s` | 4 drops (0.33/s) |
+
+        ```
+        344 drops in 12.3 s
+        ```
+        ");
     }
 }
