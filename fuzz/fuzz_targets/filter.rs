@@ -1,8 +1,10 @@
-//! Any text as the value of a filter, a duration or a size: what is accepted must mean what it says.
+//! Any text as the value of a filter, an assertion, a duration or a size: what is accepted must mean what it says.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use netdrop::assertion::Assertion;
 use netdrop::filter::{parse_ports, parse_prefix, parse_protocol};
+use netdrop::model::Summary;
 use netdrop::units::{bytes, elapsed, parse_duration, parse_size, rate, thousands};
 
 /// Suggestions compare with every name: longer texts are slow and find nothing else.
@@ -21,6 +23,9 @@ fuzz_target!(|text: &str| {
         assert!(range.first <= range.last);
     }
     let _ = parse_protocol(text);
+    if let Ok(assertion) = text.parse::<Assertion>() {
+        assertion.evaluate(&Summary::default());
+    }
     if let Ok(time) = parse_duration(text) {
         assert!(!time.is_zero());
         let _ = (elapsed(time), rate(u64::MAX, time));

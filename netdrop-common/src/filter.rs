@@ -35,6 +35,8 @@ pub mod group {
     pub const CONTAINER: u32 = 1 << 11;
     /// `--owner`.
     pub const OWNER: u32 = 1 << 12;
+    /// `--scope`.
+    pub const SCOPE: u32 = 1 << 13;
 }
 
 /// Value in the map of reasons: it passes.

@@ -3,6 +3,7 @@
 //! Data moves one way, `ring → decode → enrich → aggregate → output`; ARCHITECTURE.md has the picture.
 
 pub mod aggregate;
+pub mod assertion;
 pub mod attribute;
 pub mod check;
 pub mod cli;

@@ -37,7 +37,7 @@ fn refused(arguments: &str) -> String {
 
 #[test]
 fn help_fits_80_and_100_columns() {
-    for command in ["", "watch", "report", "check", "explain", "completions", "man"] {
+    for command in ["", "watch", "run", "report", "check", "explain", "completions", "man"] {
         for columns in ["80", "100"] {
             let help = printed(netdrop(command).arg("--help").env("COLUMNS", columns));
             let width = columns.parse().unwrap();
@@ -158,7 +158,7 @@ fn the_schema_is_the_one_in_the_repository() {
 fn every_shell_completes_the_commands() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let script = printed(netdrop("completions").arg(shell));
-        for word in ["watch", "completions", "duration", "not-reason"] {
+        for word in ["watch", "run", "completions", "duration", "not-reason"] {
             assert!(script.contains(word), "{shell} doesn't know {word}");
         }
     }
@@ -169,8 +169,8 @@ fn every_command_has_a_manual_page() {
     let folder = tempfile::tempdir().unwrap();
     let pages = folder.path().join("man/man1");
     assert_eq!(printed(netdrop("man").arg(&pages)), "");
-    let commands =
-        ["watch", "report", "check", "explain", "completions", "man"].map(|name| format!("netdrop-{name}"));
+    let commands = ["watch", "run", "report", "check", "explain", "completions", "man"]
+        .map(|name| format!("netdrop-{name}"));
     for command in ["netdrop".to_owned()].into_iter().chain(commands) {
         let page = fs::read_to_string(pages.join(format!("{command}.1"))).unwrap();
         assert!(page.contains(".SH NAME"), "{page}");

@@ -48,6 +48,9 @@ struct Arguments {
     /// Packets of a flood.
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     flood: u64,
+    /// Is a server that doesn't read: a command for `netdrop run`.
+    #[arg(long, hide = true)]
+    unread: bool,
     /// Watches with bpftrace, or tracefs where that is missing, in place of netdrop: the scenarios prove themselves.
     #[arg(long, hide = true)]
     observe: bool,
@@ -57,6 +60,9 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.reasons {
         return print_reasons();
+    }
+    if arguments.unread {
+        return scenarios::unread().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
     let cases = scenarios::all().into_iter().filter(|case| {
         case.name().contains(&arguments.filter)

@@ -5,6 +5,7 @@ mod counters;
 mod flows;
 mod order;
 mod rows;
+mod series;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 pub use by::{By, ByError, Dimension};
 pub use counters::Counters;
 pub use order::order;
+pub use series::Series;
 
 use crate::model::{
     Accounts, Attribution, CountKey, Counts, Device, Drop, Endpoint, Netns, Reason, Row, Site, Summary,

@@ -125,6 +125,7 @@ impl Filters {
             destination_port: choice(&self.dport, &self.not_dport),
             container: choice(&self.container, &self.not_container),
             owner: choice(&self.owner, &self.not_owner),
+            cgroup: None,
         }
     }
 }

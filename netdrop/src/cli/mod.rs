@@ -1,6 +1,8 @@
 //! The command line: one file a command, each from flags to a plan; no logic of its own.
 
+mod capture;
 mod check;
+mod details;
 mod exit;
 mod explain;
 mod filter;
@@ -10,6 +12,7 @@ mod output;
 mod privileges;
 mod progress;
 mod report;
+mod run;
 mod watch;
 
 use std::process::ExitCode;
@@ -26,7 +29,10 @@ Exit codes:
   0  done, also by Ctrl-C, SIGTERM or a closed pipe
   1  failed while running
   2  wrong usage
-  4  this kernel or these privileges can't do it (`netdrop check` tells why)")]
+  3  an assertion of run --fail-on held
+  4  this kernel or these privileges can't do it (`netdrop check` tells why)
+run otherwise ends with its command's code: 128 and the signal's number when one ended it, 127 and 126 when it can't be
+started")]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -42,6 +48,8 @@ pub struct Cli {
 enum Command {
     /// Follow drops live: a refreshing table on a terminal, a line a drop in a pipe
     Watch(Box<watch::Watch>),
+    /// Run a command and report what was dropped meanwhile; for load tests and CI
+    Run(Box<run::Run>),
     /// Read a recording of watch again: any of its tables, without privileges
     Report(report::Report),
     /// What this kernel and these privileges allow, line by line, with the consequence
@@ -63,6 +71,7 @@ pub fn main() -> ExitCode {
     log::start(cli.verbose);
     let result = match cli.command {
         Command::Watch(watch) => watch.run(),
+        Command::Run(run) => return run.run().unwrap_or_else(|error| exit::code(Err(error))),
         Command::Report(report) => report.run(),
         Command::Check(check) => check.run(),
         Command::Explain(explain) => explain.run(),

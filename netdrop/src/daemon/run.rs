@@ -1,18 +1,20 @@
 //! One run of `watch`: from the attached program to the end of the output.
 
 use std::io;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use netdrop_common::Counter;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 use tracing::warn;
 
+use super::command::CommandError;
 use super::events::Events;
 use super::follow::Follower;
 use super::lookups::Lookups;
 use super::outlets::Outlets;
 use super::sink::SinkError;
+use super::stop::Stop;
 use super::surroundings::Surroundings;
 use super::witness::Witness;
 use crate::aggregate::{Aggregator, Now};
@@ -39,8 +41,8 @@ pub struct Plan {
     pub aggregator: Aggregator,
     /// The counters at the start, to be compared with those at the end.
     pub witness: Witness,
-    /// What ends it from outside: caught from before the attachment is announced, so that none is lost.
-    pub signals: Signals,
+    /// What ends it from outside.
+    pub stop: Stop,
     /// The formats, and where they go.
     pub outlets: Outlets,
     /// When it ends by itself.
@@ -68,6 +70,8 @@ pub struct Ended {
     pub end: Summary,
     /// What became of the output.
     pub output: Result<(), SinkError>,
+    /// How the command ended, where the run was one's.
+    pub command: Option<Result<ExitStatus, CommandError>>,
 }
 
 /// Why a run could not go on.
@@ -87,7 +91,7 @@ pub enum RunError {
 }
 
 /// What woke the loop.
-enum Woken {
+pub(super) enum Woken {
     Look,
     Output(SinkError),
     Tick,
@@ -197,7 +201,7 @@ impl Run {
 
     async fn woken(&mut self, ticks: &mut Interval, look: Instant) -> Woken {
         let limit = self.plan.limits.duration.map(|duration| self.started + duration);
-        let Plan { outlets, signals, .. } = &mut self.plan;
+        let Plan { outlets, stop, .. } = &mut self.plan;
         let reading = self.lookups.is_reading();
         // Without room for their lines, events stay in the ring: there the kernel counts those that find no place.
         let ready = async {
@@ -218,11 +222,9 @@ impl Run {
         };
         tokio::select! {
             biased;
-            _ = signals.interrupt.recv() => Woken::Stop,
-            _ = signals.terminate.recv() => Woken::Stop,
+            woken = stop.woken() => woken,
             () = at_limit => Woken::Stop,
             _ = ticks.tick() => Woken::Tick,
-            _ = signals.resized.recv() => Woken::Resized,
             woken = ready => woken,
         }
     }
@@ -344,7 +346,7 @@ impl Run {
                 self.undecodable
             );
         }
-        Ok(Ended { end, output: output.and(finished) })
+        Ok(Ended { end, output: output.and(finished), command: self.plan.stop.into_status() })
     }
 
     /// Writes the events that are still in the ring.
@@ -372,27 +374,4 @@ fn ticks(started: Instant, interval: Duration) -> Interval {
     let mut ticks = interval_at(started + interval, interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     ticks
-}
-
-/// The signals that a run listens to. One that comes after this is made is kept until the run looks.
-#[derive(Debug)]
-pub struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    resized: Signal,
-}
-
-impl Signals {
-    /// Starts to catch them.
-    ///
-    /// # Errors
-    /// When the kernel refuses a handler.
-    pub fn new() -> Result<Self, RunError> {
-        let on = |kind| signal(kind).map_err(|error| RunError::Wait { what: "signals", error });
-        Ok(Self {
-            interrupt: on(SignalKind::interrupt())?,
-            terminate: on(SignalKind::terminate())?,
-            resized: on(SignalKind::window_change())?,
-        })
-    }
 }

@@ -59,6 +59,8 @@ pub struct Wanted {
     pub container: Choice,
     /// Processes by id or command.
     pub owner: Choice,
+    /// A cgroup by its id: drops of its sockets.
+    pub cgroup: Option<u64>,
 }
 
 /// What shall pass, if anything is named, and what shall not.

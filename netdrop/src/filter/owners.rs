@@ -26,6 +26,7 @@ struct Target {
 enum What {
     Container(String),
     Command(String),
+    Cgroup(u64),
     /// A process by its id and start: a later one of that id is another.
     Process(u32, u64),
 }
@@ -78,6 +79,7 @@ impl Targets {
                         owned.container(&found, *group);
                     }
                 }
+                What::Cgroup(id) => owned.add(*id, OWNER_CGROUP, *group),
                 What::Command(word) => owned.sockets(&resolver.holders(word), *group),
                 What::Process(pid, started) => {
                     let found = resolver.holders(&pid.to_string());
@@ -101,6 +103,7 @@ impl Targets {
             kinds
                 | match target.what {
                     What::Container(_) => OWNER_CGROUP | OWNER_NETNS,
+                    What::Cgroup(_) => OWNER_CGROUP,
                     What::Command(_) | What::Process(..) => OWNER_SOCKET,
                 }
         })
@@ -133,6 +136,10 @@ pub fn resolve(
         owned.sockets(&found, group);
         explained.push(owner(word, &found, group));
         targets.0.push(Target { what, group });
+    }
+    if let Some(id) = wanted.cgroup {
+        owned.add(id, OWNER_CGROUP, group::SCOPE);
+        targets.0.push(Target { what: What::Cgroup(id), group: group::SCOPE });
     }
     Ok((targets, owned))
 }

@@ -280,6 +280,7 @@ fn every_rule_is_explained() {
         destination_port: not(&["2"]),
         container: Choice { only: vec!["web".into(), "host-network".into()], not: vec!["version-1".into()] },
         owner: only(&["nginx", "10"]),
+        cgroup: None,
     };
     let explained = compiled(&wanted).unwrap().explained;
     let lines: Vec<_> = explained.iter().map(ToString::to_string).collect();

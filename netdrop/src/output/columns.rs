@@ -17,7 +17,7 @@ const OTHER: &str = "(all others)";
 
 /// One column of a table.
 pub struct Column {
-    title: &'static str,
+    title: String,
     cells: Vec<String>,
     kind: Kind,
     /// Whether it is left out when there is no room for the whole of it.
@@ -40,18 +40,38 @@ const LEAST: usize = 5;
 impl Column {
     /// A right-aligned column.
     pub fn number(title: &'static str, rows: &[Row], cell: impl Fn(&Row) -> String) -> Self {
-        Self { title, cells: rows.iter().map(cell).collect(), kind: Kind::Number, optional: false }
+        Self {
+            title: title.into(),
+            cells: rows.iter().map(cell).collect(),
+            kind: Kind::Number,
+            optional: false,
+        }
     }
 
     /// A column that is never cut.
     pub fn bar(rows: &[Row], cell: impl Fn(&Row) -> String) -> Self {
-        Self { title: "", cells: rows.iter().map(cell).collect(), kind: Kind::Bar, optional: false }
+        Self {
+            title: String::new(),
+            cells: rows.iter().map(cell).collect(),
+            kind: Kind::Bar,
+            optional: false,
+        }
     }
 
     /// A column that may be cut.
-    fn text(title: &'static str, usual: usize, rows: &[Row], cell: impl Fn(&Row) -> Option<String>) -> Self {
+    pub fn text(
+        title: &'static str,
+        usual: usize,
+        rows: &[Row],
+        cell: impl Fn(&Row) -> Option<String>,
+    ) -> Self {
         let cells = rows.iter().map(|row| cell(row).unwrap_or_default()).collect();
-        Self { title, cells, kind: Kind::Text { usual }, optional: false }
+        Self { title: title.into(), cells, kind: Kind::Text { usual }, optional: false }
+    }
+
+    /// The same, with a title.
+    pub fn titled(self, title: String) -> Self {
+        Self { title, ..self }
     }
 
     /// The same, only when there is room.
@@ -141,7 +161,7 @@ pub fn about(row: &Row) -> String {
 /// The reason is coloured by its class where `color` asks for it.
 pub fn lines(rows: &[Row], columns: Vec<Column>, width: usize, color: bool) -> Vec<String> {
     let chosen = choose(columns, width);
-    let title = line(chosen.iter().map(|(column, width)| cell(column.title, column.kind, *width)), width);
+    let title = line(chosen.iter().map(|(column, width)| cell(&column.title, column.kind, *width)), width);
     let titles = if color { format!("{}{title}{}", color::BOLD, color::RESET) } else { title };
     let rows = rows.iter().enumerate().map(|(index, row)| {
         let cells = chosen.iter().map(|(column, width)| cell(&column.cells[index], column.kind, *width));

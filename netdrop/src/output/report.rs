@@ -46,7 +46,7 @@ fn columns(rows: &[Row], all: u64) -> Vec<Column> {
 }
 
 /// Per cent with one place; never `0.0%` for something, never `100.0%` for less than all.
-fn share(part: u64, all: u64) -> String {
+pub fn share(part: u64, all: u64) -> String {
     let per_mille = (u128::from(part) * 1000 + u128::from(all) / 2) / u128::from(all.max(1));
     match per_mille {
         0 if part > 0 => "<0.1%".into(),
@@ -56,7 +56,7 @@ fn share(part: u64, all: u64) -> String {
 }
 
 /// A bar in eighths of a column; at least one for something.
-fn bar(part: u64, all: u64) -> String {
+pub fn bar(part: u64, all: u64) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let eighths = u128::from(part) * u128::from(BAR_WIDTH) * 8 / u128::from(all.max(1));
     let eighths = usize::try_from(eighths).unwrap_or(0).max(usize::from(part > 0));

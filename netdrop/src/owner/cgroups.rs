@@ -129,6 +129,14 @@ impl Walk {
     }
 }
 
+/// The folder of the v2 cgroup that this process runs in: `0::` in `/proc/self/cgroup` (cgroups(7)).
+pub fn own_cgroup(root: &Path) -> Option<PathBuf> {
+    let mount = mount_point(&fs::read(root.join("proc/self/mountinfo")).ok()?)?;
+    let own = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
+    let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    Some(root.join(mount.strip_prefix("/").unwrap_or(&mount)).join(own))
+}
+
 /// Where cgroup v2 is mounted, hybrid or not: the first `cgroup2` in `/proc/self/mountinfo` (proc(5)).
 pub(super) fn mount_point(mountinfo: &[u8]) -> Option<PathBuf> {
     mountinfo.split(|byte| *byte == b'\n').find_map(|line| {

@@ -30,6 +30,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cgroups::Cgroups;
+pub use cgroups::own_cgroup;
 use names::Names;
 use recent::Recent;
 use sockets::{Held, Sockets};

@@ -21,6 +21,7 @@ mod owner;
 mod packet;
 mod pcap;
 mod recordings;
+mod run;
 mod shape;
 mod socket;
 mod tc_xdp;
@@ -34,6 +35,8 @@ mod udp;
 mod unix;
 mod verdicts;
 mod whose;
+
+pub use run::unread;
 
 use crate::scenario::Case;
 
@@ -75,6 +78,7 @@ pub fn all() -> Vec<Case> {
         devlink::table(),
         verdicts::table(),
         failures::table(),
+        run::table(),
     ];
     let scenarios = tables.into_iter().flatten().map(Case::Scenario);
     scenarios.chain(systems.into_iter().flatten().map(Case::System)).collect()

@@ -237,6 +237,20 @@ impl FullServer {
         Ok(server)
     }
 
+    /// In this namespace, not filled yet.
+    pub fn here() -> Result<Self> {
+        let bind = || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0));
+        let (socket, sender) = (bind()?, bind()?);
+        let address = socket.local_addr()?;
+        set_option(&socket, libc::SO_RCVBUF, &4096i32)?;
+        Ok(Self { socket, sender, address })
+    }
+
+    /// How many datagrams it refused so far.
+    pub fn refused(&self) -> Result<u32> {
+        Ok(self.memory()?.drops)
+    }
+
     fn refuse(&self) -> Result<()> {
         send(&self.sender, self.address)
     }
