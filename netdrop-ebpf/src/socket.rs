@@ -3,8 +3,6 @@
 //! All is read by probing: a drop with a socket is rare beside the others, and for typed loads of so many members on
 //! every way that leads to them the verifier would take its time at each start.
 
-#![allow(unused_unsafe, reason = "`detail!` stands inside of unsafe blocks and outside")]
-
 use aya_ebpf::EbpfContext;
 use netdrop_common::{
     AF_INET, AF_INET6, SOCKET_FULL, SOCKET_NONE, SOCKET_OF_PACKET, SOCKET_RECEIVING, SOCKET_REQUEST,
@@ -20,11 +18,11 @@ use crate::{
 macro_rules! detail {
     ($base:expr, $member:ident) => {
         if is_absent(offset!($member)) {
-            // SAFETY: all members are integers, or bytes.
-            unsafe { core::mem::zeroed() }
+            // All members are integers, or bytes.
+            core::mem::zeroed()
         } else {
-            // SAFETY: the helper takes any address.
-            unsafe { probe(($base).wrapping_add(offset!($member) as usize)) }
+            // The helper takes any address.
+            probe(($base).wrapping_add(offset!($member) as usize))
         }
     };
 }
@@ -136,41 +134,47 @@ unsafe fn whole(socket: *mut Socket, sk: *const u8) {
 /// `sk_drops_read` (include/net/sock.h): UDP counts per NUMA node where it can (6.18 on).
 #[inline(always)]
 unsafe fn drops(sk: *const u8) -> u32 {
-    let counters: u64 = detail!(sk, sk_drop_counters);
-    let counters = counters as *const u8;
-    if is_kernel_address(counters) {
-        let (first, second): (u32, u32) = (detail!(counters, drops0), detail!(counters, drops1));
-        return first.wrapping_add(second);
+    unsafe {
+        let counters: u64 = detail!(sk, sk_drop_counters);
+        let counters = counters as *const u8;
+        if is_kernel_address(counters) {
+            let (first, second): (u32, u32) = (detail!(counters, drops0), detail!(counters, drops1));
+            return first.wrapping_add(second);
+        }
+        detail!(sk, sk_drops)
     }
-    detail!(sk, sk_drops)
 }
 
 /// `SOCK_INODE(sk->sk_socket)->i_ino`: the socket is the first member of a `socket_alloc`.
 #[inline(always)]
 pub unsafe fn inode(sk: *const u8) -> u64 {
-    let socket: u64 = detail!(sk, sk_socket);
-    let socket = socket as *const u8;
-    if is_kernel_address(socket) { detail!(socket, socket_ino) } else { 0 }
+    unsafe {
+        let socket: u64 = detail!(sk, sk_socket);
+        let socket = socket as *const u8;
+        if is_kernel_address(socket) { detail!(socket, socket_ino) } else { 0 }
+    }
 }
 
 /// `cgroup_id(sock_cgroup_ptr(&sk->sk_cgrp_data))`.
 #[inline(always)]
 pub unsafe fn cgroup(sk: *const u8) -> u64 {
-    const IS_DATA: u64 = 1;
-    const NO_REFCNT: u64 = 2;
-    let mut cgroup: u64 = detail!(sk, sk_cgroup);
-    if is_absent(offset!(sk_cgroup)) {
-        cgroup = detail!(sk, sk_cgroup_val);
-        if cgroup & IS_DATA != 0 {
+    unsafe {
+        const IS_DATA: u64 = 1;
+        const NO_REFCNT: u64 = 2;
+        let mut cgroup: u64 = detail!(sk, sk_cgroup);
+        if is_absent(offset!(sk_cgroup)) {
+            cgroup = detail!(sk, sk_cgroup_val);
+            if cgroup & IS_DATA != 0 {
+                return 0;
+            }
+            cgroup &= !NO_REFCNT;
+        }
+        let cgroup = cgroup as *const u8;
+        if !is_kernel_address(cgroup) {
             return 0;
         }
-        cgroup &= !NO_REFCNT;
+        let node: u64 = detail!(cgroup, cgroup_kn);
+        let node = node as *const u8;
+        if is_kernel_address(node) { detail!(node, kernfs_id) } else { 0 }
     }
-    let cgroup = cgroup as *const u8;
-    if !is_kernel_address(cgroup) {
-        return 0;
-    }
-    let node: u64 = detail!(cgroup, cgroup_kn);
-    let node = node as *const u8;
-    if is_kernel_address(node) { detail!(node, kernfs_id) } else { 0 }
 }

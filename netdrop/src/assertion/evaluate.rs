@@ -98,7 +98,7 @@ impl Selector {
         let matches = match self.member {
             Member::Class => row.class.is_some_and(|class| self.matches(class.as_str())),
             Member::Reason => row.reason.as_ref().is_some_and(|reason| self.matches(&reason.name)),
-            Member::Function => function(row).is_some_and(|function| self.matches(function)),
+            Member::Function => row.function().is_some_and(|function| self.matches(function)),
             Member::Device => row
                 .device
                 .as_ref()
@@ -136,16 +136,12 @@ fn like(pattern: &str, name: &str) -> bool {
     name.ends_with(end)
 }
 
-fn function(row: &Row) -> Option<&str> {
-    row.function.as_deref().or_else(|| row.site.as_ref()?.function.as_deref())
-}
-
 /// `; most: 12 SOCKET_RCVBUFF at udp_queue_rcv_one_skb`, where there is anything.
 fn most<'r>(rows: impl Iterator<Item = &'r Row>) -> String {
     let mut sums: HashMap<(Option<&str>, Option<&str>), u64> = HashMap::new();
     for row in rows {
         let reason = row.reason.as_ref().map(|reason| reason.name.as_str());
-        *sums.entry((reason, function(row))).or_default() += row.counts.packets;
+        *sums.entry((reason, row.function())).or_default() += row.counts.packets;
     }
     let most = sums.into_iter().max_by(|(left, fewer), (right, more)| fewer.cmp(more).then(right.cmp(left)));
     match most {

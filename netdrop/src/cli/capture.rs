@@ -9,8 +9,9 @@ use tracing::info;
 use super::details::{AttachName, Details};
 use super::output::print;
 use super::{Exit, privileges};
+use crate::aggregate::Aggregator;
 use crate::counters::devlink;
-use crate::daemon::{Follower, Witness};
+use crate::daemon::{Follower, Limits, Outlets, Plan, Stop, Witness};
 use crate::enrich::{Enricher, KernelResolver};
 use crate::filter::{Compiled, Explained, Owned, Targets, Wanted, compile};
 use crate::kernel::debug_info::DebugInfo;
@@ -40,16 +41,43 @@ pub struct Capture<'f> {
 
 /// The attached program, and what names what it sees.
 pub struct Captured {
-    pub probe: Probe,
-    pub enricher: Enricher,
-    pub owners: Option<Box<Owners>>,
-    pub follower: Option<Follower>,
-    pub debug_info: Option<DebugInfo>,
-    pub witness: Witness,
-    /// Time between two looks into the rings.
-    pub look: Duration,
-    /// What the program logs is shown for as long as this lives.
-    pub log: Option<Log>,
+    probe: Probe,
+    enricher: Enricher,
+    owners: Option<Box<Owners>>,
+    follower: Option<Follower>,
+    debug_info: Option<DebugInfo>,
+    witness: Witness,
+    look: Duration,
+    log: Option<Log>,
+}
+
+impl Captured {
+    /// What is to be run with it.
+    pub fn plan(
+        self,
+        aggregator: Aggregator,
+        outlets: Outlets,
+        stop: Stop,
+        limits: Limits,
+        interval: Duration,
+    ) -> Plan {
+        let Self { probe, enricher, owners, follower, debug_info, witness, look, log } = self;
+        Plan {
+            probe,
+            enricher,
+            owners,
+            follower,
+            debug_info,
+            aggregator,
+            witness,
+            stop,
+            outlets,
+            limits,
+            interval,
+            look,
+            log,
+        }
+    }
 }
 
 /// What this kernel is, where these privileges are enough to attach.

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::daemon::CommandError;
 use crate::filter::FilterError;
 use crate::kernel::identity::IdentityError;
 use crate::probe::ProbeError;
@@ -42,10 +43,13 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 const UNABLE: u8 = 4;
 
-/// The code of a command's result; a failure is told on standard error.
+/// The code of a command's result; a failure is told on standard error. What `run` can't start has codes of its own.
 pub fn code(result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
     eprintln!("netdrop: {error:#}");
+    if let Some(command) = error.downcast_ref::<CommandError>() {
+        return command.exit_code().into();
+    }
     match error.downcast_ref::<Exit>() {
         Some(Exit::Usage(_)) => USAGE.into(),
         Some(Exit::Unable(_)) => UNABLE.into(),

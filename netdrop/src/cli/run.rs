@@ -14,13 +14,11 @@ use tokio::time::timeout;
 
 use super::capture::{Capture, explain, identify};
 use super::details::Details;
-use super::exit;
 use super::filter::Filters;
 use crate::aggregate::{Aggregator, By};
 use crate::assertion::Assertion;
 use crate::daemon::{
-    Cgroup, Command, CommandError, Ended, Format, Limits, Outlet, Outlets, Plan, Sink, Stop, Terminal,
-    exit_code, run,
+    Cgroup, Command, Ended, Format, Limits, Outlet, Outlets, Sink, Stop, Terminal, exit_code, run,
 };
 use crate::filter::Wanted;
 use crate::model::Summary;
@@ -137,13 +135,10 @@ impl Run {
         for number in 1..=self.repeat {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let once = runtime.context("can't start the event loop")?.block_on(self.once());
-            match once {
-                Ok(once) => runs.push(once),
-                Err(error) => return Ok(failed(error)),
-            }
+            runs.push(once?);
             if self.repeat > 1 {
                 let Some(Once { end, code }) = runs.last() else { continue };
-                let drops = end.accounts.seen - end.accounts.filtered;
+                let drops = end.accounts.passed();
                 eprintln!("netdrop: run {number} of {}: {drops} drops, exit code {code}", self.repeat);
             }
         }
@@ -171,23 +166,9 @@ impl Run {
                 (capture.attach(identity, &wanted, true)?, command)
             }
         };
-        let log = captured.log;
-        let plan = Plan {
-            probe: captured.probe,
-            enricher: captured.enricher,
-            owners: captured.owners,
-            follower: captured.follower,
-            debug_info: captured.debug_info,
-            aggregator: Aggregator::new(By::default()),
-            outlets,
-            witness: captured.witness,
-            stop: Stop::with(command),
-            limits: Limits::default(),
-            interval: self.interval,
-            look: captured.look,
-        };
+        let (aggregator, stop) = (Aggregator::new(By::default()), Stop::with(command));
+        let plan = captured.plan(aggregator, outlets, stop, Limits::default(), self.interval);
         let Ended { end, output, command } = run(plan).await?;
-        drop(log);
         output?;
         let status = command.context("the command's end was not seen")??;
         Ok(Once { end, code: exit_code(status) })
@@ -322,15 +303,4 @@ fn json(end: &Summary) -> String {
     let mut out = Vec::new();
     Json::new().end(end, &mut out);
     String::from_utf8_lossy(&out).trim_end().to_owned()
-}
-
-/// A command that can't be started has exit codes of its own.
-fn failed(error: anyhow::Error) -> ExitCode {
-    match error.downcast_ref::<CommandError>() {
-        Some(command) => {
-            eprintln!("netdrop: {command}");
-            command.exit_code().into()
-        }
-        None => exit::code(Err(error)),
-    }
 }

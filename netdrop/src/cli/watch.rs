@@ -11,7 +11,7 @@ use super::details::Details;
 use super::filter::Filters;
 use super::output::{FormatName, OutputFlags, print};
 use crate::aggregate::Aggregator;
-use crate::daemon::{Ended, Limits, Plan, Signals, SinkError, Stop, run};
+use crate::daemon::{Ended, Limits, Signals, SinkError, Stop, run};
 use crate::kernel::identity::Identity;
 use crate::output::Output as _;
 use crate::output::json::SCHEMA;
@@ -111,24 +111,9 @@ impl Watch {
             needs_owners: self.output.by().needs_owners(),
         };
         let captured = capture.attach(identity, &self.filters.wanted(), false)?;
-        let log = captured.log;
-        let plan = Plan {
-            probe: captured.probe,
-            enricher: captured.enricher,
-            owners: captured.owners,
-            follower: captured.follower,
-            debug_info: captured.debug_info,
-            aggregator: Aggregator::new(self.output.by()),
-            outlets,
-            witness: captured.witness,
-            stop: Stop::Signals(signals),
-            limits: Limits { duration: self.duration, count: self.count },
-            interval: self.output.interval,
-            look: captured.look,
-        };
-        let ended = run(plan).await;
-        drop(log);
-        Ok(ended?)
+        let limits = Limits { duration: self.duration, count: self.count };
+        let (aggregator, stop) = (Aggregator::new(self.output.by()), Stop::Signals(signals));
+        Ok(run(captured.plan(aggregator, outlets, stop, limits, self.output.interval)).await?)
     }
 
     /// Details per second of each counter that the format has use for.

@@ -23,7 +23,7 @@ use crate::enrich::{Enricher, Named, TrapNames};
 use crate::kernel::debug_info::DebugInfo;
 use crate::model::{Accounts, Summary, Timestamp, Trap};
 use crate::owner::Owners;
-use crate::probe::{Probe, ProbeError, Traps};
+use crate::probe::{Log, Probe, ProbeError, Traps};
 
 /// What is to be run.
 pub struct Plan {
@@ -52,6 +52,8 @@ pub struct Plan {
     /// Time between two looks into the ring buffer: nobody is woken for an event, as that would cost the CPU that drops
     /// the packet microseconds.
     pub look: Duration,
+    /// What the program logs is shown for as long as this lives.
+    pub log: Option<Log>,
 }
 
 /// When a run ends by itself.

@@ -49,7 +49,7 @@ impl Surroundings {
             return None;
         }
         let netns = (raw.key.netns, known.namespaces.path(raw.key.netns));
-        let place = Place { function, netns, device: raw.key.ifindex };
+        let place = Place { netns, device: raw.key.ifindex };
         self.receivers.find(&raw.packet, place, Instant::now())
     }
 

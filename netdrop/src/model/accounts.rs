@@ -38,6 +38,11 @@ impl Accounts {
         self.detailed + self.sampled_out + self.ring_full + self.filtered == self.seen
     }
 
+    /// Drops that the filter let through.
+    pub fn passed(&self) -> u64 {
+        self.seen.saturating_sub(self.filtered)
+    }
+
     /// What was added since `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {

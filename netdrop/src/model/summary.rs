@@ -91,6 +91,13 @@ pub struct Row {
     pub example: Option<(Endpoint, Endpoint)>,
 }
 
+impl Row {
+    /// The function, whether rows tell its sites apart or not; absent for a trap, and where it isn't known.
+    pub fn function(&self) -> Option<&str> {
+        self.function.as_deref().or_else(|| self.site.as_ref()?.function.as_deref())
+    }
+}
+
 /// The counts of one interval, or at the end of the whole run.
 #[derive(Debug, Clone, Default)]
 pub struct Summary {

@@ -45,10 +45,9 @@ pub fn sentence(row: &Row) -> Option<String> {
         let entry = knowledge::trap(&trap.name)?;
         return Some(format!("{}: {}", Plain(entry.name()), entry.meaning()));
     }
-    let function = row.function.as_deref().or_else(|| row.site.as_ref()?.function.as_deref());
     let entry: &Entry = match named {
         Some(name) => knowledge::reason(name)?,
-        None => knowledge::site(function?)?,
+        None => knowledge::site(row.function()?)?,
     };
     Some(format!("{}: {}", Plain(entry.name()), entry.meaning()))
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::columns::{Column, about, cut, lines as table};
 use super::fold::{Folded, fold, sentence};
-use super::report::{bar, share};
+use super::report::{bar, headline, share};
 use super::words::accounts;
 use super::{Output, attribution};
 use crate::aggregate::{Aggregator, By, Dimension, Names, Now, Series, order};
@@ -145,21 +145,12 @@ impl Output for Histogram {
     }
 }
 
-fn headline(end: &Summary) -> String {
-    let time = elapsed(end.elapsed);
-    match total(&end.rows) {
-        0 => format!("No drops in {time}."),
-        drops => format!("{} drops in {time}, {} on average.", thousands(drops), rate(drops, end.elapsed)),
-    }
-}
-
 fn total(rows: &[Row]) -> u64 {
     rows.iter().map(|row| row.counts.packets).sum()
 }
 
 pub fn function(row: &Row) -> &str {
-    let of_site = row.site.as_ref().and_then(|site| site.function.as_deref());
-    of_site.or(row.function.as_deref()).unwrap_or(UNKNOWN)
+    row.function().unwrap_or(UNKNOWN)
 }
 
 fn classes(rows: &[Row]) -> Vec<Row> {
@@ -172,12 +163,11 @@ fn reasons(rows: &[Row]) -> Vec<Row> {
 
 /// Sums the rows that are alike in what `part` keeps of them.
 fn regroup(rows: &[Row], part: impl Fn(&Row) -> Row) -> Vec<Row> {
-    let mut groups: BTreeMap<String, Row> = BTreeMap::new();
+    let mut groups = BTreeMap::new();
     for row in rows {
         let kept = part(row);
-        let name = (kept.function.as_ref(), kept.class, kept.reason.as_ref().map(|reason| &reason.name));
-        let name = format!("{name:?}");
-        let group = groups.entry(name).or_insert(kept);
+        let reason = kept.reason.as_ref().map(|reason| reason.name.clone());
+        let group = groups.entry((kept.function.clone(), kept.class, reason)).or_insert(kept);
         group.counts += row.counts;
         group.total += row.total;
     }

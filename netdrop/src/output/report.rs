@@ -12,12 +12,7 @@ const BAR_WIDTH: u64 = 8;
 
 /// The lines of the final summary, those of the table at most `width` wide; with `folds`, lifecycle drops are one line.
 pub fn lines(summary: &Summary, width: usize, color: bool, folds: bool) -> Vec<String> {
-    let drops = summary.accounts.seen.saturating_sub(summary.accounts.filtered);
-    let time = elapsed(summary.elapsed);
-    let mut lines = vec![match drops {
-        0 => format!("No drops in {time}."),
-        _ => format!("{} drops in {time}, {} on average.", thousands(drops), rate(drops, summary.elapsed)),
-    }];
+    let mut lines = vec![headline(summary)];
     let all = summary.rows.iter().map(|row| row.counts.packets).sum();
     let Folded { rows, line: folded } = fold(&summary.rows, folds);
     if !summary.rows.is_empty() {
@@ -32,6 +27,17 @@ pub fn lines(summary: &Summary, width: usize, color: bool, folds: bool) -> Vec<S
     lines.extend(accounts(&summary.accounts));
     lines.extend(attribution::lines(&summary.attribution, width));
     lines
+}
+
+/// How many in what time.
+pub fn headline(summary: &Summary) -> String {
+    let time = elapsed(summary.elapsed);
+    match summary.accounts.passed() {
+        0 => format!("No drops in {time}."),
+        drops => {
+            format!("{} drops in {time}, {} on average.", thousands(drops), rate(drops, summary.elapsed))
+        }
+    }
 }
 
 /// Shares are those of `all` drops, folded ones included.

@@ -98,11 +98,11 @@ pub fn render(summary: &Summary, view: View, folds: bool) -> String {
 fn headline(summary: &Summary) -> String {
     let total = summary.total;
     let time = elapsed(std::time::Duration::from_secs(summary.elapsed.as_secs()));
-    if total.seen == total.filtered && summary.rows.is_empty() {
+    if total.passed() == 0 && summary.rows.is_empty() {
         return format!("no drops yet ({time}); Ctrl-C ends");
     }
-    let now = summary.accounts.seen.saturating_sub(summary.accounts.filtered);
-    let drops = thousands(total.seen.saturating_sub(total.filtered));
+    let now = summary.accounts.passed();
+    let drops = thousands(total.passed());
     let mut parts = vec![format!("{drops} drops in {time} · now {}/s", per_second(now, summary.interval))];
     let lost = [
         (total.ring_full, "details lost"),

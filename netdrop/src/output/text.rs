@@ -66,7 +66,7 @@ impl Output for Text {
 
     /// Nothing for an interval without drops.
     fn summary(&mut self, summary: &Summary, out: &mut Vec<u8>) {
-        let drops = summary.accounts.seen.saturating_sub(summary.accounts.filtered);
+        let drops = summary.accounts.passed();
         let missing = missing(&summary.accounts);
         if drops == 0 && missing.is_empty() {
             return;

@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::cgroups::mount_point;
+use super::cgroups::mounted;
 use super::names::Names;
 use super::process::{Descriptors, Procfs};
 use super::{cgroup_path, cgroups::MAX_CGROUPS};
@@ -158,9 +158,7 @@ impl Census {
 
     /// All v2 cgroups, parents before their children.
     fn folders(&mut self) -> Vec<Folder> {
-        let mounts = fs::read(self.root.join("proc/self/mountinfo")).unwrap_or_default();
-        let Some(mount) = mount_point(&mounts) else { return Vec::new() };
-        let mount = self.root.join(mount.strip_prefix("/").unwrap_or(&mount));
+        let Some(mount) = mounted(&self.root) else { return Vec::new() };
         let mut folders: Vec<Folder> = Vec::new();
         let mut left = vec![(mount.clone(), None)];
         while let Some((path, parent)) = left.pop() {

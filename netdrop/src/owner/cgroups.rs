@@ -88,9 +88,7 @@ struct Walk {
 
 impl Walk {
     fn start(root: &Path, now: Instant) -> Self {
-        let mounts = fs::read(root.join("proc/self/mountinfo")).unwrap_or_default();
-        let mount = mount_point(&mounts).unwrap_or_else(|| "/sys/fs/cgroup".into());
-        let mount = root.join(mount.strip_prefix("/").unwrap_or(&mount));
+        let mount = mounted(root).unwrap_or_else(|| root.join("sys/fs/cgroup"));
         Self { left: vec![mount.clone()], mount, found: HashMap::new(), started: now, cost: Duration::ZERO }
     }
 
@@ -131,14 +129,19 @@ impl Walk {
 
 /// The folder of the v2 cgroup that this process runs in: `0::` in `/proc/self/cgroup` (cgroups(7)).
 pub fn own_cgroup(root: &Path) -> Option<PathBuf> {
-    let mount = mount_point(&fs::read(root.join("proc/self/mountinfo")).ok()?)?;
     let own = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
     let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    Some(root.join(mount.strip_prefix("/").unwrap_or(&mount)).join(own))
+    Some(mounted(root)?.join(own))
+}
+
+/// Where cgroup v2 is mounted on the system below `root`; `None` where it isn't.
+pub(super) fn mounted(root: &Path) -> Option<PathBuf> {
+    let mount = mount_point(&fs::read(root.join("proc/self/mountinfo")).ok()?)?;
+    Some(root.join(mount.strip_prefix("/").unwrap_or(&mount)))
 }
 
 /// Where cgroup v2 is mounted, hybrid or not: the first `cgroup2` in `/proc/self/mountinfo` (proc(5)).
-pub(super) fn mount_point(mountinfo: &[u8]) -> Option<PathBuf> {
+fn mount_point(mountinfo: &[u8]) -> Option<PathBuf> {
     mountinfo.split(|byte| *byte == b'\n').find_map(|line| {
         let mut fields = line.split(|byte| *byte == b' ');
         let point = fields.nth(4)?;

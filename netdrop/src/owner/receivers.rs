@@ -12,6 +12,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use netdrop_common::protocol::UDP;
+
 use super::diag::{Diag, Found, Query};
 use crate::model::{Endpoint, Packet, Socket, SocketKind, Whose};
 
@@ -24,7 +26,6 @@ const REFUSING: [&str; 6] = [
     "udpv6_queue_rcv_one_skb",
     "udpv6_queue_rcv_skb",
 ];
-const IPPROTO_UDP: u8 = 17;
 /// An answer is good for so long, and in that time the kernel is asked for so many flows: some 20 µs each.
 const ANSWER_AGE: Duration = Duration::from_millis(100);
 const ANSWERS: usize = 64;
@@ -52,8 +53,6 @@ struct Flow {
 /// Where a packet was dropped.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
-    /// The function that dropped it.
-    pub function: Option<&'a str>,
     /// The inode of the network namespace, and a path to it.
     pub netns: (u32, Option<&'a Path>),
     /// The index of the device that it came in by.
@@ -63,14 +62,11 @@ pub struct Place<'a> {
 impl Receivers {
     /// Whether a socket in this function's hands has refused the packet.
     pub fn is_refusal(function: Option<&str>, packet: &Packet) -> bool {
-        packet.protocol.ip == Some(IPPROTO_UDP) && function.is_some_and(|name| REFUSING.contains(&name))
+        packet.protocol.ip == Some(UDP) && function.is_some_and(|name| REFUSING.contains(&name))
     }
 
-    /// The socket that refused the packet, where that is sure.
+    /// The socket that refused the packet, where that is sure. Only asked for a [refusal](Self::is_refusal).
     pub fn find(&mut self, packet: &Packet, place: Place<'_>, now: Instant) -> Option<Socket> {
-        if !Self::is_refusal(place.function, packet) {
-            return None;
-        }
         let (netns, path) = place.netns;
         let (local, remote) = ends(packet)?;
         let flow = Flow { netns, device: place.device, local, remote };
@@ -98,7 +94,7 @@ impl Receivers {
             Entry::Vacant(entry) => entry.insert(open(flow.netns, path?)),
         };
         let Flow { device, local, remote, .. } = flow;
-        diag.as_ref()?.find(&Query { protocol: IPPROTO_UDP, local, remote, device }).ok().flatten()
+        diag.as_ref()?.find(&Query { protocol: UDP, local, remote, device }).ok().flatten()
     }
 }
 
@@ -133,7 +129,7 @@ fn socket(found: &Found) -> Socket {
         whose: Whose::Found,
         kind: SocketKind::Full,
         family: found.family.into(),
-        protocol: IPPROTO_UDP.into(),
+        protocol: UDP.into(),
         state: found.state,
         local: Some(endpoint(found.local)),
         remote: Some(found.remote).filter(|remote| remote.port() != 0).map(endpoint),
@@ -159,7 +155,7 @@ mod tests {
             Some(Endpoint { address: address.ip(), port: Some(address.port()) })
         };
         Packet {
-            protocol: Protocol { ethertype: 0x0800, ip: Some(IPPROTO_UDP) },
+            protocol: Protocol { ethertype: 0x0800, ip: Some(UDP) },
             source: endpoint(source),
             destination: endpoint(destination),
             ..Packet::default()
@@ -204,7 +200,7 @@ mod tests {
         let address = server.local_addr().unwrap().to_string();
         let mut receivers = Receivers::default();
         receivers.namespaces.insert(7, Some(Diag::open(None).unwrap()));
-        let place = Place { function: Some("udp_queue_rcv_one_skb"), netns: (7, None), device: 0 };
+        let place = Place { netns: (7, None), device: 0 };
         let packet = packet("127.0.0.1:9", &address);
         let now = Instant::now();
         assert_eq!(receivers.find(&packet, place, now), None);

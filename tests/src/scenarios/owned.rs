@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::owner::{Cgroup, Hierarchy, Holder, container_id, inode};
 use super::socket::{
     FullServer, PACKETS, PATIENCE, closed_port, counted, expect, expect_owner, finish_after, send, watched,
-    with_receiving_socket, with_udp_socket,
+    watching, with_receiving_socket, with_udp_socket,
 };
 use super::tcp::connect;
 use crate::lab::{Lab, Namespace, RECEIVER, until};
@@ -167,8 +167,7 @@ fn reset(bench: &Bench) -> Result<()> {
     let lab = Lab::pair()?;
     let (client, server) = connect(&lab)?;
     server.shutdown(Shutdown::Both)?;
-    let netns = lab.receiver.inode().to_string();
-    let mut netdrop = Netdrop::start(&bench.netdrop, &["--netns", &netns])?;
+    let mut netdrop = watching(bench, &lab.receiver, &[])?;
     client.send(client.sequence, client.acknowledgment + 1, Tcp::ACK, b"x")?;
     for drop in finish_after(&mut netdrop, 1)? {
         expect(
@@ -190,8 +189,7 @@ fn reset(bench: &Bench) -> Result<()> {
 
 /// A netdrop that has told of some drops: so its first search for owners is behind it.
 fn started(bench: &Bench, namespace: &Namespace) -> Result<Netdrop> {
-    let netns = namespace.inode().to_string();
-    let netdrop = Netdrop::start(&bench.netdrop, &["--netns", &netns])?;
+    let netdrop = watching(bench, namespace, &[])?;
     closed_port(namespace)?;
     counted(&netdrop, PACKETS)?;
     Ok(netdrop)
@@ -204,8 +202,7 @@ fn rows(
     flags: &[&str],
     send: impl FnOnce() -> Result<()>,
 ) -> Result<Vec<Value>> {
-    let netns = namespace.inode().to_string();
-    let mut netdrop = Netdrop::start(&bench.netdrop, &[&["--netns", &netns], flags].concat())?;
+    let mut netdrop = watching(bench, namespace, flags)?;
     send()?;
     counted(&netdrop, PACKETS)?;
     netdrop.signal(Signal::SIGINT)?;

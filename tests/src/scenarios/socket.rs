@@ -301,10 +301,15 @@ pub(super) fn watched(
     flags: &[&str],
     send: impl FnOnce() -> Result<()>,
 ) -> Result<Vec<Value>> {
-    let netns = namespace.inode().to_string();
-    let mut netdrop = Netdrop::start(&bench.netdrop, &[&["--netns", &netns], flags].concat())?;
+    let mut netdrop = watching(bench, namespace, flags)?;
     send()?;
     finish(&mut netdrop)
+}
+
+/// A netdrop that watches the namespace alone.
+pub(super) fn watching(bench: &Bench, namespace: &Namespace, flags: &[&str]) -> Result<Netdrop> {
+    let netns = namespace.inode().to_string();
+    Netdrop::start(&bench.netdrop, &[&["--netns", &netns], flags].concat())
 }
 
 /// Waits for all drops: each has a line of its own.
