@@ -149,8 +149,10 @@ fn total(rows: &[Row]) -> u64 {
     rows.iter().map(|row| row.counts.packets).sum()
 }
 
+/// The function, or the trap of a drop by hardware.
 pub fn function(row: &Row) -> &str {
-    row.function().unwrap_or(UNKNOWN)
+    let trap = row.site.as_ref().and_then(|site| site.trap.as_ref());
+    row.function().or(trap.map(|trap| &*trap.name)).unwrap_or(UNKNOWN)
 }
 
 fn classes(rows: &[Row]) -> Vec<Row> {
@@ -228,6 +230,14 @@ mod tests {
     #[test]
     fn in_60_columns() {
         assert_snapshot!(report(60));
+    }
+
+    #[test]
+    fn a_trap_has_its_name() {
+        let trap = Some(crate::model::Trap { name: "tail_drop".into(), ..Default::default() });
+        let site = Some(Arc::new(Site { trap, ..Site::default() }));
+        assert_eq!(function(&Row { site, ..Row::default() }), "tail_drop");
+        assert_eq!(function(&Row::default()), UNKNOWN);
     }
 
     #[test]
