@@ -152,7 +152,8 @@ fn total(rows: &[Row]) -> u64 {
 /// The function, or the trap of a drop by hardware.
 pub fn function(row: &Row) -> &str {
     let trap = row.site.as_ref().and_then(|site| site.trap.as_ref());
-    row.function().or(trap.map(|trap| &*trap.name)).unwrap_or(UNKNOWN)
+    let trap = trap.map(|trap| trap.name.as_str()).filter(|name| !name.is_empty());
+    row.function().or(trap).unwrap_or(UNKNOWN)
 }
 
 fn classes(rows: &[Row]) -> Vec<Row> {
