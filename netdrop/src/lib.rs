@@ -11,6 +11,7 @@ pub mod counters;
 pub mod daemon;
 pub mod decode;
 pub mod enrich;
+pub mod export;
 pub mod filter;
 pub mod kernel;
 pub mod knowledge;

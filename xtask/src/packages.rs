@@ -21,7 +21,7 @@ const fn package(name: &'static str, sign: &'static str, stage: Stage, reason: &
     Package { name, sign, stage, reason }
 }
 
-const PACKAGES: [Package; 20] = [
+const PACKAGES: [Package; 22] = [
     package(
         "rustc-web",
         "/usr/share/doc/rustc-web/copyright",
@@ -56,6 +56,13 @@ const PACKAGES: [Package; 20] = [
     package("bpftrace", "bpftrace", Stage::Scenarios, "a second observer of the same drops"),
     package("linux-perf", "perf", Stage::Scenarios, "a second observer of the same drops"),
     package("tshark", "tshark", Stage::Scenarios, "reads the packets that netdrop writes"),
+    package("chromium", "chromium", Stage::Peers, "clicks through the pages that netdrop writes"),
+    package(
+        "prometheus",
+        "prometheus",
+        Stage::Peers,
+        "scrapes netdrop; its promtool checks metrics and rules",
+    ),
     package("qemu-system-x86", "qemu-system-x86_64", Stage::Vm, "runs the other kernels"),
     package("busybox-static", "busybox", Stage::Vm, "the guests' shell and small tools"),
     package("kmod", "depmod", Stage::Vm, "the order in which a kernel's modules load"),
@@ -66,9 +73,9 @@ const PACKAGES: [Package; 20] = [
 
 /// Makes the system ready for `stages`, or says what is missing.
 pub fn ensure(stages: &[Stage], install: bool) -> Result<()> {
-    // A guest runs what the scenarios run, so it needs their tools too.
-    let wanted =
-        |stage: Stage| stages.contains(&stage) || (stage == Stage::Scenarios && stages.contains(&Stage::Vm));
+    // A guest runs what the scenarios run, and peers are shown the same namespaces: they need those tools too.
+    let like_scenarios = stages.contains(&Stage::Vm) || stages.contains(&Stage::Peers);
+    let wanted = |stage: Stage| stages.contains(&stage) || (stage == Stage::Scenarios && like_scenarios);
     let missing: Vec<&Package> =
         PACKAGES.iter().filter(|package| wanted(package.stage) && !present(package.sign)).collect();
     if !missing.is_empty() {

@@ -52,6 +52,24 @@ pub fn skip_reason(line: &str) -> Option<&str> {
     line.strip_prefix("skipped ")?.split_once(": ").map(|(_, reason)| reason)
 }
 
+/// The failures among a runner's lines, each with the lines that explain it: `FAILED  NAME: WHY` and what is indented below.
+pub fn failures<'l>(lines: impl IntoIterator<Item = &'l str>) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let mut within = false;
+    for line in lines {
+        match (line.starts_with("FAILED "), found.last_mut()) {
+            (true, _) => found.push(line.to_owned()),
+            (false, Some(failure)) if within && line.starts_with("   ") => *failure += &format!("\n{line}"),
+            _ => {
+                within = false;
+                continue;
+            }
+        }
+        within = true;
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +97,20 @@ mod tests {
     fn skip_reasons_follow_the_name() {
         assert_eq!(skip_reason("skipped udp/full: no dummy: module"), Some("no dummy: module"));
         assert_eq!(skip_reason("ok      udp/skipped: x"), None);
+    }
+
+    #[test]
+    fn a_failure_goes_as_far_as_it_is_indented() {
+        let lines = [
+            "ok      a",
+            "FAILED  b: c",
+            "    d",
+            "ok      e",
+            "    f",
+            "FAILED  g: h",
+            "1 passed, 2 failed",
+        ];
+        assert_eq!(failures(lines), ["FAILED  b: c\n    d", "FAILED  g: h"]);
     }
 
     #[test]

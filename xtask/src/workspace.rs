@@ -52,6 +52,15 @@ fn static_build(mut command: Command, packages: &[&str]) -> Result<PathBuf> {
 
 /// Builds netdrop exactly as it ships, and beside it the scenarios and the guests' init.
 pub fn test_binaries() -> Result<PathBuf> {
+    beside_netdrop(&["netdrop-tests", "netdrop-guest"])
+}
+
+/// As [`test_binaries`], with the tests beside netdrop's peers.
+pub fn peer_binaries() -> Result<PathBuf> {
+    beside_netdrop(&["netdrop-peers"])
+}
+
+fn beside_netdrop(packages: &[&str]) -> Result<PathBuf> {
     // Apart, because packages that are built together share the features of their dependencies.
     static_release(&["netdrop"])?;
     // What tests it mostly waits, for kernels and for netdrop: optimizing all of it takes longer than is won.
@@ -59,7 +68,7 @@ pub fn test_binaries() -> Result<PathBuf> {
     quick.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
     // The release is one unit for its size, which matters here as little as its speed.
     quick.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
-    static_build(quick, &["netdrop-tests", "netdrop-guest"])
+    static_build(quick, packages)
 }
 
 /// Runs a command with its output passed through; fails unless it exits with 0.

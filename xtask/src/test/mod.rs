@@ -24,6 +24,8 @@ pub enum Stage {
     Ebpf,
     /// Real drops on this machine's kernel; needs root
     Scenarios,
+    /// Beside the programs that netdrop works with (browser, Prometheus, OTLP); needs root
+    Peers,
     /// A short run of each fuzz target
     Fuzz,
     /// The scenarios on other kernels, in virtual machines
@@ -75,9 +77,12 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         println!("{:<10} {passed:>7} {failed:>7} {skipped:>8} {:>8.1}", stage.name(), time.as_secs_f64());
         sum += *tally;
     }
-    for Report { stage, notes, .. } in &reports {
-        for note in notes {
-            println!("{}: {note}", stage.name());
+    // What failed comes last, where one looks first.
+    for failed in [false, true] {
+        for Report { stage, notes, .. } in &reports {
+            for note in notes.iter().filter(|note| note.contains("FAILED") == failed) {
+                println!("{}: {note}", stage.name());
+            }
         }
     }
     println!("all in {:.0} s", start.elapsed().as_secs_f64());
@@ -107,11 +112,13 @@ impl Options {
             Stage::Unit => stages::unit(),
             Stage::Ebpf => stages::ebpf(&mut notes),
             Stage::Scenarios => stages::scenarios(&self.scenario_arguments(), &mut notes),
+            Stage::Peers => stages::peers(&self.scenario_arguments(), &mut notes),
             Stage::Fuzz => fuzz::run(&mut notes),
             Stage::Vm => vm::matrix::run(
                 &self.kernels(),
                 &self.scenario_arguments(),
                 Duration::from_secs(self.timeout),
+                &mut notes,
             ),
         };
         let tally = result.unwrap_or_else(|error| {
@@ -157,11 +164,11 @@ mod tests {
 
     #[test]
     fn stages_follow_the_flags() {
-        use Stage::{Ebpf, Fuzz, Lint, Scenarios, Unit, Vm};
+        use Stage::{Ebpf, Fuzz, Lint, Peers, Scenarios, Unit, Vm};
         let cases: [(&[&str], &[Stage]); 4] = [
-            (&[], &[Lint, Unit, Ebpf, Scenarios, Fuzz]),
-            (&["--vm"], &[Lint, Unit, Ebpf, Scenarios, Fuzz, Vm]),
-            (&["--kernels", "5.10,6.1"], &[Lint, Unit, Ebpf, Scenarios, Fuzz, Vm]),
+            (&[], &[Lint, Unit, Ebpf, Scenarios, Peers, Fuzz]),
+            (&["--vm"], &[Lint, Unit, Ebpf, Scenarios, Peers, Fuzz, Vm]),
+            (&["--kernels", "5.10,6.1"], &[Lint, Unit, Ebpf, Scenarios, Peers, Fuzz, Vm]),
             (&["--only", "vm,lint"], &[Lint, Vm]),
         ];
         for (arguments, stages) in cases {

@@ -1,11 +1,12 @@
 //! The stages that run on this machine: each gives its counts, or an error that fails it as a whole.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
 
 use crate::ebpf::{self, Checked};
-use crate::tally::{Tally, skip_reason};
+use crate::tally::{Tally, failures, skip_reason};
 use crate::workspace;
 
 /// The workspace without the eBPF program, which only builds for its own target.
@@ -74,24 +75,38 @@ pub fn ebpf(notes: &mut Vec<String>) -> Result<Tally> {
 
 /// The scenarios on the running kernel.
 pub fn scenarios(arguments: &[String], notes: &mut Vec<String>) -> Result<Tally> {
+    cases("netdrop-tests", &workspace::test_binaries, arguments, notes)
+}
+
+/// netdrop beside its peers, on the running kernel.
+pub fn peers(arguments: &[String], notes: &mut Vec<String>) -> Result<Tally> {
+    cases("netdrop-peers", &workspace::peer_binaries, arguments, notes)
+}
+
+/// Runs a program of cases.
+fn cases(
+    program: &str,
+    build: &dyn Fn() -> Result<PathBuf>,
+    arguments: &[String],
+    notes: &mut Vec<String>,
+) -> Result<Tally> {
     if !workspace::is_root() {
         notes.push("skipped: real drops need root".to_owned());
         return Ok(Tally::SKIPPED);
     }
-    let binaries = workspace::test_binaries()?;
-    // The scenarios bound their own waits; the limit is for the case that this fails too.
+    let binaries = build()?;
+    // The cases bound their own waits; the limit is for the case that this fails too.
     let mut command = Command::new("timeout");
-    command.args(["--kill-after=10", "600"]).arg(binaries.join("netdrop-tests"));
+    command.args(["--kill-after=10", "600"]).arg(binaries.join(program));
     command.arg("--netdrop").arg(binaries.join("netdrop")).args(arguments);
-    let mut counted = None;
-    let status = workspace::tee(&mut command, |line| {
-        counted = Tally::from_closing_line(line).or(counted);
-        if let Some(reason) = skip_reason(line) {
-            notes.push(format!("skipped: {reason}"));
-        }
-    })?;
+    let mut lines = Vec::new();
+    let status = workspace::tee(&mut command, |line| lines.push(line.to_owned()))?;
+    let lines = lines.iter().map(String::as_str);
+    let counted = lines.clone().rev().find_map(Tally::from_closing_line);
+    notes.extend(lines.clone().filter_map(skip_reason).map(|reason| format!("skipped: {reason}")));
+    notes.extend(failures(lines));
     let Some(mut tally) = counted else {
-        anyhow::bail!("the scenarios printed no closing line ({status})");
+        anyhow::bail!("{program} printed no closing line ({status})");
     };
     if !status.success() && tally.failed == 0 {
         tally += Tally::FAILED;

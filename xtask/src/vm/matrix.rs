@@ -10,7 +10,7 @@ use super::Lab;
 use super::kernels::{self, Kernel};
 use super::netdevsim;
 use super::qemu::Outcome;
-use crate::tally::{Tally, skip_reason};
+use crate::tally::{Tally, failures, skip_reason};
 
 /// Guests at a time. Each has two processors of its own, emulated where KVM doesn't run.
 const PARALLEL: usize = 2;
@@ -32,7 +32,13 @@ struct Row {
 }
 
 /// Runs the scenarios on every wanted kernel (`5.10`, `6.12` …, or paths); prints the table, returns the sum.
-pub fn run(wanted: &[String], arguments: &[String], limit: Duration) -> Result<Tally> {
+/// What failed goes to `notes`.
+pub fn run(
+    wanted: &[String],
+    arguments: &[String],
+    limit: Duration,
+    notes: &mut Vec<String>,
+) -> Result<Tally> {
     // A kernel that can't be had is a failed row, not the end of the others.
     let found: Vec<(String, Result<Kernel>)> =
         wanted.iter().map(|name| (name.clone(), kernels::find(name))).collect();
@@ -96,15 +102,11 @@ pub fn run(wanted: &[String], arguments: &[String], limit: Duration) -> Result<T
         for (reason, count) in &row.skips {
             println!("{}: {count} skipped: {reason}", row.kernel);
         }
-        for failure in &row.failures {
-            println!("{}: {failure}", row.kernel);
-        }
-        if let Some(trouble) = &row.trouble {
-            println!("{}: FAILED: {trouble}", row.kernel);
-        }
+        notes.extend(row.failures.iter().map(|failure| format!("{}: {failure}", row.kernel)));
+        notes.extend(row.trouble.iter().map(|trouble| format!("{}: FAILED: {trouble}", row.kernel)));
     }
-    for line in &unbuilt {
-        println!("{line}");
+    for line in unbuilt {
+        notes.push(line);
         sum += Tally::FAILED;
     }
     Ok(sum)
@@ -157,7 +159,7 @@ impl Row {
         for reason in outcome.console.iter().filter_map(|line| skip_reason(line)) {
             *skips.entry(reason.to_owned()).or_default() += 1;
         }
-        let failures = outcome.console.iter().filter(|line| line.starts_with("FAILED")).cloned().collect();
+        let failures = failures(outcome.console.iter().map(String::as_str));
         Self { kernel, tally, time: outcome.time, trouble, skips, failures }
     }
 

@@ -1,0 +1,5 @@
+//! What leaves the daemon: the hub from which servers and exporters read, and the formats that they send.
+
+mod hub;
+
+pub use hub::{Asked, Gone, Hub, HubWriter, Line, hub};

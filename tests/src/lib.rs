@@ -1,0 +1,20 @@
+//! Scenario tests: real drops on a real kernel.
+//!
+//! Each case makes network namespaces of its own, sends exactly N packets that meet a known fate, and netdrop must
+//! report exactly N at that reason, function, device and namespace. What other tests of netdrop as a whole share with them
+//! (namespaces, traffic, the runner) is in here too.
+
+#![expect(missing_docs, reason = "a library for the tests of this workspace alone")]
+
+pub mod bpf;
+pub mod command;
+pub mod lab;
+pub mod netdrop;
+pub mod observer;
+pub mod reasons;
+pub mod report;
+pub mod runner;
+pub mod scenario;
+pub mod scenarios;
+pub mod trace;
+pub mod traffic;
