@@ -4,10 +4,16 @@
 //! report exactly N at that reason, function, device and namespace. What other tests of netdrop as a whole share with them
 //! (namespaces, traffic, the runner) is in here too.
 
-#![expect(missing_docs, reason = "a library for the tests of this workspace alone")]
+#![expect(
+    missing_docs,
+    clippy::missing_panics_doc,
+    reason = "a library for the tests of this workspace alone"
+)]
 
+pub mod batch;
 pub mod bpf;
 pub mod command;
+pub mod judge;
 pub mod lab;
 pub mod netdrop;
 pub mod observer;

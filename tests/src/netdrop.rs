@@ -28,6 +28,9 @@ pub struct Netdrop {
 #[derive(Default)]
 struct State {
     lines: Vec<String>,
+    /// What the first so many of them have come to.
+    so_far: Report,
+    read: usize,
     stdout_closed: bool,
     stderr: String,
     stderr_closed: bool,
@@ -117,9 +120,7 @@ impl Netdrop {
 
     /// The drop lines that it has written so far.
     pub fn drops_so_far(&self) -> Vec<Value> {
-        let state = self.state();
-        let lines = state.lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines.filter(|line| line["kind"] == "drop").collect()
+        self.so_far().drops
     }
 
     /// Waits for its end by itself or by an earlier signal; gives status, all lines, and standard error.
@@ -163,11 +164,18 @@ impl Netdrop {
 }
 
 impl Watcher for Netdrop {
-    fn so_far(&self) -> Vec<Row> {
-        let state = self.state();
-        let values = state.lines.iter().filter(|line| line.contains("\"summary\""));
-        let values = values.filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        values.filter_map(|value| rows(&value).ok()).flatten().collect()
+    fn so_far(&self) -> Report {
+        let state = &mut *self.state();
+        for line in &state.lines[state.read..] {
+            let Ok(value) = serde_json::from_str::<Value>(line) else { continue };
+            match value["kind"].as_str() {
+                Some("summary") => state.so_far.rows.extend(rows(&value).unwrap_or_default()),
+                Some("drop") => state.so_far.drops.push(value),
+                _ => {}
+            }
+        }
+        state.read = state.lines.len();
+        state.so_far.clone()
     }
 
     fn finish(mut self: Box<Self>) -> Result<Report> {

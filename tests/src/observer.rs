@@ -87,8 +87,8 @@ impl Observer {
 }
 
 impl Watcher for Observer {
-    fn so_far(&self) -> Vec<Row> {
-        self.rows()
+    fn so_far(&self) -> Report {
+        Report { rows: self.rows(), ..Report::default() }
     }
 
     fn finish(mut self: Box<Self>) -> Result<Report> {

@@ -86,7 +86,7 @@ pub struct Accounts {
 }
 
 /// All that a watcher saw from attach to end.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Report {
     /// Exact totals.
     pub rows: Vec<Row>,
@@ -105,8 +105,8 @@ impl Report {
 
 /// Something that counts drops while a scenario runs.
 pub trait Watcher {
-    /// The counts up to now; may lag behind the kernel by an interval.
-    fn so_far(&self) -> Vec<Row>;
+    /// Counts and details up to now; may lag behind the kernel by an interval. A row may come in parts.
+    fn so_far(&self) -> Report;
     /// Ends the watcher and takes its totals.
     fn finish(self: Box<Self>) -> Result<Report>;
 }

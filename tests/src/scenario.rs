@@ -21,7 +21,6 @@ pub struct Stage {
 
 impl Stage {
     /// Sockets that must outlive the watcher are moved into `send`.
-    #[expect(clippy::unnecessary_wraps, reason = "it is the last line of functions that can fail before")]
     pub fn new(lab: Lab, send: impl FnMut(&Lab) -> Result<()> + 'static) -> Result<Self> {
         Ok(Self { lab, send: Box::new(send), kept: Vec::new() })
     }

@@ -60,8 +60,8 @@ fn row(line: &str, reasons: &HashMap<u64, String>) -> Option<Row> {
 }
 
 impl Watcher for Trace {
-    fn so_far(&self) -> Vec<Row> {
-        self.rows().unwrap_or_default()
+    fn so_far(&self) -> Report {
+        Report { rows: self.rows().unwrap_or_default(), ..Report::default() }
     }
 
     fn finish(self: Box<Self>) -> Result<Report> {

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, bail};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -25,9 +26,11 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Makes the namespace `ndtest-<pid>-<role>` with the loopback up and IPv6 off for links made later.
+    /// Makes the namespace `ndtest-<pid>-<number>-<role>` with the loopback up and IPv6 off for links made later.
     pub fn create(role: &str) -> Result<Self> {
-        let name = format!("{PREFIX}-{}-{role}", std::process::id());
+        static MADE: AtomicU64 = AtomicU64::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{PREFIX}-{}-{number}-{role}", std::process::id());
         let path = PathBuf::from(FOLDER).join(&name);
         fs::create_dir_all(FOLDER).with_context(|| format!("can't make {FOLDER}"))?;
         File::create(&path).with_context(|| format!("can't make {}", path.display()))?;

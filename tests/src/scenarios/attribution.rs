@@ -253,9 +253,8 @@ fn watched_with(bench: &Bench, lab: &Lab, frame: &[u8], prepare: impl FnOnce(&mu
     let mut netdrop = Netdrop::start_with(&bench.netdrop, &arguments, prepare)?;
     PacketSocket::sender(lab.from(), SENDER.device)?.repeat(frame, PACKETS)?;
     until("the drops", Duration::from_secs(5), || {
-        let rows = netdrop.so_far();
-        let here = rows.iter().filter(|row| row.inode() == Some(inode));
-        Ok((here.map(|row| row.count).sum::<u64>() >= PACKETS).then_some(()))
+        let here = netdrop.so_far().count(|row| row.inode() == Some(inode));
+        Ok((here >= PACKETS).then_some(()))
     })?;
     netdrop.signal(Signal::SIGINT)?;
     let (status, mut lines, stderr) = netdrop.wait()?;

@@ -175,7 +175,7 @@ fn own_record(bench: &Bench) -> Result<()> {
         socket.repeat(&ETHER_V4.wrap(packet), *count)?;
     }
     let seen =
-        until("bpftrace to see all", PATIENCE, || Ok((sum(&observer.so_far()) >= total).then_some(())));
+        until("bpftrace to see all", PATIENCE, || Ok((sum(&observer.so_far().rows) >= total).then_some(())));
     netdrop.signal(Signal::SIGINT)?;
     let theirs = Box::new(observer).finish()?;
     let ours = netdrop.report()?;

@@ -169,7 +169,7 @@ fn watch(bench: &Bench, lab: &Lab, arguments: &[&str], frames: &[Vec<u8>]) -> Re
         socket.send(frame)?;
     }
     until("netdrop to count the packets", PATIENCE, || {
-        let seen: u64 = netdrop.so_far().iter().map(|row| row.count).sum();
+        let seen = netdrop.so_far().count(|_| true);
         Ok((seen >= frames.len() as u64).then_some(()))
     })?;
     netdrop.signal(Signal::SIGINT)?;

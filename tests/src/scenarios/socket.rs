@@ -327,9 +327,7 @@ pub(super) fn finish_after(netdrop: &mut Netdrop, count: u64) -> Result<Vec<Valu
 
 /// Waits until so many drops are in summaries.
 pub(super) fn counted(netdrop: &Netdrop, count: u64) -> Result<()> {
-    until("the drops", PATIENCE, || {
-        Ok((netdrop.so_far().iter().map(|row| row.count).sum::<u64>() >= count).then_some(()))
-    })
+    until("the drops", PATIENCE, || Ok((netdrop.so_far().count(|_| true) >= count).then_some(())))
 }
 
 /// Members of the object that the pointer leads to.

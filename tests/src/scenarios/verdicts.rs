@@ -231,9 +231,8 @@ fn watched(bench: &Bench, lab: &Lab, arguments: &[&str], sent: &[(Hook, u16)]) -
     }
     let counted = if filtered { PACKETS } else { PACKETS * sent.len() as u64 };
     until("the drops", Duration::from_secs(10), || {
-        let rows = netdrop.so_far();
-        let here = rows.iter().filter(|row| row.inode() == Some(inode));
-        Ok((here.map(|row| row.count).sum::<u64>() >= counted).then_some(()))
+        let here = netdrop.so_far().count(|row| row.inode() == Some(inode));
+        Ok((here >= counted).then_some(()))
     })?;
     netdrop.signal(Signal::SIGINT)?;
     let (status, mut lines, stderr) = netdrop.wait()?;

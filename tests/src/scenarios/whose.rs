@@ -148,10 +148,8 @@ fn later_socket(bench: &Bench) -> Result<()> {
     let namespace = refusing()?;
     let mut netdrop = Netdrop::start(&bench.netdrop, &["--all", "--owner", &std::process::id().to_string()])?;
     let later = bound(&namespace)?;
-    let mine = |netdrop: &Netdrop| -> u64 {
-        let here = |row: &&crate::report::Row| row.inode() == Some(namespace.inode());
-        netdrop.so_far().iter().filter(here).map(|row| row.count).sum()
-    };
+    let mine =
+        |netdrop: &Netdrop| -> u64 { netdrop.so_far().count(|row| row.inode() == Some(namespace.inode())) };
     let mut before = 0;
     until("a drop of the new socket to pass", Duration::from_secs(30), || {
         refused(&later, 1)?;
