@@ -45,6 +45,8 @@ pub fn batches(bench: &Bench, scenarios: Vec<Scenario>) -> Result<Vec<Vec<Scenar
 struct Seen<'s> {
     judge: Judge<'s>,
     report: Report,
+    /// Kept until the watcher has ended: a socket that is closed drops what is in its queue.
+    _stage: Stage,
 }
 
 /// Runs them side by side: all are prepared, then watched, then each sends and is looked at in turn.
@@ -68,7 +70,7 @@ pub fn run(bench: &Bench, batch: &[Scenario]) -> Vec<Result<()>> {
         Err(error) => return failed(batch, &error),
     };
     let judged = seen.into_iter().map(|seen| {
-        let Seen { judge, report } = seen?;
+        let Seen { judge, report, _stage } = seen?;
         let report = Report { accounts: end.accounts, ..report };
         if bench.verbose {
             report.rows.iter().for_each(|row| println!("        {}", judge.with_device_name(row.clone())));
@@ -111,5 +113,5 @@ fn send<'s>(
     let judge = Judge::new(&stage.lab, expect, sight)?;
     let _ =
         until("the drops", Duration::from_secs(5), || Ok(judge.is_all_here(&watcher.so_far()).then_some(())));
-    Ok(Seen { judge, report: watcher.so_far() })
+    Ok(Seen { judge, report: watcher.so_far(), _stage: stage })
 }

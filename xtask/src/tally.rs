@@ -59,7 +59,7 @@ pub fn failures<'l>(lines: impl IntoIterator<Item = &'l str>) -> Vec<String> {
     for line in lines {
         match (line.starts_with("FAILED "), found.last_mut()) {
             (true, _) => found.push(line.to_owned()),
-            (false, Some(failure)) if within && line.starts_with("   ") => *failure += &format!("\n{line}"),
+            (false, Some(failure)) if within && line.starts_with("   ") => failure.extend(["\n", line]),
             _ => {
                 within = false;
                 continue;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result};
 
@@ -11,7 +12,9 @@ pub struct Folder(PathBuf);
 impl Folder {
     /// Makes it.
     pub fn create() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("netdrop-tests-{}-files", std::process::id()));
+        static MADE: AtomicU64 = AtomicU64::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("netdrop-tests-{}-files-{number}", std::process::id()));
         fs::create_dir_all(&path).with_context(|| format!("can't make {}", path.display()))?;
         Ok(Self(path))
     }

@@ -31,7 +31,9 @@ impl Limit {
     }
 
     fn row(&self) -> [String; 4] {
-        let figure = |value: f64| format!("{value:.1} {}", self.unit);
+        // Small figures need more digits to be one.
+        let figure =
+            |value: f64| format!("{value:.digits$} {}", self.unit, digits = if value < 1.0 { 3 } else { 1 });
         let limit = match self.bound {
             Bound::AtMost(limit) => format!("≤ {}", figure(limit)),
             Bound::AtLeast(limit) => format!("≥ {}", figure(limit)),

@@ -7,6 +7,7 @@
 #![expect(clippy::cast_precision_loss, reason = "what is measured is far from 2^52 and less exact")]
 
 mod bpf;
+mod daemon;
 mod explained;
 mod flood;
 mod limits;
@@ -26,6 +27,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 use crate::{dist, workspace};
+use daemon::Idle;
 use explained::Explained;
 use flood::Flood;
 use limits::{Bound, Limit};
@@ -64,6 +66,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let flood = Flood::new()?;
     let rows = measure(&netdrop, &flood, options)?;
     let explained = explain(&netdrop, &flood, options.rounds)?;
+    let idle = idle(&netdrop, &flood, options.rounds)?;
     let events_per_second = events_per_second(&pipeline, options.rounds)?;
     let binary = fs::metadata(&netdrop).context("cannot read the size of the binary")?.len();
     let report = Report {
@@ -72,9 +75,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         place: flood.place(),
         rounds: options.rounds.into(),
         packets: options.packets,
-        limits: limits(&rows, &explained, events_per_second.as_ref(), binary),
+        limits: limits(&rows, &explained, &idle, events_per_second.as_ref(), binary),
         rows,
         explained,
+        idle,
         events_per_second,
     };
     println!("\n{}", report.render());
@@ -128,6 +132,13 @@ fn explain(netdrop: &Path, flood: &Flood, rounds: u16) -> Result<Vec<Explained>>
     (0..rounds).map(|_| explained::measure(netdrop, flood, folder.path())).collect()
 }
 
+/// The daemon at rest: some times are enough, as each takes long.
+fn idle(netdrop: &Path, flood: &Flood, rounds: u16) -> Result<Vec<Idle>> {
+    println!("the daemon at rest");
+    let folder = tempfile::tempdir().context("cannot make a folder for the daemon")?;
+    (0..rounds.min(3)).map(|_| daemon::measure(netdrop, flood, folder.path())).collect()
+}
+
 /// Runs the pipeline's own program, built as netdrop ships: this one may be a debug build.
 fn events_per_second(pipeline: &Path, rounds: u16) -> Result<Option<Sample>> {
     println!("user space");
@@ -140,6 +151,7 @@ fn events_per_second(pipeline: &Path, rounds: u16) -> Result<Option<Sample>> {
 fn limits(
     rows: &[Row],
     explained: &[Explained],
+    idle: &[Idle],
     events_per_second: Option<&Sample>,
     binary: u64,
 ) -> Vec<Limit> {
@@ -151,6 +163,7 @@ fn limits(
         netdrop.filter_map(figure).map(|sample| sample.median()).reduce(f64::max)
     };
     let explained = |figure: fn(&Explained) -> f64| Sample::new(explained.iter().map(figure));
+    let idle = |figure: fn(&Idle) -> f64| Sample::new(idle.iter().map(figure)).map(|sample| sample.median());
     let limit = |what, unit, bound, measured| Limit { what, unit, bound, measured };
     let most = |what, unit, most: f64, measured| limit(what, unit, Bound::AtMost(most), measured);
     vec![
@@ -177,6 +190,9 @@ fn limits(
         most("exec to attached", "ms", 60.0, worst(Row::start_up_ms)),
         most("resident memory, peak", "MB", 30.0, worst(Row::peak_mb)),
         most("resident memory, steady", "MB", 15.0, worst(Row::steady_mb)),
+        most("serve at rest", "% of a core", 0.1, idle(|one| one.cpu * 100.0)),
+        most("serve at rest, wake-ups", "a second", 0.5, idle(|one| one.wake_ups)),
+        most("serve, resident memory", "MB", 25.0, idle(|one| one.memory as f64 / 1e6)),
         most("static binary", "MB", dist::LIMIT as f64 / 1e6, Some(binary as f64 / 1e6)),
         limit(
             "events to JSON lines on one core",

@@ -1,5 +1,6 @@
 //! What the bench prints and writes.
 
+use super::daemon::Idle;
 use super::explained::{Explained, RATE};
 use super::limits::{self, Limit};
 use super::sample::Sample;
@@ -67,6 +68,7 @@ pub struct Report {
     pub packets: u64,
     pub rows: Vec<Row>,
     pub explained: Vec<Explained>,
+    pub idle: Vec<Idle>,
     pub events_per_second: Option<Sample>,
     pub limits: Vec<Limit>,
 }
@@ -94,6 +96,7 @@ impl Report {
             table(header, &rows),
             self.notes(),
             self.explained(),
+            self.idle(),
             user_space.unwrap_or_default(),
             limits::render(&self.limits),
         ];
@@ -117,6 +120,19 @@ impl Report {
             "Every drop explained (`--all --socket --stack`, lines into a file), {RATE} drops a second for three seconds at a \
 socket that nobody reads: {} % of one core; in all rounds {incomplete} lines without socket, owner or call chain.\n",
             cpu.with_range(0)
+        )
+    }
+
+    fn idle(&self) -> String {
+        let sample = |figure: fn(&Idle) -> f64| Sample::new(self.idle.iter().map(figure));
+        let (Some(cpu), Some(wake_ups)) = (sample(|one| one.cpu * 100.0), sample(|one| one.wake_ups)) else {
+            return String::new();
+        };
+        format!(
+            "The daemon (`netdrop serve` without settings) at rest, after a flood, for 20 seconds: {} % of one core \
+(`schedstat` of its threads), {} wake-ups a second (`voluntary_ctxt_switches`).\n",
+            cpu.with_range(3),
+            wake_ups.with_range(2)
         )
     }
 

@@ -86,6 +86,13 @@ pub fn explaining(netdrop: &Path, lines: &Path) -> Tool {
     Tool { name: "netdrop, every drop explained", kind: Kind::Netdrop, command }
 }
 
+/// The daemon as it is without settings, but for its port, which is nobody's.
+pub fn daemon(netdrop: &Path) -> Tool {
+    let mut command: Vec<OsString> = vec![netdrop.into()];
+    command.extend("serve --config /dev/null --set http.listen=127.0.0.1:0".split(' ').map(OsString::from));
+    Tool { name: "netdrop serve", kind: Kind::Netdrop, command }
+}
+
 /// The named pipes over which perf takes commands and answers them (perf-record(1), `--control`).
 pub const PERF_PIPES: [&str; 2] = ["perf.control", "perf.answer"];
 
