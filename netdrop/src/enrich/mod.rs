@@ -6,7 +6,7 @@ mod resolver;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ pub use resolver::KernelResolver;
 use crate::aggregate::Names;
 use crate::attribute::{Cause, cause};
 use crate::decode::RawDrop;
-use crate::kernel::devices::Devices;
+use crate::kernel::devices::{self, Devices};
 use crate::kernel::netns::Namespaces;
 use crate::kernel::reasons::Reasons;
 use crate::kernel::stack::{StackFrame, from_site, verdict};
@@ -201,6 +201,19 @@ impl Enricher {
                 verdict: place.by_netfilter.then_some(chain.verdict),
             },
         }))
+    }
+
+    /// The devices that there are now in these namespaces; none for one that is gone or can't be asked.
+    pub fn devices_in(&mut self, namespaces: &HashSet<u32>) -> HashMap<u32, HashSet<u32>> {
+        self.namespaces.refresh();
+        let own = self.namespaces.own();
+        let ask = |inode: &u32| {
+            let path = self.namespaces.path(*inode);
+            let path = if own == Some(*inode) { None } else { Some(path?) };
+            let listed = devices::list(path).ok()?;
+            Some((*inode, listed.into_iter().map(|(index, _)| index).collect()))
+        };
+        namespaces.iter().filter_map(ask).collect()
     }
 
     /// Starts the next interval: names that may have changed are looked up anew, and the clock is set.

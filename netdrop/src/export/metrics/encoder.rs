@@ -71,14 +71,7 @@ impl Encoder {
     }
 
     /// A metric of one sample without labels.
-    pub fn single(
-        &mut self,
-        name: &str,
-        kind: Kind,
-        unit: &str,
-        help: &str,
-        value: impl std::fmt::Display,
-    ) {
+    pub fn single(&mut self, name: &str, kind: Kind, unit: &str, help: &str, value: impl std::fmt::Display) {
         self.metric(name, kind, unit, help);
         self.sample([], value);
     }

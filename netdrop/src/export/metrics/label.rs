@@ -79,7 +79,9 @@ impl Label {
                 netns.name.clone().unwrap_or_else(|| netns.inode.to_string())
             }),
             Self::Protocol => row.protocol.map_or_else(String::new, |protocol| protocol.to_string()),
-            Self::Container => row.netns.as_ref().map_or_else(String::new, |netns| container(&netns.workload)),
+            Self::Container => {
+                row.netns.as_ref().map_or_else(String::new, |netns| container(&netns.workload))
+            }
             Self::Source => address(row.source),
             Self::Destination => address(row.destination),
             Self::Port => row.port.map_or_else(String::new, |port| port.to_string()),

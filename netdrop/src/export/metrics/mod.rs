@@ -33,7 +33,8 @@ impl Format {
     /// What a scraper wants, by its `Accept` header (`""`: it sent none): `OpenMetrics` where it names that.
     pub fn negotiate(accept: &str) -> Self {
         let types = accept.split(',').filter_map(|each| each.split(';').next());
-        let named = types.into_iter().any(|each| each.trim().eq_ignore_ascii_case("application/openmetrics-text"));
+        let named =
+            types.into_iter().any(|each| each.trim().eq_ignore_ascii_case("application/openmetrics-text"));
         if named { Self::OpenMetrics } else { Self::Text }
     }
 
@@ -134,11 +135,16 @@ impl Metrics {
         stage
     }
 
-    /// The program is attached, or not any more.
-    pub fn attached(&self, about: Option<About>) {
+    /// The program is attached, and this is to be said of it.
+    pub fn attached(&self, about: About) {
         let mut state = self.state();
-        state.up = about.is_some();
-        state.about = about.unwrap_or_else(|| state.about.clone());
+        state.up = true;
+        state.about = about;
+    }
+
+    /// The program was lost, or is attached again.
+    pub fn set_attached(&self, attached: bool) {
+        self.state().up = attached;
     }
 
     /// The program was lost and is attached again.

@@ -23,7 +23,8 @@ impl Own {
     #[expect(clippy::cast_precision_loss, reason = "microseconds of years fit")]
     pub fn read() -> Self {
         let used = getrusage(UsageWho::RUSAGE_SELF).ok();
-        let micros = used.map(|used| used.user_time().num_microseconds() + used.system_time().num_microseconds());
+        let micros =
+            used.map(|used| used.user_time().num_microseconds() + used.system_time().num_microseconds());
         Self {
             cpu_seconds: micros.unwrap_or(0) as f64 / 1e6,
             resident_bytes: fs::read_to_string("/proc/self/status").ok().as_deref().and_then(resident),

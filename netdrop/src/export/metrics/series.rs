@@ -89,7 +89,8 @@ impl Series {
     /// Every series: its labels' values and its counts. The other one is last, once there is anything in it.
     pub fn iter(&self) -> impl Iterator<Item = (Vec<&str>, Counts)> {
         let other = (self.other.packets > 0).then(|| (vec![OTHER; self.labels.len()], self.other));
-        let series = self.series.iter().map(|(values, counts)| (values.iter().map(String::as_str).collect(), *counts));
+        let series =
+            self.series.iter().map(|(values, counts)| (values.iter().map(String::as_str).collect(), *counts));
         series.chain(other)
     }
 

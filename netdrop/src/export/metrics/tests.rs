@@ -20,12 +20,12 @@ fn sample() -> Metrics {
     let total = Accounts { seen: 9, filtered: 2, detailed: 3, sampled_out: 4, ..Accounts::default() };
     metrics.record(&Summary { rows: vec![row], total, ..Summary::default() });
     metrics.stage("log_full").fetch_add(5, Ordering::Relaxed);
-    metrics.attached(Some(About {
+    metrics.attached(About {
         version: "0.1.0".into(),
         kernel: "6.18".into(),
         attached_as: "tp_btf".into(),
         features: vec![("reasons", true), ("devlink_traps", false)],
-    }));
+    });
     metrics.reloaded(true);
     metrics
 }
