@@ -32,6 +32,9 @@ use crate::model::{Context, Device, Drop, Netns, Reason, Site, Source, Trap, Ver
 /// An address that no symbol covers makes for a new reading of kallsyms (a module may have come) at most so often.
 const SYMBOLS_AGAIN: Duration = Duration::from_secs(10);
 
+/// Call chains that are remembered from one interval to the next; more are named anew.
+const CHAINS: usize = 16384;
+
 /// Who knows what the sites of traps stand for; asked once for each.
 pub trait TrapNames: std::fmt::Debug {
     /// The trap; `None` where that isn't known.
@@ -207,6 +210,7 @@ impl Enricher {
     pub fn devices_in(&mut self, namespaces: &HashSet<u32>) -> HashMap<u32, HashSet<u32>> {
         self.namespaces.refresh();
         let own = self.namespaces.own();
+        self.devices.keep(|netns| self.namespaces.path(netns).is_some());
         let ask = |inode: &u32| {
             let path = self.namespaces.path(*inode);
             let path = if own == Some(*inode) { None } else { Some(path?) };
@@ -219,6 +223,9 @@ impl Enricher {
     /// Starts the next interval: names that may have changed are looked up anew, and the clock is set.
     pub fn turn(&mut self) {
         self.places.clear();
+        if self.chains.len() > CHAINS {
+            self.chains.clear();
+        }
         self.clock = Clock::now();
     }
 

@@ -9,11 +9,13 @@ mod signals;
 mod sweep;
 mod tally;
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use netdrop_common::CounterKey;
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 use tracing::{error, info, warn};
@@ -23,9 +25,10 @@ pub use signals::Signals;
 
 use super::RunError;
 use crate::aggregate::{Aggregator, Now};
+use crate::decode::{count_key, counts as counts_of};
 use crate::export::metrics::{Format, Metrics, Stage, dimensions};
 use crate::export::{Asked, HubWriter};
-use crate::model::{Summary, Timestamp};
+use crate::model::{CountKey, Counts, Summary, Timestamp};
 use crate::output::{Json, Output as _};
 use crate::settings::{Capture, Settings, Sources};
 use logs::Logs;
@@ -237,7 +240,7 @@ impl Daemon {
     }
 
     /// Gives up the counters of namespaces and devices that are gone, once there are many.
-    fn sweep(&mut self, counts: &std::collections::HashMap<crate::model::CountKey, crate::model::Counts>) {
+    fn sweep(&mut self, counts: &HashMap<CountKey, Counts>) {
         let capture = self.service.settings.borrow().capture.clone();
         let pause = sweep::PAUSE.min(capture.interval.0 * 6);
         if counts.len() * 2 < capture.max_counters || self.swept.elapsed() < pause {
@@ -249,16 +252,15 @@ impl Daemon {
         if gone.is_empty() {
             return;
         }
-        let is_gone = |key: &netdrop_common::CounterKey| gone.contains(&crate::decode::count_key(key));
+        let is_gone = |key: &CounterKey| gone.contains(&count_key(key));
         match self.sight.probe.counts.evict(is_gone) {
-            Ok(evicted) => self.tally.keep(evicted.iter().map(crate::decode::counts)),
+            Ok(evicted) => self.tally.keep(evicted.iter().map(counts_of)),
             Err(error) => return warn!("{error}"),
         }
         // Those in the slots of a CPU stay where they are.
         let Ok(counters) = self.sight.probe.counts.counters() else { return };
-        let left: std::collections::HashSet<_> =
-            counters.iter().map(|counter| crate::decode::count_key(&counter.key)).collect();
-        let forgotten = |key: &crate::model::CountKey| gone.contains(key) && !left.contains(key);
+        let left: HashSet<_> = counters.iter().map(|counter| count_key(&counter.key)).collect();
+        let forgotten = |key: &CountKey| gone.contains(key) && !left.contains(key);
         self.tally.forget(forgotten);
         self.aggregator.forget(forgotten);
         info!("{} counters of namespaces and devices that are gone were given up", gone.len());
@@ -284,7 +286,7 @@ impl Daemon {
         self.service.metrics.set_attached(self.attached);
     }
 
-    /// For node_exporter's textfile collector: in one piece or not at all.
+    /// For `node_exporter`'s textfile collector: in one piece or not at all.
     fn write_metrics(&self) {
         let file = self.service.settings.borrow().metrics.file.clone();
         if file.as_os_str().is_empty() {

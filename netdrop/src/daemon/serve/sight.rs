@@ -142,6 +142,7 @@ impl Sight {
     /// Who knows the names of rows.
     pub fn names(&mut self) -> Named<'_, Surroundings> {
         self.enricher.turn();
+        self.context.let_go();
         Named { enricher: &mut self.enricher, beyond: &mut self.context }
     }
 }

@@ -32,9 +32,8 @@ pub enum Format {
 impl Format {
     /// What a scraper wants, by its `Accept` header (`""`: it sent none): `OpenMetrics` where it names that.
     pub fn negotiate(accept: &str) -> Self {
-        let types = accept.split(',').filter_map(|each| each.split(';').next());
-        let named =
-            types.into_iter().any(|each| each.trim().eq_ignore_ascii_case("application/openmetrics-text"));
+        let mut types = accept.split(',').filter_map(|each| each.split(';').next());
+        let named = types.any(|each| each.trim().eq_ignore_ascii_case("application/openmetrics-text"));
         if named { Self::OpenMetrics } else { Self::Text }
     }
 
@@ -55,7 +54,7 @@ pub struct Settings {
     pub labels: Vec<Label>,
     /// Series a metric at most; what comes when there are as many is summed in one of them, `other`.
     pub max_series: usize,
-    /// Write the metrics into this file at each interval too, for node_exporter's textfile collector; empty: don't.
+    /// Write the metrics into this file at each interval too, for `node_exporter`'s textfile collector; empty: don't.
     pub file: std::path::PathBuf,
 }
 
@@ -206,7 +205,7 @@ fn drops(state: &State, to: &mut Encoder) {
         to.sample(labels(values), counts.bytes);
     }
     let help = "Series of netdrop_drops_total; at metrics.max_series what comes is summed in one, other.";
-    to.single("netdrop_drop_series", Kind::Gauge, "", help, state.series.len());
+    to.single("netdrop_drop_series", Kind::Gauge, "", help, state.series.count());
 }
 
 /// Where each drop that the program saw went: the last four sum to the first.

@@ -95,7 +95,7 @@ impl Series {
     }
 
     /// How many series there are, the other one included.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.series.len() + usize::from(self.other.packets > 0)
     }
 }
@@ -121,7 +121,7 @@ mod tests {
         table.record(&[row("a", 1, 1), row("b", 2, 2)]);
         table.record(&[row("c", 9, 9), row("a", 1, 2), row("b", 0, 2)]);
         assert_eq!(series(&table), [("a".into(), 2), ("b".into(), 2), ("other".into(), 9)]);
-        assert_eq!(table.len(), 3);
+        assert_eq!(table.count(), 3);
     }
 
     #[test]
