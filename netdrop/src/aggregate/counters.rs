@@ -4,10 +4,13 @@ use std::collections::HashMap;
 
 use crate::model::{CountKey, Counts};
 
-/// Remembers each counter's last value. As many keys as the kernel's table holds, so bounded by it.
+/// Remembers each counter's last value. As many keys as the kernel's table holds, so bounded by it; where that gives up
+/// some, so may this.
 #[derive(Debug, Default)]
 pub struct Counters {
     kept: HashMap<CountKey, Kept>,
+    /// The totals of those that were given up.
+    forgotten: Counts,
 }
 
 #[derive(Debug, Default)]
@@ -36,6 +39,28 @@ impl Counters {
             kept.delta = kept.reading.since(kept.total);
             kept.total += kept.delta;
         }
+    }
+
+    /// Gives up these counters, which must not be in the readings to come; their sum stays.
+    pub fn forget(&mut self, gone: impl Fn(&CountKey) -> bool) {
+        for (_, kept) in self.kept.extract_if(|key, _| gone(key)) {
+            self.forgotten += kept.total;
+        }
+    }
+
+    /// What those had counted that were given up.
+    pub fn forgotten(&self) -> Counts {
+        self.forgotten
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
     }
 
     /// Each key with its growth in the last reading and its total.
@@ -79,5 +104,15 @@ mod tests {
         assert_eq!(read(&mut counters, &[]), [(1, 0, 5)]);
         assert_eq!(read(&mut counters, &[(1, 3)]), [(1, 0, 5)]);
         assert_eq!(read(&mut counters, &[(1, 8)]), [(1, 3, 8)]);
+    }
+
+    #[test]
+    fn what_is_forgotten_stays_in_the_sum_and_begins_anew() {
+        let mut counters = Counters::default();
+        read(&mut counters, &[(1, 5), (2, 7)]);
+        counters.forget(|key| key.address == 2);
+        assert_eq!((counters.forgotten(), counters.len()), (counts(7), 1));
+        assert_eq!(read(&mut counters, &[(1, 5), (2, 3)]), [(1, 0, 5), (2, 3, 3)]);
+        assert_eq!(counters.forgotten(), counts(7));
     }
 }

@@ -161,9 +161,15 @@ impl Aggregator {
         }
     }
 
+    /// Gives up the counters of what is gone; what they had counted stays in the row of all others.
+    pub fn forget(&mut self, gone: impl Fn(&CountKey) -> bool) {
+        self.examples.retain(|key, _| !gone(key));
+        self.counters.forget(gone);
+    }
+
     /// What the kernel counted and no detail stood for yet: the end of a burst, details that were lost.
     fn unsampled(&self) -> Counts {
-        let mut counted = Counts::default();
+        let mut counted = self.counters.forgotten();
         self.counters.iter().for_each(|(_, _, total)| counted += total);
         counted.since(self.flows.total())
     }
@@ -190,6 +196,7 @@ impl Aggregator {
         for (key, example) in &self.examples {
             rows.offer(*key, example);
         }
-        rows.finish(false, Default::default())
+        let forgotten = self.counters.forgotten();
+        rows.finish(false, (of(Counts::default(), forgotten), forgotten))
     }
 }

@@ -11,8 +11,10 @@ use super::output::print;
 use super::{Exit, privileges};
 use crate::aggregate::Aggregator;
 use crate::counters::devlink;
+use crate::daemon::serve::Attached;
 use crate::daemon::{Follower, Limits, Outlets, Plan, Stop, Witness};
 use crate::enrich::{Enricher, KernelResolver};
+use crate::export::metrics::About;
 use crate::filter::{Compiled, Explained, Owned, Targets, Wanted, compile};
 use crate::kernel::debug_info::DebugInfo;
 use crate::kernel::features::Features;
@@ -77,6 +79,19 @@ impl Captured {
             look,
             log,
         }
+    }
+}
+
+impl Captured {
+    /// What the daemon reads, without an end: nobody will compare counters before and after.
+    pub fn attached(self, about: About) -> Attached {
+        let Self { probe, enricher, owners, follower, debug_info, log, .. } = self;
+        let attached_as = match probe.attached_as() {
+            Attach::Raw => "raw_tracepoint",
+            Attach::TpBtf | Attach::Auto => "tp_btf",
+        };
+        let about = About { attached_as: attached_as.into(), ..about };
+        Attached { probe, enricher, owners, follower, debug_info, log, about }
     }
 }
 

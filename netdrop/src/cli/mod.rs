@@ -13,6 +13,7 @@ mod privileges;
 mod progress;
 mod report;
 mod run;
+mod serve;
 mod watch;
 
 use std::process::ExitCode;
@@ -52,6 +53,8 @@ enum Command {
     Run(Box<run::Run>),
     /// Read a recording of watch again: any of its tables, without privileges
     Report(report::Report),
+    /// Count drops for as long as the machine runs: Prometheus metrics, logs; a daemon
+    Serve(Box<serve::Serve>),
     /// What this kernel and these privileges allow, line by line, with the consequence
     Check(check::Check),
     /// What a drop reason or a function means, and what to do about it
@@ -73,6 +76,7 @@ pub fn main() -> ExitCode {
         Command::Watch(watch) => watch.run(),
         Command::Run(run) => return run.run().unwrap_or_else(|error| exit::code(Err(error))),
         Command::Report(report) => report.run(),
+        Command::Serve(serve) => serve.run(),
         Command::Check(check) => check.run(),
         Command::Explain(explain) => explain.run(),
         Command::Completions(completions) => completions.run(&mut Cli::command()),

@@ -9,6 +9,7 @@ mod lines;
 mod lookups;
 mod outlets;
 mod run;
+pub mod serve;
 mod sink;
 mod stop;
 mod surroundings;

@@ -42,6 +42,11 @@ impl Surroundings {
         std::mem::take(&mut self.searched) || searched
     }
 
+    /// Holds on to no namespace: for a run without an end.
+    pub fn let_go(&mut self) {
+        self.receivers.let_go();
+    }
+
     /// The socket, where owners are asked for and the event has none.
     fn receiver(&mut self, raw: &RawDrop<'_>, known: Known<'_>) -> Option<model::Socket> {
         let function = known.site.function.as_deref();

@@ -6,7 +6,7 @@ mod resolver;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ pub use resolver::KernelResolver;
 use crate::aggregate::Names;
 use crate::attribute::{Cause, cause};
 use crate::decode::RawDrop;
-use crate::kernel::devices::Devices;
+use crate::kernel::devices::{self, Devices};
 use crate::kernel::netns::Namespaces;
 use crate::kernel::reasons::Reasons;
 use crate::kernel::stack::{StackFrame, from_site, verdict};
@@ -31,6 +31,9 @@ use crate::model::{Context, Device, Drop, Netns, Reason, Site, Source, Trap, Ver
 
 /// An address that no symbol covers makes for a new reading of kallsyms (a module may have come) at most so often.
 const SYMBOLS_AGAIN: Duration = Duration::from_secs(10);
+
+/// Call chains that are remembered from one interval to the next; more are named anew.
+const CHAINS: usize = 16384;
 
 /// Who knows what the sites of traps stand for; asked once for each.
 pub trait TrapNames: std::fmt::Debug {
@@ -203,9 +206,26 @@ impl Enricher {
         }))
     }
 
+    /// The devices that there are now in these namespaces; none for one that is gone or can't be asked.
+    pub fn devices_in(&mut self, namespaces: &HashSet<u32>) -> HashMap<u32, HashSet<u32>> {
+        self.namespaces.refresh();
+        let own = self.namespaces.own();
+        self.devices.keep(|netns| self.namespaces.path(netns).is_some());
+        let ask = |inode: &u32| {
+            let path = self.namespaces.path(*inode);
+            let path = if own == Some(*inode) { None } else { Some(path?) };
+            let listed = devices::list(path).ok()?;
+            Some((*inode, listed.into_iter().map(|(index, _)| index).collect()))
+        };
+        namespaces.iter().filter_map(ask).collect()
+    }
+
     /// Starts the next interval: names that may have changed are looked up anew, and the clock is set.
     pub fn turn(&mut self) {
         self.places.clear();
+        if self.chains.len() > CHAINS {
+            self.chains.clear();
+        }
         self.clock = Clock::now();
     }
 

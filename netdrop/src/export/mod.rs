@@ -1,5 +1,6 @@
 //! What leaves the daemon: the hub from which servers and exporters read, and the formats that they send.
 
 mod hub;
+pub mod metrics;
 
 pub use hub::{Asked, Gone, Hub, HubWriter, Line, hub};

@@ -68,6 +68,11 @@ impl Devices {
         self.namespaces.get(&netns)?.names.get(&index).map(Arc::clone)
     }
 
+    /// Forgets the interfaces of namespaces that are gone.
+    pub fn keep(&mut self, is_there: impl Fn(u32) -> bool) {
+        self.namespaces.retain(|netns, _| is_there(*netns));
+    }
+
     /// Asks the namespace. Names that it no longer gives stay when it can't be asked at all.
     fn refresh(&mut self, netns: u32, namespaces: &Namespaces, now: Instant) {
         let listed = self.namespaces.entry(netns).or_insert(Listed { at: now, names: HashMap::new() });

@@ -1,22 +1,26 @@
 //! How drops and summaries are written: one file a format, behind one trait. Bytes are appended; nothing here does I/O
-//! but [`RotatingFile`] and [`PacketFiles`].
+//! but [`RotatingFile`], [`PacketFiles`] and [`Datagrams`].
 
 mod attribution;
 mod clock;
 mod color;
 mod columns;
+mod datagram;
 mod dropwatch;
 pub mod explain;
 mod file;
 mod fold;
 mod histogram;
+mod journald;
 pub mod json;
 mod junit;
+mod logged;
 mod pcapng;
 mod repeats;
 mod report;
 mod rotate;
 mod screen;
+mod syslog;
 mod table;
 mod text;
 mod words;
@@ -26,14 +30,17 @@ pub(crate) mod samples;
 
 pub use clock::Clock;
 pub use color::Color;
+pub use datagram::Datagrams;
 pub use dropwatch::Dropwatch;
 pub use file::{Destination, FileError, Limit, Rotation};
 pub use histogram::Histogram;
+pub use journald::{JOURNAL, journald};
 pub use json::Json;
 pub use junit::{Checked, junit, markdown};
 pub use pcapng::{Machine, PacketFiles, Pcapng};
 pub use repeats::repeats;
 pub use rotate::RotatingFile;
+pub use syslog::{SYSLOG, syslog};
 pub use table::{Table, View, render};
 pub use text::Text;
 

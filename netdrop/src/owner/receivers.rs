@@ -85,6 +85,11 @@ impl Receivers {
         answer
     }
 
+    /// Lets go of the namespaces that were asked: one that is held does not end with its last process.
+    pub fn let_go(&mut self) {
+        self.namespaces.clear();
+    }
+
     fn ask(&mut self, flow: Flow, path: Option<&Path>) -> Option<Found> {
         if self.namespaces.len() >= NAMESPACES && !self.namespaces.contains_key(&flow.netns) {
             self.namespaces.clear();

@@ -5,7 +5,9 @@ use std::os::fd::AsRawFd;
 
 use aya::maps::MapData;
 use memmap2::{Mmap, MmapOptions};
-use netdrop_common::{Accounts, Counter, CpuState, Plain, SLOTS, bytes_of, read_plain};
+use netdrop_common::{
+    Accounts, Counter, CounterKey, CpuState, OverflowKey, Plain, SLOTS, bytes_of, read_plain,
+};
 
 use super::{ProbeError, object::Words};
 
@@ -59,6 +61,26 @@ impl Counts {
             counters.push(plain(words));
         }
         Ok(counters)
+    }
+
+    /// Takes counters out of the shared table; gives what they had counted. A counter in a CPU's slots stays, whatever
+    /// `gone` says of it. A drop that is being counted at this very moment is lost: take only what has long been quiet.
+    ///
+    /// # Errors
+    /// When the table can't be read to its end.
+    pub fn evict(&mut self, gone: impl Fn(&CounterKey) -> bool) -> Result<Vec<Counter>, ProbeError> {
+        let failed =
+            |error| ProbeError::Read { what: "the table of counters", error: io::Error::other(error) };
+        let keys: Vec<Words<4>> = self.table.keys().collect::<Result<_, _>>().map_err(failed)?;
+        let key_of = |words: &Words<4>| read_plain::<OverflowKey>(bytes_of(words)).map(|key| key.key);
+        let mut evicted = Vec::new();
+        for key in keys.iter().filter(|key| key_of(key).is_some_and(|key| gone(&key))) {
+            // Nobody else removes them.
+            let words = self.table.get(key, 0).map_err(failed)?;
+            self.table.remove(key).map_err(failed)?;
+            evicted.push(plain(words));
+        }
+        Ok(evicted)
     }
 
     /// Where each CPU's state starts.

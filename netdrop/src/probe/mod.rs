@@ -204,6 +204,7 @@ pub struct Probe {
     links: Vec<OwnedFd>,
     program: OwnedFd,
     trap_program: Option<OwnedFd>,
+    qdisc_program: Option<OwnedFd>,
     rings: Option<(MapData, Geometry)>,
     stacks: Option<Stacks>,
     traps: Option<Traps>,
@@ -242,17 +243,21 @@ impl Probe {
         let loaded = object::load(attach, kernel, options)?;
         let program = Program::of(attach, kernel.tracepoint_type_id);
         // First, so that no packet is freed without the reason that was told; without it the reason is just coarser.
-        let qdisc = loaded.qdisc.map(|loaded| program::attach(Program::Qdisc, &loaded?)).transpose();
-        let qdisc = qdisc.inspect_err(|error| warn!("no finer reasons of queueing disciplines: {error}"));
+        let qdisc = loaded.qdisc.map(|loaded| {
+            let program = loaded?;
+            Ok((program::attach(Program::Qdisc, &program)?, program))
+        });
+        let qdisc = qdisc.transpose();
+        let qdisc = qdisc
+            .inspect_err(|error: &ProbeError| warn!("no finer reasons of queueing disciplines: {error}"));
+        let (qdisc_link, qdisc_program) = qdisc.ok().flatten().unzip();
         let mut probe = Self {
             counts: Counts::new(loaded.cpus, loaded.counters)?,
             attach,
-            links: [program::attach(program, &loaded.program)?]
-                .into_iter()
-                .chain(qdisc.ok().flatten())
-                .collect(),
+            links: [program::attach(program, &loaded.program)?].into_iter().chain(qdisc_link).collect(),
             program: loaded.program,
             trap_program: None,
+            qdisc_program,
             rings: Some((loaded.rings, loaded.geometry)),
             stacks: options.stacks.then(|| Stacks::new(loaded.stacks)),
             traps: None,
@@ -270,6 +275,32 @@ impl Probe {
         self.links.push(program::attach(Program::Trap, &program)?);
         self.trap_program = Some(program);
         self.traps = Some(Traps::new(names));
+        Ok(())
+    }
+
+    /// Whether the programs still hang on their tracepoints.
+    pub fn is_attached(&self) -> bool {
+        !self.links.is_empty() && self.links.iter().all(|link| sys::link_program(link).is_ok())
+    }
+
+    /// Hangs the programs on their tracepoints again; their counts go on where they stopped.
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn attach_again(&mut self) -> Result<(), ProbeError> {
+        for link in std::mem::take(&mut self.links) {
+            // A number that is no link any more may be somebody else's by now.
+            if sys::link_program(&link).is_err() {
+                let _ = std::os::fd::IntoRawFd::into_raw_fd(link);
+            }
+        }
+        if let Some(qdisc) = &self.qdisc_program {
+            self.links.push(program::attach(Program::Qdisc, qdisc)?);
+        }
+        self.links.push(program::attach(Program::of(self.attach, 0), &self.program)?);
+        if let Some(trap) = &self.trap_program {
+            self.links.push(program::attach(Program::Trap, trap)?);
+        }
         Ok(())
     }
 

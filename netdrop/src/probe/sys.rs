@@ -7,7 +7,9 @@ use std::{
     os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
 };
 
-use aya_obj::generated::{bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_prog_info, bpf_prog_type};
+use aya_obj::generated::{
+    bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_link_info, bpf_prog_info, bpf_prog_type,
+};
 
 /// Writes `value` at `key`. Both must have the map's sizes.
 pub fn map_update(map: &impl AsFd, key: &[u8], value: &[u8]) -> io::Result<()> {
@@ -98,6 +100,18 @@ pub fn program_info(program: &impl AsFd) -> io::Result<bpf_prog_info> {
     attr.info.info_len = u32::try_from(mem::size_of_val(&info)).map_err(io::Error::other)?;
     bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr)?;
     Ok(info)
+}
+
+/// The number of the program behind a link; an error where the descriptor is no link (any more).
+pub fn link_program(link: &impl AsFd) -> io::Result<u32> {
+    // SAFETY: all zeros is a valid value of this plain struct.
+    let mut info: bpf_link_info = unsafe { mem::zeroed() };
+    let mut attr = zeroed_attr();
+    attr.info.bpf_fd = fd_number(link);
+    attr.info.info = &raw mut info as u64;
+    attr.info.info_len = u32::try_from(mem::size_of_val(&info)).map_err(io::Error::other)?;
+    bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr)?;
+    Ok(info.prog_id)
 }
 
 /// A descriptor of the program that the kernel knows by this number.

@@ -1,0 +1,189 @@
+//! `netdrop serve`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use tokio::sync::watch;
+
+use super::Exit;
+use super::capture::{Capture, explain, identify};
+use super::details::{AttachName, Details};
+use super::filter::Filters;
+use super::output::print;
+use crate::daemon::serve::{Attach, Attached, Daemon, Service, Signals};
+use crate::export::hub;
+use crate::export::metrics::{About, Metrics};
+use crate::kernel::identity::Identity;
+use crate::settings::{self, Hardware, Override, Settings, SettingsError, Sources, environment, named};
+use crate::units::parse_duration;
+
+/// What people ask for most.
+const EXAMPLES: &str = "\
+Settings come from the file, then from variables (NETDROP_CAPTURE_INTERVAL=5s), then from flags: the last word counts.
+SIGHUP has the file read again; an error in it keeps the settings that were.
+
+Examples:
+  netdrop serve --check-config > netdrop.toml
+  netdrop serve --config netdrop.toml --set metrics.labels=reason,class,netns
+  netdrop serve --not-class lifecycle --log journald --metrics-file /var/lib/node_exporter/netdrop.prom";
+
+/// `netdrop serve`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+#[expect(clippy::doc_markdown, reason = "the comments are help texts, and terminals show backticks")]
+pub struct Serve {
+    /// Read the settings from this file [default: /etc/netdrop/netdrop.toml, if there is one]
+    #[arg(short, long, value_name = "FILE", help_heading = "Settings")]
+    config: Option<PathBuf>,
+    /// Print the settings that result as a file, and end; with an error in them end with code 2
+    #[arg(long, help_heading = "Settings")]
+    check_config: bool,
+    /// Set any key of the file, as in metrics.max_series=100
+    #[arg(long, value_name = "SECTION.KEY=VALUE", value_parser = Override::parse, help_heading = "Settings")]
+    set: Vec<Override>,
+    /// Time between two readings of the counters [default: 10s]
+    #[arg(short, long, value_parser = parse_duration, value_name = "TIME", help_heading = "Settings")]
+    interval: Option<Duration>,
+    /// Details per second of each site, reason, device, namespace and protocol on each CPU; 0: counts alone [default: 10]
+    #[arg(long, value_name = "N", help_heading = "Settings")]
+    rate: Option<u32>,
+    /// Write drops as lines of JSON to stdout, file (log.file), syslog or journald
+    #[arg(long, value_name = "TARGET,…", value_delimiter = ',', help_heading = "Settings")]
+    log: Vec<String>,
+    /// Write the metrics into this file at each interval, for node_exporter's textfile collector
+    #[arg(long, value_name = "FILE", help_heading = "Settings")]
+    metrics_file: Option<PathBuf>,
+    #[command(flatten)]
+    filters: Filters,
+}
+
+impl Serve {
+    /// Serves until SIGINT or SIGTERM.
+    pub fn run(self) -> anyhow::Result<()> {
+        if self.filters.explain_filter {
+            return explain(&self.filters.wanted(), false);
+        }
+        let sources = self.sources();
+        let settings = sources.read().map_err(Exit::from)?;
+        if self.check_config {
+            return print(settings.to_toml().as_bytes());
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("can't start the event loop")?;
+        runtime.block_on(serve(sources, settings))
+    }
+
+    fn sources(&self) -> Sources {
+        let variables = std::env::vars_os();
+        let variables =
+            variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let overrides =
+            environment(variables).into_iter().chain(self.set.iter().cloned()).chain(self.flags());
+        Sources::new(self.config.clone(), overrides.collect())
+    }
+
+    /// The flags as keys of the file.
+    fn flags(&self) -> Vec<Override> {
+        let flag = |flag: &str, path: &[&str], value: String| Override {
+            from: format!("--{flag}"),
+            path: path.iter().map(|each| (*each).to_owned()).collect(),
+            value,
+        };
+        let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let interval = self.interval.map(|time| settings::Time(time).to_string());
+        let log = (!self.log.is_empty()).then(|| self.log.join(","));
+        let single = [
+            ("interval", ["capture", "interval"], interval),
+            ("rate", ["capture", "rate"], self.rate.map(|rate| rate.to_string())),
+            ("log", ["log", "to"], log),
+            ("metrics-file", ["metrics", "file"], self.metrics_file.as_ref().map(text)),
+        ];
+        let mut flags: Vec<_> =
+            single.into_iter().filter_map(|(name, path, value)| Some(flag(name, &path, value?))).collect();
+        for (name, choice) in named(&self.filters.wanted()) {
+            for (prefix, table, names) in [("", "only", &choice.only), ("not-", "not", &choice.not)] {
+                if !names.is_empty() {
+                    flags.push(flag(&format!("{prefix}{name}"), &["capture", table, name], names.join(",")));
+                }
+            }
+        }
+        flags
+    }
+}
+
+async fn serve(sources: Sources, settings: Settings) -> anyhow::Result<()> {
+    let signals = Signals::new()?;
+    let metrics = Metrics::new(&settings.metrics);
+    let (_readers, hub) = hub();
+    let (settings, _followed) = watch::channel(Arc::new(settings));
+    // Here servers and exporters are started, each with a clone of `_readers` (the hub), of `metrics` and of `_followed`,
+    // which tells them of settings that were read again. Sockets are bound before the daemon starts, so that a port that
+    // is taken is told first; the sandbox is entered after it has.
+    let attach: Attach = Box::new(attach);
+    let daemon = Daemon::start(Service { sources, settings, attach, hub, metrics, signals })?;
+    Ok(daemon.run().await?)
+}
+
+/// Attaches as the settings say.
+fn attach(capture: &settings::Capture) -> anyhow::Result<Attached> {
+    let identity = identify()?;
+    let about = about(&identity);
+    let details = details(capture);
+    let rate = capture.rate;
+    let captured =
+        Capture { details: &details, rate, needs_owners: false }.attach(identity, &capture.wanted(), true)?;
+    let mut attached = captured.attached(about);
+    if capture.vmlinux.as_os_str().is_empty() {
+        attached.debug_info = None;
+    }
+    let About { kernel, attached_as, .. } = &attached.about;
+    eprintln!("netdrop: attached to skb:kfree_skb ({attached_as}, kernel {kernel})");
+    Ok(attached)
+}
+
+fn details(capture: &settings::Capture) -> Details {
+    Details {
+        rate: Some(capture.rate),
+        all: false,
+        snaplen: capture.snaplen,
+        socket: capture.sockets,
+        no_socket: !capture.sockets,
+        stack: capture.stack,
+        cpu_task: false,
+        rules: false,
+        hardware: capture.hardware == Hardware::On,
+        no_hardware: capture.hardware == Hardware::Off,
+        vmlinux: Some(capture.vmlinux.clone()).filter(|path| *path != Path::new("")),
+        ring_size: capture.ring_size.0.and_then(|bytes| u32::try_from(bytes).ok()),
+        attach: AttachName::Auto,
+        ebpf_log: 0,
+    }
+}
+
+/// What this kernel gives, and what it lacks.
+fn about(identity: &Identity) -> About {
+    const WITH_SOCKET: usize = 4;
+    About {
+        version: env!("CARGO_PKG_VERSION").into(),
+        kernel: identity.features.release.clone(),
+        attached_as: String::new(),
+        features: vec![
+            ("reasons", identity.tracepoint.has_reason()),
+            ("receiving_socket", identity.tracepoint.arguments >= WITH_SOCKET),
+            ("recursion_misses", identity.guarded),
+            ("qdisc_reasons", identity.qdisc_drop.is_some()),
+            ("hardware_traps", crate::probe::Kernel::from(identity).has_traps()),
+        ],
+    }
+}
+
+impl From<SettingsError> for Exit {
+    fn from(error: SettingsError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}

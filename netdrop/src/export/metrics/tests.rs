@@ -1,0 +1,78 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::knowledge::Class;
+use crate::model::{Counts, Device, Reason, Row};
+
+fn sample() -> Metrics {
+    let metrics = Metrics::new(&Settings::default());
+    let reason =
+        Reason { number: 3, name: "NO_SOCKET".into(), class: Class::NoReceiver, subsystem: "core".into() };
+    let row = Row {
+        counts: Counts { packets: 7, bytes: 420 },
+        total: Counts { packets: 7, bytes: 420 },
+        function: Some("__udp4_lib_rcv".into()),
+        reason: Some(Arc::new(reason)),
+        class: Some(Class::NoReceiver),
+        device: Some(Arc::new(Device { index: 1, name: Some("lo".into()) })),
+        ..Row::default()
+    };
+    let total = Accounts { seen: 9, filtered: 2, detailed: 3, sampled_out: 4, ..Accounts::default() };
+    metrics.record(&Summary { rows: vec![row], total, ..Summary::default() });
+    metrics.stage("log_full").fetch_add(5, Ordering::Relaxed);
+    metrics.attached(About {
+        version: "0.1.0".into(),
+        kernel: "6.18".into(),
+        attached_as: "tp_btf".into(),
+        features: vec![("reasons", true), ("devlink_traps", false)],
+    });
+    metrics.reloaded(true);
+    metrics
+}
+
+fn encoded(format: Format) -> String {
+    let metrics = sample();
+    let own = Own { cpu_seconds: 0.25, resident_bytes: Some(9_000_000), descriptors: Some(12) };
+    let mut state = metrics.state();
+    state.started = Timestamp(1_700_000_000_000_000_000);
+    encode(&state, &own, format)
+}
+
+#[test]
+fn prometheus() {
+    insta::assert_snapshot!(encoded(Format::Text));
+}
+
+#[test]
+fn open_metrics() {
+    insta::assert_snapshot!(encoded(Format::OpenMetrics));
+}
+
+#[test]
+fn a_stage_has_one_counter() {
+    let metrics = sample();
+    metrics.stage("log_full").fetch_add(1, Ordering::Relaxed);
+    assert!(metrics.encode(Format::Text).contains("netdrop_events_lost_total{stage=\"log_full\"} 6\n"));
+}
+
+#[rstest::rstest]
+#[case("", Format::Text)]
+#[case("*/*", Format::Text)]
+#[case("text/plain;version=0.0.4;q=0.5,*/*;q=0.1", Format::Text)]
+#[case("application/openmetrics-text;version=1.0.0;q=0.8,text/plain;q=0.5", Format::OpenMetrics)]
+fn scrapers_get_what_they_ask_for(#[case] accept: &str, #[case] format: Format) {
+    assert_eq!(Format::negotiate(accept), format);
+}
+
+#[tokio::test]
+async fn a_scrape_waits_for_fresh_counters() {
+    let (hub, mut writer) = crate::export::hub();
+    let metrics = sample();
+    let scraper = metrics.clone();
+    let scraped = tokio::spawn(async move { scraper.scrape(&hub, Format::Text).await });
+    let asked = writer.asked().await;
+    let summary = Summary { total: Accounts { seen: 77, ..Accounts::default() }, ..Summary::default() };
+    metrics.record(&summary);
+    writer.publish(summary, [asked]);
+    assert!(scraped.await.unwrap().unwrap().contains("netdrop_drops_seen_total 77\n"));
+}

@@ -1,0 +1,39 @@
+//! What `netdrop serve` is told: a file, variables of the environment, flags. Later ones win; each key is checked.
+
+mod capture;
+mod error;
+mod log;
+mod overrides;
+mod quantities;
+mod sources;
+#[cfg(test)]
+mod tests;
+
+pub use capture::{Capture, Hardware, Names, named};
+pub use error::SettingsError;
+pub use log::{Log, Target};
+pub use overrides::{Override, environment};
+pub use quantities::{Size, Time, Turn};
+use serde::{Deserialize, Serialize};
+pub use sources::{DEFAULT_FILE, Sources};
+
+use crate::export::metrics;
+
+/// All settings. A section that another part owns is that part's `Settings`: one line here.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// What is counted, and of which drops there are details.
+    pub capture: Capture,
+    /// `/metrics`.
+    pub metrics: metrics::Settings,
+    /// Where drops are written.
+    pub log: Log,
+}
+
+impl Settings {
+    /// As the file that would say the same.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("the settings are tables, lists, numbers and strings")
+    }
+}
