@@ -9,8 +9,10 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::TcpUserTimeout;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -94,8 +96,7 @@ impl Server {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => {
-                        // Summaries are small, and wait for nothing.
-                        let _ = stream.set_nodelay(true);
+                        self.set_up(&stream);
                         self.welcome(stream, self.secrets.tls(), &router, &mut connections);
                     }
                     Err(error) => pause(&error).await,
@@ -124,6 +125,16 @@ impl Server {
         }
         drop(listener);
         while connections.join_next().await.is_some() {}
+    }
+
+    /// Answers wait for nothing, and a client whose machine has gone is given up like one that doesn't read.
+    fn set_up(&self, stream: &TcpStream) {
+        let limit = u32::try_from(self.settings.write_timeout.as_millis()).unwrap_or(u32::MAX);
+        let set = stream.set_nodelay(true);
+        let set = set.and_then(|()| Ok(setsockopt(stream, TcpUserTimeout, &limit)?));
+        if let Err(error) = set {
+            debug!("http: an option of a connection can't be set: {error}");
+        }
     }
 
     /// Serves the connection in a task, or closes it at once.

@@ -9,7 +9,7 @@ use netdrop::export::{HubWriter, hub};
 use netdrop::http::{Build, Metrics, Served, Settings, bind, run};
 use netdrop::knowledge::class_of;
 use netdrop::model::{Accounts, Counts, Device, Netns, Protocol, Reason, Row, Site, Summary, Timestamp};
-use netdrop::output::{Clock, Output as _};
+use netdrop::output::Clock;
 use tokio::sync::{oneshot, watch};
 
 const UDP: Protocol = Protocol { ethertype: 0x0800, ip: Some(17) };

@@ -119,8 +119,6 @@ impl Page {
             viewport: None,
             display_feature: None,
             device_posture: None,
-            scrollbar_type: None,
-            screen_orientation_lock_emulation: None,
         })?;
         self.until("the theme", &format!("document.documentElement.dataset.theme === '{theme}'"))
     }

@@ -18,7 +18,7 @@ const ACCOUNTS = [
   ['recursion_misses', 'missed', 'kept from the program by the kernel\'s recursion guard; not in seen'],
   ['stackless', 'no stack', 'details without their call chain'],
 ];
-const LOSSES = new Set(['ring_full', 'table_full', 'recursion_misses']);
+const UNCOUNTED = new Set(['table_full', 'recursion_misses']);
 
 const $ = id => document.getElementById(id);
 const state = {
@@ -202,7 +202,7 @@ function draw() {
 }
 function drawOverview() {
   write($('rate'), perSecond(state.rate));
-  write($('rate-of'), state.history.length ? 'peak ' + perSecond(Math.max(...state.history)) + ' in the last minute' : '');
+  write($('rate-of'), state.history.length ? 'peak ' + perSecond(Math.max(...state.history)) : '');
   line($('rate-line'), state.history);
   const byClass = new Map(CLASSES.map(one => [one, 0]));
   for (const site of state.sites.values()) {
@@ -242,13 +242,15 @@ function drawAccounts() {
     const number = accounts[account] || 0;
     write(cell, short(number));
     cell.title = whole.format(number);
-    cell.classList.toggle('warn', number > 0 && LOSSES.has(account));
+    cell.classList.toggle('warn', number > 0 && UNCOUNTED.has(account));
+    cell.classList.toggle('thin', number > 0 && account === 'ring_full');
   });
   const of = account => accounts[account] || 0;
   const balances = of('detailed') + of('sampled_out') + of('ring_full') + of('filtered') === of('seen');
-  const lost = [...LOSSES].reduce((sum, one) => sum + of(one), 0);
-  write($('balance'), !balances ? 'The accounts do not add up: please report it.' : lost === 0
-    ? 'Counts are exact; nothing was lost.' : of('table_full') + of('recursion_misses') === 0 ? 'Counts are exact; some details were lost.' : 'Some drops are in no row: see the red numbers.');
+  const verdict = !balances ? 'The accounts do not add up: please report it.'
+    : [...UNCOUNTED].some(of) ? 'Some drops are in no row: see the red numbers.'
+    : of('ring_full') ? 'Counts are exact; some details were lost.' : 'Counts are exact; nothing was lost.';
+  write($('balance'), verdict);
 }
 
 const rows = new Map();
@@ -363,8 +365,17 @@ function drawDrops() {
   write($('no-drops'), state.drops.length ? 'No drop is like that.' : 'No details yet.');
   write($('skipped'), state.skipped ? `${short(state.skipped)} details were not sent to this page` : '');
   const body = $('drops');
-  const known = new Map([...body.children].map(row => [row.drop, row]));
-  body.replaceChildren(...drops.map(drop => known.get(drop) || dropRow(drop)));
+  const wished = new Set(drops);
+  for (const row of [...body.children]) if (!wished.has(row.drop)) row.remove();
+  // Rows that stay are not touched: they would appear again.
+  const isFirst = !body.children.length;
+  drops.forEach((drop, at) => {
+    const row = body.children[at];
+    if (row && row.drop === drop) return;
+    const fresh = dropRow(drop);
+    fresh.classList.toggle('new', !isFirst);
+    body.insertBefore(fresh, row || null);
+  });
 }
 function dropRow(drop) {
   const cells = [
@@ -376,7 +387,7 @@ function dropRow(drop) {
     make('td', { class: 'wide' }, ownerOf(drop)),
     make('td', { class: 'wide number' }, whole.format(drop.weight)),
   ];
-  const row = make('tr', { class: 'new', 'data-class': drop.class || 'unknown' }, ...cells);
+  const row = make('tr', { 'data-class': drop.class || 'unknown' }, ...cells);
   row.drop = drop;
   return row;
 }
@@ -438,7 +449,7 @@ async function explain(key, row) {
     $('open-told').replaceChildren(make('p', { class: 'faint' }, 'The knowledge base says nothing about it.'));
     return;
   }
-  const step = one => make('li', { class: 'step' }, one.command ? make('pre', {}, '$ ' + one.command) : null, one.note || null);
+  const step = one => make('li', { class: 'step' }, one.command && make('pre', {}, '$ ' + one.command), one.note && make('p', {}, one.note));
   const part = (title, items) => items.length ? [make('h3', {}, title), make('ul', {}, ...items)] : [];
   $('open-told').replaceChildren(make('p', { class: 'meaning' }, entry.meaning), ...(entry.normal ? [make('p', { class: 'faint' }, entry.normal)] : []));
   $('open-todo').replaceChildren(
