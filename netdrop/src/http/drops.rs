@@ -133,7 +133,8 @@ pub(super) fn ask<T: DeserializeOwned>(uri: &Uri) -> Result<T, Refusal> {
     let query = Query::try_from_uri(uri);
     query.map(|Query(question)| question).map_err(|error| {
         // axum's own words for it come first, and say nothing.
-        let message = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+        let message =
+            std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
         Refusal::new(StatusCode::BAD_REQUEST, message)
     })
 }

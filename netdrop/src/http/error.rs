@@ -61,7 +61,9 @@ pub enum HttpError {
 
 fn next_step(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::AddrInUse => " (another process listens there, see `ss -ltnp`; choose another with `listen`)",
+        io::ErrorKind::AddrInUse => {
+            " (another process listens there, see `ss -ltnp`; choose another with `listen`)"
+        }
         io::ErrorKind::AddrNotAvailable => " (no interface has this address, see `ip address`)",
         io::ErrorKind::PermissionDenied => {
             " (ports below 1024 need CAP_NET_BIND_SERVICE; a unix socket needs a folder that can be written)"

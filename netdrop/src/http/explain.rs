@@ -26,9 +26,10 @@ impl Kernel for NoKernel {
 pub(super) async fn explain(Path(name): Path<String>) -> Result<Response, Refusal> {
     let answer = ask(&name, &mut NoKernel).map_err(|error| match error {
         AskError::Unknown { .. } => Refusal::new(StatusCode::NOT_FOUND, error.to_string()),
-        AskError::Number(_) | AskError::Address(_) | AskError::Symbols(..) => {
-            Refusal::new(StatusCode::BAD_REQUEST, "numbers and addresses are looked up by `netdrop explain` alone")
-        }
+        AskError::Number(_) | AskError::Address(_) | AskError::Symbols(..) => Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "numbers and addresses are looked up by `netdrop explain` alone",
+        ),
     })?;
     let entries: Vec<_> = answer.entries.iter().map(|entry| json(entry, Some(&answer))).collect();
     let entries: Vec<_> = entries.iter().map(|entry| entry.trim_end()).collect();

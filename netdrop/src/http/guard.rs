@@ -53,13 +53,15 @@ impl Door {
         // Browsers let a page of example.net read from what example.net resolves to, and its owner may say 127.0.0.1 (DNS
         // rebinding). Who must show a token is not reached that way.
         if self.only_local_names && !self.secrets.has_token() && !is_local_name(request.headers()) {
-            let message = "called by a name that is neither an IP address nor localhost; set token_file to allow any";
+            let message =
+                "called by a name that is neither an IP address nor localhost; set token_file to allow any";
             return Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, message));
         }
         let authorization = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
         if !PUBLIC.contains(&request.uri().path()) && !self.secrets.allow(authorization) {
             self.counters.count(UNAUTHORIZED);
-            let refusal = Refusal::new(StatusCode::UNAUTHORIZED, "needs the header `Authorization: Bearer TOKEN`");
+            let refusal =
+                Refusal::new(StatusCode::UNAUTHORIZED, "needs the header `Authorization: Bearer TOKEN`");
             return Err(refusal.with(header::WWW_AUTHENTICATE, "Bearer realm=\"netdrop\""));
         }
         Ok(())
@@ -71,7 +73,8 @@ async fn pass(State(door): State<Door>, request: Request, next: Next) -> Respons
     let mut response = match door.judge(&request) {
         Err(refusal) => refusal.into_response(),
         Ok(()) => timeout(ANSWER, next.run(request)).await.unwrap_or_else(|_| {
-            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the daemon took too long to answer").into_response()
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the daemon took too long to answer")
+                .into_response()
         }),
     };
     for (name, value) in HEADERS {

@@ -79,9 +79,9 @@ fn open(address: &Address) -> Result<Socket, HttpError> {
 impl Socket {
     pub(super) fn address(&self) -> Address {
         match self {
-            Self::Tcp(listener) => Address::Tcp(
-                listener.local_addr().expect("a bound socket has an address (getsockname(2))"),
-            ),
+            Self::Tcp(listener) => {
+                Address::Tcp(listener.local_addr().expect("a bound socket has an address (getsockname(2))"))
+            }
             Self::Unix(_, file) => Address::Unix(file.0.clone()),
         }
     }
@@ -127,11 +127,8 @@ mod tests {
 
     #[test]
     fn an_address_of_no_interface_is_named() {
-        let settings = Settings {
-            listen: vec!["192.0.2.1:1".parse().unwrap()],
-            insecure: true,
-            ..Settings::default()
-        };
+        let settings =
+            Settings { listen: vec!["192.0.2.1:1".parse().unwrap()], insecure: true, ..Settings::default() };
         let error = bind(&settings).unwrap_err().to_string();
         assert!(error.contains("192.0.2.1:1") && error.contains("ip address"), "{error}");
     }

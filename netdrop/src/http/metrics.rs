@@ -87,8 +87,14 @@ mod tests {
 
     /// What Prometheus 2.42 and 3.0 send, curl, a browser, and corner cases.
     #[rstest]
-    #[case("application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", Exposition::OpenMetrics)]
-    #[case("application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2", Exposition::OpenMetrics)]
+    #[case(
+        "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+        Exposition::OpenMetrics
+    )]
+    #[case(
+        "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+        Exposition::OpenMetrics
+    )]
     #[case("*/*", Exposition::Text)]
     #[case("", Exposition::Text)]
     #[case("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Exposition::Text)]

@@ -66,34 +66,31 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
-    use tokio::time::{pause, sleep};
+    use tokio::time::sleep;
 
     use super::*;
 
-    const LIMIT: Duration = Duration::from_secs(5);
+    const LIMIT: Duration = Duration::from_secs(1);
 
-    /// The clock is the test's: it moves on when everybody waits.
     #[tokio::test]
     async fn who_does_not_read_is_given_up() {
-        pause();
         let (stream, _unread) = duplex(4);
         let started = Instant::now();
         let error = Patient::new(stream, LIMIT).write_all(&[0; 64]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert_eq!(started.elapsed().as_secs(), LIMIT.as_secs());
+        assert!(started.elapsed() >= LIMIT);
     }
 
     #[tokio::test]
     async fn who_reads_slowly_is_not() {
-        pause();
         let (stream, mut other) = duplex(4);
         let reader = tokio::spawn(async move {
-            for _ in 0..16 {
-                sleep(LIMIT / 2).await;
+            for _ in 0..5 {
+                sleep(LIMIT / 4).await;
                 other.read_exact(&mut [0; 4]).await.unwrap();
             }
         });
-        Patient::new(stream, LIMIT).write_all(&[0; 64]).await.unwrap();
+        Patient::new(stream, LIMIT).write_all(&[0; 20]).await.unwrap();
         reader.await.unwrap();
     }
 }

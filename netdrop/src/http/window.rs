@@ -105,7 +105,8 @@ mod tests {
     fn an_interval_has_what_was_added() {
         let (earlier, later) = (summary(10, &[5, 7]), summary(12, &[5, 9, 3]));
         let added = since(&earlier, &later);
-        let rows: Vec<_> = added.rows.iter().map(|row| (row.device.as_ref().unwrap().index, row.counts)).collect();
+        let rows: Vec<_> =
+            added.rows.iter().map(|row| (row.device.as_ref().unwrap().index, row.counts)).collect();
         assert_eq!(rows, [(3, counts(3, 300)), (2, counts(2, 200))]);
         assert_eq!(added.interval, Duration::from_secs(2));
         assert_eq!((added.accounts.seen, added.total.seen), (5, 17));

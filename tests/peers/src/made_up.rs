@@ -24,11 +24,15 @@ const KINDS: [Kind; 9] = [
         1.0 + 0.8 * (s / 9.0).sin()
     }),
     Kind("NETFILTER_DROP", "nf_hook_slow", 0xbc, "eth0", "host", TCP, 90_122, 75, |_| 1.0),
-    Kind("TCP_LISTEN_OVERFLOW", "tcp_v4_syn_recv_sock", 0x2f1, "eth0", "web", TCP, 3_120, 31, |s| (s % 12.0 < 4.0).into()),
+    Kind("TCP_LISTEN_OVERFLOW", "tcp_v4_syn_recv_sock", 0x2f1, "eth0", "web", TCP, 3_120, 31, |s| {
+        (s % 12.0 < 4.0).into()
+    }),
     Kind("TCP_OLD_DATA", "tcp_data_queue", 0x8f3, "eth0", "host", TCP, 70_231, 90, |_| 1.0),
     Kind("IP_INADDRERRORS", "ip_error", 0x11f, "eth1", "host", UDP, 812, 2, |_| 1.0),
     Kind("UDP_CSUM", "udp_rcv", 0x4c, "eth1", "db", UDP, 77, 1, |s| (s % 7.0 < 1.0).into()),
-    Kind("QDISC_DROP", "__dev_queue_xmit", 0x9ac, "eth0", "host", TCP, 20_455, 210, |s| (s % 20.0 < 9.0).into()),
+    Kind("QDISC_DROP", "__dev_queue_xmit", 0x9ac, "eth0", "host", TCP, 20_455, 210, |s| {
+        (s % 20.0 < 9.0).into()
+    }),
     Kind("NOT_SPECIFIED", "nsim_start_xmit", 0x55, "sim0", "host", TCP, 4_500, 3, |_| 1.0),
 ];
 
@@ -121,7 +125,8 @@ fn summary(elapsed: Duration) -> Summary {
 fn row(kind: &Kind, index: u32, elapsed: Duration) -> Row {
     let Kind(reason, function, offset, device, netns, protocol, before, rate, shape) = *kind;
     // Whole parts of seconds, so that the counts only grow.
-    let added: f64 = (0..elapsed.as_millis() / 250).map(|quarter| shape(f64::from(quarter as u32) / 4.0)).sum();
+    let added: f64 =
+        (0..elapsed.as_millis() / 250).map(|quarter| shape(f64::from(quarter as u32) / 4.0)).sum();
     let packets = before + (added * rate as f64 / 4.0) as u64;
     let class = class_of(Some(reason), Some(function));
     let site = Site {
@@ -133,7 +138,12 @@ fn row(kind: &Kind, index: u32, elapsed: Duration) -> Row {
     Row {
         total: Counts { packets, bytes: packets * 420 },
         site: Some(Arc::new(site)),
-        reason: Some(Arc::new(Reason { number: index, name: reason.into(), class, subsystem: "core".into() })),
+        reason: Some(Arc::new(Reason {
+            number: index,
+            name: reason.into(),
+            class,
+            subsystem: "core".into(),
+        })),
         class: Some(class),
         device: Some(Arc::new(Device { index, name: Some(device.into()) })),
         netns: Some(Arc::new(Netns { inode: index, name: Some(netns.into()), ..Netns::default() })),

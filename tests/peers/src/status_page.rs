@@ -7,9 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use headless_chrome::protocol::cdp::Emulation::{
-    MediaFeature, SetDeviceMetricsOverride, SetEmulatedMedia,
-};
+use headless_chrome::protocol::cdp::Emulation::{MediaFeature, SetDeviceMetricsOverride, SetEmulatedMedia};
 use headless_chrome::protocol::cdp::Page::CaptureScreenshotFormatOption::Png;
 use headless_chrome::protocol::cdp::types::Event;
 use headless_chrome::{Browser, LaunchOptions, Tab};
@@ -68,7 +66,9 @@ impl Page {
         tab.add_event_listener(Arc::new(move |event: &Event| {
             let complaint = match event {
                 Event::LogEntryAdded(entry) => Some(format!("{:?}", entry.params.entry.text)),
-                Event::RuntimeExceptionThrown(thrown) => Some(format!("{:?}", thrown.params.exception_details)),
+                Event::RuntimeExceptionThrown(thrown) => {
+                    Some(format!("{:?}", thrown.params.exception_details))
+                }
                 Event::RuntimeConsoleAPICalled(call) => Some(format!("{:?}", call.params.args)),
                 _ => None,
             };
@@ -164,7 +164,10 @@ fn drills_down() -> Result<()> {
     page.look(1280, 800, "light")?;
     page.tab.wait_for_element("#sites tr[data-key*=SOCKET_RCVBUFF]")?.click()?;
     page.until("the meaning", "document.querySelector('#site .meaning')?.textContent.length > 20")?;
-    page.until("a remedy", "[...document.querySelectorAll('#site h3')].some(one => one.textContent === 'Remedy')")?;
+    page.until(
+        "a remedy",
+        "[...document.querySelectorAll('#site h3')].some(one => one.textContent === 'Remedy')",
+    )?;
     page.until("its last drops", "document.querySelectorAll('#open-drops code').length > 0")?;
     for (width, height, theme) in [(1280, 800, "light"), (390, 844, "dark")] {
         page.look(width, height, theme)?;
@@ -207,7 +210,10 @@ fn asks_for_the_token() -> Result<()> {
     page.until("the question", "document.querySelector('#login').open")?;
     page.tab.find_element("#token")?.click()?;
     page.tab.type_str("not the token at all")?.press_key("Enter")?;
-    page.until("the refusal", "document.querySelector('#login').open && !document.querySelector('#login-error').hidden")?;
+    page.until(
+        "the refusal",
+        "document.querySelector('#login').open && !document.querySelector('#login-error').hidden",
+    )?;
     page.picture("login")?;
     page.tab.find_element("#token")?.click()?;
     page.tab.type_str(token)?.press_key("Enter")?;
