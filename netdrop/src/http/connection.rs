@@ -61,7 +61,7 @@ pub(super) async fn run(
     let for_tcp = door.before(routes.clone(), settings.is_local());
     let for_unix = door.before(routes, false);
     let slots = Arc::new(Semaphore::new(settings.max_connections));
-    let server = Server { secrets, settings: Arc::new(settings), counters, slots, ending };
+    let host = Server { secrets, settings: Arc::new(settings), counters, slots, ending };
     let mut listeners = JoinSet::new();
     // Their files go when all is over.
     let mut files = Vec::new();
@@ -71,16 +71,16 @@ pub(super) async fn run(
         match socket {
             Socket::Tcp(listener) => {
                 let listener = TcpListener::from_std(listener).map_err(failed)?;
-                listeners.spawn(server.clone().accept_tcp(listener, for_tcp.clone()));
+                listeners.spawn(host.clone().accept_tcp(listener, for_tcp.clone()));
             }
             Socket::Unix(listener, file) => {
                 files.push(file);
                 let listener = UnixListener::from_std(listener).map_err(failed)?;
-                listeners.spawn(server.clone().accept_unix(listener, for_unix.clone()));
+                listeners.spawn(host.clone().accept_unix(listener, for_unix.clone()));
             }
         }
     }
-    drop(server);
+    drop(host);
     shutdown.await;
     drop(end);
     // Whoever is not done by then is aborted with its set.

@@ -72,7 +72,7 @@ fn open(address: &Address) -> Result<Socket, HttpError> {
         Address::Tcp(address) => TcpListener::bind(address).map(Socket::Tcp),
         Address::Unix(path) => unix(path).map(|socket| Socket::Unix(socket, SocketFile(path.clone()))),
     };
-    let opened = opened.and_then(|socket| socket.without_blocking());
+    let opened = opened.and_then(Socket::without_blocking);
     opened.map_err(|error| HttpError::Bind { address: address.clone(), error })
 }
 

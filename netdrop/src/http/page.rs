@@ -32,7 +32,7 @@ fn document(nonce: &str) -> String {
 fn nonce() -> String {
     let mut bytes = [0; 16];
     match SystemRandom::new().fill(&mut bytes) {
-        Ok(()) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        Ok(()) => format!("{:032x}", u128::from_ne_bytes(bytes)),
         Err(_) => String::new(),
     }
 }

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
     use crate::export::hub;
 
-    const LONG: Duration = Duration::from_secs(3600);
+    const LONG: Duration = Duration::MAX;
 
     #[tokio::test]
     async fn all_who_ask_at_once_share_a_reading() {

@@ -100,7 +100,6 @@ mod duration {
 
     use crate::units::parse_duration;
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
     pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
         match (duration.as_secs(), duration.subsec_nanos()) {
             (seconds, 0) => serializer.collect_str(&format_args!("{seconds}s")),

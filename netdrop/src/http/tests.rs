@@ -480,7 +480,7 @@ async fn a_head_too_large_is_refused() {
     if let Ok(answer) = converse(lab.connect().await, &request).await {
         assert_eq!(answer.status, 431);
     }
-    let many: String = (0..100).map(|number| format!("X-{number}: a\r\n")).collect();
+    let many = "X: a\r\n".repeat(100);
     let answer = lab.ask(&format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\n{many}\r\n")).await;
     assert_eq!(answer.status, 431);
     lab.end().await;

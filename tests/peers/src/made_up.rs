@@ -10,31 +10,66 @@ use netdrop::http::{Build, Metrics, Served, Settings, bind, run};
 use netdrop::knowledge::class_of;
 use netdrop::model::{Accounts, Counts, Device, Netns, Protocol, Reason, Row, Site, Summary, Timestamp};
 use netdrop::output::Clock;
+use serde_json::json;
 use tokio::sync::{oneshot, watch};
 
 const UDP: Protocol = Protocol { ethertype: 0x0800, ip: Some(17) };
 const TCP: Protocol = Protocol { ethertype: 0x0800, ip: Some(6) };
 
-/// Reason, function, offset, device, namespace, protocol, drops before the start, drops a second, and when in a minute.
-struct Kind(&'static str, &'static str, u64, &'static str, &'static str, Protocol, u64, u64, fn(f64) -> f64);
+/// Drops alike: how many there were before the start, how many come each quarter of a second on average, and how they vary.
+struct Kind {
+    reason: &'static str,
+    function: &'static str,
+    offset: u64,
+    device: &'static str,
+    netns: &'static str,
+    protocol: Protocol,
+    before: u64,
+    each: u64,
+    shape: Shape,
+}
+
+/// In hundredths of the average, by the number of the quarter.
+type Shape = fn(u64) -> u64;
+
+const fn kind(
+    (reason, function, offset): (&'static str, &'static str, u64),
+    (device, netns, protocol): (&'static str, &'static str, Protocol),
+    (before, each, shape): (u64, u64, Shape),
+) -> Kind {
+    Kind { reason, function, offset, device, netns, protocol, before, each, shape }
+}
 
 const KINDS: [Kind; 9] = [
-    Kind("NO_SOCKET", "__udp4_lib_rcv", 0x4bc, "lo", "host", UDP, 48_211, 120, |s| 1.0 + (s / 5.0).sin()),
-    Kind("SOCKET_RCVBUFF", "__udp_queue_rcv_one_skb", 0x1d2, "eth0", "host", UDP, 1_204_337, 2300, |s| {
-        1.0 + 0.8 * (s / 9.0).sin()
-    }),
-    Kind("NETFILTER_DROP", "nf_hook_slow", 0xbc, "eth0", "host", TCP, 90_122, 75, |_| 1.0),
-    Kind("TCP_LISTEN_OVERFLOW", "tcp_v4_syn_recv_sock", 0x2f1, "eth0", "web", TCP, 3_120, 31, |s| {
-        (s % 12.0 < 4.0).into()
-    }),
-    Kind("TCP_OLD_DATA", "tcp_data_queue", 0x8f3, "eth0", "host", TCP, 70_231, 90, |_| 1.0),
-    Kind("IP_INADDRERRORS", "ip_error", 0x11f, "eth1", "host", UDP, 812, 2, |_| 1.0),
-    Kind("UDP_CSUM", "udp_rcv", 0x4c, "eth1", "db", UDP, 77, 1, |s| (s % 7.0 < 1.0).into()),
-    Kind("QDISC_DROP", "__dev_queue_xmit", 0x9ac, "eth0", "host", TCP, 20_455, 210, |s| {
-        (s % 20.0 < 9.0).into()
-    }),
-    Kind("NOT_SPECIFIED", "nsim_start_xmit", 0x55, "sim0", "host", TCP, 4_500, 3, |_| 1.0),
+    kind(("NO_SOCKET", "__udp4_lib_rcv", 0x4bc), ("lo", "host", UDP), (48_211, 30, |at| wave(at, 80))),
+    kind(
+        ("SOCKET_RCVBUFF", "__udp_queue_rcv_one_skb", 0x1d2),
+        ("eth0", "host", UDP),
+        (1_204_337, 575, |at| wave(at, 120)),
+    ),
+    kind(("NETFILTER_DROP", "nf_hook_slow", 0xbc), ("eth0", "host", TCP), (90_122, 20, |_| 100)),
+    kind(
+        ("TCP_LISTEN_OVERFLOW", "tcp_v4_syn_recv_sock", 0x2f1),
+        ("eth0", "web", TCP),
+        (3_120, 8, |at| burst(at, 48)),
+    ),
+    kind(("TCP_OLD_DATA", "tcp_data_queue", 0x8f3), ("eth0", "host", TCP), (70_231, 22, |_| 100)),
+    kind(("IP_INADDRERRORS", "ip_error", 0x11f), ("eth1", "host", UDP), (812, 1, |_| 100)),
+    kind(("UDP_CSUM", "udp_rcv", 0x4c), ("eth1", "db", UDP), (77, 1, |at| burst(at, 28))),
+    kind(("QDISC_DROP", "__dev_queue_xmit", 0x9ac), ("eth0", "host", TCP), (20_455, 52, |at| burst(at, 80))),
+    kind(("NOT_SPECIFIED", "nsim_start_xmit", 0x55), ("sim0", "host", TCP), (4_500, 1, |_| 100)),
 ];
+
+/// From nothing to twice the average and back.
+const fn wave(at: u64, period: u64) -> u64 {
+    let phase = at % period;
+    400 * if phase < period / 2 { phase } else { period - phase } / period
+}
+
+/// All in a third of the time.
+const fn burst(at: u64, period: u64) -> u64 {
+    if at % period < period / 3 { 300 } else { 0 }
+}
 
 /// A server in a thread of its own.
 pub struct MadeUp {
@@ -123,53 +158,52 @@ fn summary(elapsed: Duration) -> Summary {
 }
 
 fn row(kind: &Kind, index: u32, elapsed: Duration) -> Row {
-    let Kind(reason, function, offset, device, netns, protocol, before, rate, shape) = *kind;
+    let quarters = elapsed.as_secs() * 4 + u64::from(elapsed.subsec_millis()) / 250;
     // Whole parts of seconds, so that the counts only grow.
-    let added: f64 =
-        (0..elapsed.as_millis() / 250).map(|quarter| shape(f64::from(quarter as u32) / 4.0)).sum();
-    let packets = before + (added * rate as f64 / 4.0) as u64;
-    let class = class_of(Some(reason), Some(function));
+    let added: u64 = (0..quarters).map(|at| kind.each * (kind.shape)(at)).sum();
+    let packets = kind.before + added / 100;
+    let class = class_of(Some(kind.reason), Some(kind.function));
     let site = Site {
-        address: 0xffff_ffff_8200_0000 + u64::from(index) * 0x1000,
-        function: Some(function.into()),
-        offset,
+        address: address(index),
+        function: Some(kind.function.into()),
+        offset: kind.offset,
         ..Site::default()
     };
+    let reason = Reason { number: index, name: kind.reason.into(), class, subsystem: "core".into() };
     Row {
         total: Counts { packets, bytes: packets * 420 },
         site: Some(Arc::new(site)),
-        reason: Some(Arc::new(Reason {
-            number: index,
-            name: reason.into(),
-            class,
-            subsystem: "core".into(),
-        })),
+        reason: Some(Arc::new(reason)),
         class: Some(class),
-        device: Some(Arc::new(Device { index, name: Some(device.into()) })),
-        netns: Some(Arc::new(Netns { inode: index, name: Some(netns.into()), ..Netns::default() })),
-        protocol: Some(protocol),
+        device: Some(Arc::new(Device { index, name: Some(kind.device.into()) })),
+        netns: Some(Arc::new(Netns { inode: index, name: Some(kind.netns.into()), ..Netns::default() })),
+        protocol: Some(kind.protocol),
         ..Row::default()
     }
 }
 
+/// Of a kind's site, numbered from 1.
+fn address(index: u32) -> u64 {
+    0xffff_ffff_8200_0000 + u64::from(index) * 0x1000
+}
+
 /// A line as the daemon writes it.
-fn line(number: u64, clock: &mut Clock) -> String {
-    let index = number as usize % KINDS.len();
-    let Kind(reason, function, offset, device, netns, protocol, ..) = KINDS[index];
-    let class = class_of(Some(reason), Some(function));
+fn line(number: usize, clock: &mut Clock) -> String {
+    let mut kinds = KINDS.iter().zip(1..);
+    let (kind, index) = kinds.nth(number % KINDS.len()).expect("the remainder is less than the length");
     let mut time = Vec::new();
     clock.push(Timestamp::now(), &mut time);
-    let address = 0xffff_ffff_8200_0000 + (index as u64 + 1) * 0x1000;
-    format!(
-        r#"{{"v":1,"kind":"drop","time":"{}","weight":{},"reason":"{reason}","class":"{class}","subsystem":"core","function":"{function}","offset":{offset},"address":"{address:#x}","cpu":{},"device":{{"index":{},"name":"{device}"}},"netns":{{"inode":4026531840,"name":"{netns}"}},"packet":{{"length":{},"family":"ipv4","protocol":"{}","source":{{"address":"198.51.100.{}","port":{}}},"destination":{{"address":"192.0.2.7","port":{}}},"ttl":64}},"socket":{{"owner":{{"pid":4242,"command":"nginx"}}}}}}"#,
-        String::from_utf8_lossy(&time),
-        1 + number % 40,
-        number % 2,
-        index + 1,
-        60 + number % 1400,
-        if protocol == UDP { "udp" } else { "tcp" },
-        number % 9,
-        40000 + number % 700,
-        if protocol == UDP { 53 } else { 443 },
-    )
+    json!({
+        "v": 1, "kind": "drop", "time": String::from_utf8_lossy(&time), "weight": 1 + number % 40,
+        "reason": kind.reason, "class": class_of(Some(kind.reason), Some(kind.function)).as_str(), "subsystem": "core",
+        "function": kind.function, "offset": kind.offset, "address": format!("{:#x}", address(index)), "cpu": number % 2,
+        "device": {"index": index, "name": kind.device}, "netns": {"inode": index, "name": kind.netns},
+        "packet": {
+            "length": 60 + number % 1400, "family": "ipv4", "protocol": kind.protocol.name(), "ttl": 64,
+            "source": {"address": format!("198.51.100.{}", number % 9), "port": 40000 + number % 700},
+            "destination": {"address": "192.0.2.7", "port": 53},
+        },
+        "socket": {"owner": {"pid": 4242, "command": "nginx"}},
+    })
+    .to_string()
 }

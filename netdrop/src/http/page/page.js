@@ -38,6 +38,13 @@ function make(tag, attributes = {}, ...children) {
   element.append(...children.filter(child => child !== null && child !== undefined));
   return element;
 }
+// Replaces children when what they show has changed: one that is being clicked or copied stays otherwise.
+function renew(element, shown, children) {
+  if (element.dataset.shown === shown) return false;
+  element.dataset.shown = shown;
+  element.replaceChildren(...children());
+  return true;
+}
 function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -218,12 +225,8 @@ function drawOverview() {
     return part;
   }));
   const list = $('class-list');
-  const shown = parts.map(([kind]) => kind).join();
-  if (list.dataset.shown !== shown) {
-    list.dataset.shown = shown;
-    list.replaceChildren(...parts.map(([kind]) => make('li', {}, make('button', { type: 'button', 'data-class': kind, onclick: () => choose('class', kind) },
-      make('span', { class: 'dot' }), kind, make('b')))));
-  }
+  renew(list, parts.map(([kind]) => kind).join(), () => parts.map(([kind]) => make('li', {}, make('button',
+    { type: 'button', 'data-class': kind, onclick: () => choose('class', kind) }, make('span', { class: 'dot' }), kind, make('b')))));
   for (const button of list.querySelectorAll('button')) {
     const kind = button.dataset.class;
     write(button.querySelector('b'), short(byClass.get(kind)));
@@ -277,8 +280,8 @@ function drawSites() {
   });
   $('quiet').hidden = shown.length > 0;
   write($('quiet'), state.sites.size ? 'No site is like that.' : 'Nothing was dropped so far.');
-  const chips = [...state.chosen].map(([dimension, value]) => make('button', { type: 'button', title: 'Show all again', onclick: () => choose(dimension, value) }, `${dimension}: ${value} ✕`));
-  $('chips').replaceChildren(...chips);
+  renew($('chips'), [...state.chosen].join(' '), () => [...state.chosen].map(([dimension, value]) => make('button',
+    { type: 'button', title: 'Show all again', onclick: () => choose(dimension, value) }, `${dimension}: ${value} ✕`)));
   const up = state.sort === 'name' ? !state.ascending : state.ascending;
   for (const button of document.querySelectorAll('th[data-sort] button')) {
     const cell = button.closest('th');
@@ -332,14 +335,10 @@ function drawPane() {
   const most = sorted.length ? sorted[0][1].count : 0;
   const pane = $('pane');
   const items = sorted.slice(0, 14);
-  const shown = state.pane + ' ' + items.map(([part, sum]) => part + sum.class).join();
-  if (pane.dataset.shown !== shown) {
-    pane.dataset.shown = shown;
-    pane.replaceChildren(...items.map(([part, sum]) => make('li', {}, make('button', {
-      type: 'button', 'data-class': sum.class, title: part,
-      onclick: () => state.pane === 'flow' ? search(part.split(' → ')[1]) : choose(state.pane, part),
-    }, make('span', {}, part), make('b')))));
-  }
+  renew(pane, state.pane + ' ' + items.map(([part, sum]) => part + sum.class).join(), () => items.map(([part, sum]) => make('li', {}, make('button', {
+    type: 'button', 'data-class': sum.class, title: part,
+    onclick: () => state.pane === 'flow' ? search(part.split(' → ')[1]) : choose(state.pane, part),
+  }, make('span', {}, part), make('b')))));
   [...pane.querySelectorAll('button')].forEach((button, at) => {
     button.style.setProperty('--part', (most ? 100 * items[at][1].count / most : 0) + '%');
     write(button.querySelector('b'), short(items[at][1].count));
@@ -429,10 +428,13 @@ function drawOpenSite() {
   if (known) facts.push(['Source line', known.source]);
   $('open-facts').replaceChildren(...facts.filter(([, value]) => value).flatMap(([label, value]) => [make('dt', {}, label), make('dd', {}, value)]));
   const drops = state.drops.filter(drop => siteOf(drop) === site.key).slice(0, 10);
-  $('open-drops').replaceChildren(...drops.map(drop => make('li', {}, make('code', {}, clock.format(new Date(drop.time)) + '  ' + packetOf(drop)),
-    make('div', { class: 'faint' }, [name(drop.device), name(drop.netns), ownerOf(drop)].filter(Boolean).join(' · ')),
-    drop.stack && make('pre', {}, drop.stack.join('\n')))));
-  if (!drops.length) $('open-drops').replaceChildren(make('li', { class: 'faint' }, 'None with details yet.'));
+  const none = [make('li', { class: 'faint' }, 'None with details yet.')];
+  renew($('open-drops'), drops.map(drop => drop.time).join(), () => drops.length ? drops.map(openDrop) : none);
+}
+function openDrop(drop) {
+  const where = [name(drop.device), name(drop.netns), ownerOf(drop)].filter(Boolean).join(' · ');
+  return make('li', {}, make('code', {}, clock.format(new Date(drop.time)) + '  ' + packetOf(drop)),
+    make('div', { class: 'faint' }, where), drop.stack && make('pre', {}, drop.stack.join('\n')));
 }
 async function explain(key, row) {
   const unspecific = !row.reason || row.reason === 'NOT_SPECIFIED';
