@@ -13,6 +13,7 @@ pub mod decode;
 pub mod enrich;
 pub mod export;
 pub mod filter;
+pub mod http;
 pub mod kernel;
 pub mod knowledge;
 pub mod model;

@@ -10,6 +10,8 @@ mod socket;
 mod tests;
 
 use push::{number, string};
+#[cfg(test)]
+pub(crate) use tests::validate;
 
 use serde::Serialize;
 

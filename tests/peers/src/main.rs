@@ -1,8 +1,13 @@
 //! netdrop beside the programs that it works with: a terminal, a browser, Prometheus, an OTLP receiver, systemd. These run on
 //! this machine's kernel alone: what differs between kernels is the scenarios' part.
 
+mod daemon;
 mod inject;
+mod made_up;
+mod prometheus;
 mod serve;
+mod soak;
+mod status_page;
 
 use std::process::ExitCode;
 
@@ -23,6 +28,11 @@ fn main() -> ExitCode {
 
 /// All cases, in the order they run: one file a peer, `cases()` in each.
 fn all() -> Vec<Case> {
-    let tables = [serve::cases()];
+    let tables = [
+        status_page::cases(),
+        prometheus::cases(),
+        serve::cases(),
+        soak::cases(),
+    ];
     tables.into_iter().flatten().collect()
 }

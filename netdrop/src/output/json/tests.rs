@@ -10,7 +10,7 @@ use super::super::samples::{self, written};
 use super::*;
 
 /// Panics unless each line is an object that the schema allows.
-fn validate(lines: &str) {
+pub(crate) fn validate(lines: &str) {
     static VALIDATOR: std::sync::LazyLock<jsonschema::Validator> = std::sync::LazyLock::new(|| {
         let schema: Value = serde_json::from_str(SCHEMA).unwrap();
         jsonschema::draft202012::meta::validate(&schema).unwrap();
