@@ -1,5 +1,8 @@
 //! What leaves the daemon: the hub from which servers and exporters read, and the formats that they send.
 
 mod hub;
+pub mod otlp;
+mod resource;
 
 pub use hub::{Asked, Gone, Hub, HubWriter, Line, hub};
+pub use resource::{Machine, Resource};
