@@ -45,6 +45,10 @@ impl Endpoint {
         if !is_http || authority.as_str().contains('@') || uri.query().is_some() {
             return Err(wrong());
         }
+        // A port that is none is part of the authority all the same.
+        if authority.port_u16().is_none() && authority.as_str() != authority.host() {
+            return Err(wrong());
+        }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         if host.is_empty() {
             return Err(wrong());

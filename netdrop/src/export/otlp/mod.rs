@@ -132,7 +132,10 @@ impl Exporter {
             }
         };
         let limit = async {
-            shutdown.await;
+            tokio::select! {
+                () = shutdown => {}
+                () = hub.ended() => {}
+            }
             end.send_replace(true);
             sleep(GRACE).await;
         };
@@ -164,5 +167,9 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
     };
     least("interval", "1s", settings.interval() >= Duration::from_secs(1))?;
     least("timeout", "100ms", settings.timeout() >= Duration::from_millis(100))?;
-    least("max_series", "1", settings.max_series() >= 1)
+    least("max_series", "1", settings.max_series() >= 1)?;
+    if settings.cert_file.is_some() != settings.key_file.is_some() {
+        return Err(SettingsError::HalfACertificate);
+    }
+    Ok(())
 }

@@ -25,12 +25,11 @@ pub(super) fn client(settings: &Settings, protocol: &str) -> Result<ClientConfig
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots(settings)?);
     let mut config = match (&settings.cert_file, &settings.key_file) {
-        (None, None) => builder.with_no_client_auth(),
         (Some(chain), Some(key)) => {
             let key = PrivateKeyDer::from_pem_file(key).map_err(|error| said(key, "private key", error))?;
             builder.with_client_auth_cert(certificates(chain)?, key)?
         }
-        _ => return Err(SettingsError::HalfACertificate),
+        _ => builder.with_no_client_auth(),
     };
     config.alpn_protocols = vec![protocol.into()];
     Ok(config)

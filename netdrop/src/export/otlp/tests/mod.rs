@@ -398,12 +398,12 @@ fn what_settings_cannot_mean_is_said() {
         error.to_string()
     };
     let https = || Settings { endpoint: Some("https://collector".into()), ..Settings::default() };
-    insta::assert_snapshot!(said(Settings { endpoint: Some("collector:4317".into()), ..Settings::default() }), @"");
-    insta::assert_snapshot!(said(Settings { interval: Some(Duration::from_millis(1)), ..Settings::default() }), @"");
-    insta::assert_snapshot!(said(Settings { headers: Headers([("a b".into(), "secret".into())].into()), ..settings(Protocol::Grpc) }), @"");
-    insta::assert_snapshot!(said(Settings { ca_file: Some("/none".into()), ..https() }), @"");
-    insta::assert_snapshot!(said(Settings { ca_file: Some("/dev/null".into()), ..https() }), @"");
-    insta::assert_snapshot!(said(Settings { cert_file: Some("/none".into()), ..https() }), @"");
+    insta::assert_snapshot!(said(Settings { endpoint: Some("collector:4317".into()), ..Settings::default() }), @r#"otlp: the endpoint "collector:4317" is no http:// or https:// URL: write one such as http://collector:4317"#);
+    insta::assert_snapshot!(said(Settings { interval: Some(Duration::from_millis(1)), ..Settings::default() }), @"otlp: interval must be at least 1s");
+    insta::assert_snapshot!(said(Settings { headers: Headers([("a b".into(), "secret".into())].into()), ..settings(Protocol::Grpc) }), @r#"otlp: the header "a b" has a name or a value that HTTP does not allow: correct it"#);
+    insta::assert_snapshot!(said(Settings { ca_file: Some("/none".into()), ..https() }), @"otlp: cannot read /none: No such file or directory (os error 2); an https endpoint needs it");
+    insta::assert_snapshot!(said(Settings { ca_file: Some("/dev/null".into()), ..https() }), @"otlp: /dev/null has no certificate (PEM) of use");
+    insta::assert_snapshot!(said(Settings { cert_file: Some("/none".into()), ..https() }), @"otlp: cert_file and key_file belong together: set both or none");
 }
 
 proptest! {
