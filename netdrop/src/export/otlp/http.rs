@@ -63,7 +63,10 @@ impl Http {
             (self.dial)().await.map_err(|error| Failure::later(format!("cannot connect: {error}")))?;
         let mut builder = Builder::new();
         builder.max_buf_size(MOST_OF_AN_ANSWER);
-        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(Failure::later)?;
+        let (sender, connection) = builder
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| Failure::later(error.to_string()))?;
         let mut driver = JoinSet::new();
         driver.spawn(async move {
             // The request that meets the error tells it.
@@ -99,7 +102,7 @@ enum Exchange {
 impl From<Exchange> for Failure {
     fn from(exchange: Exchange) -> Self {
         match exchange {
-            Exchange::Connection(error) => Self::later(error),
+            Exchange::Connection(error) => Self::later(error.to_string()),
             Exchange::Answer(failure) => failure,
         }
     }

@@ -1,7 +1,5 @@
 //! Exports detailed drops as log records: some a second, in batches.
 
-use std::sync::Arc;
-
 use hyper::body::Bytes;
 use prost::Message;
 use tokio::sync::broadcast::Receiver;
@@ -26,7 +24,7 @@ pub(super) async fn export(
     resource: Resource,
     transport: Transport,
     rate: u32,
-    stats: Arc<Stats>,
+    stats: &Stats,
     ended: watch::Receiver<bool>,
 ) {
     let queue = Queue::default();
@@ -35,9 +33,9 @@ pub(super) async fn export(
         queue: &queue,
         resource,
         transport,
-        stats: &stats,
+        stats,
     };
-    tokio::join!(read(drops, rate, &queue, &stats, ended), sender.run());
+    tokio::join!(read(drops, rate, &queue, stats, ended), sender.run());
 }
 
 async fn read(

@@ -22,11 +22,11 @@ const READING: Duration = Duration::from_secs(5);
 /// Sends what the hub has, now and at each interval, and once more at the end. Nothing waits: sums are cumulative, and what
 /// failed is in the next export.
 pub(super) async fn export(
-    hub: Hub,
+    hub: &Hub,
     mut metrics: Metrics,
     mut transport: Transport,
     every: Duration,
-    stats: Arc<Stats>,
+    stats: &Stats,
     mut ended: watch::Receiver<bool>,
 ) {
     let mut health = Health::new("metrics", transport.endpoint.clone());
@@ -37,9 +37,9 @@ pub(super) async fn export(
             _ = due.tick() => false,
             _ = ended.wait_for(|ended| *ended) => true,
         };
-        let (summary, gone) = reading(&hub).await;
+        let (summary, gone) = reading(hub).await;
         if summary.time != Timestamp::default() {
-            let body = metrics.request(&summary, &stats, Cost::now()).encode_to_vec();
+            let body = metrics.request(&summary, stats, Cost::now()).encode_to_vec();
             match transport.send(body.into()).await {
                 Ok(answer) => {
                     add(&stats.metrics_exports, 1);

@@ -119,16 +119,14 @@ impl Exporter {
         let (end, ended) = watch::channel(false);
         let metrics = async {
             if let Some((transport, metrics)) = metrics {
-                metrics::export(hub.clone(), metrics, transport, interval, Arc::clone(&stats), ended.clone())
-                    .await;
+                metrics::export(&hub, metrics, transport, interval, &stats, ended.clone()).await;
             }
         };
         // Subscribed to only if they are wanted: drops without readers are not even written as lines.
         let logs = async {
             if let Some((transport, resource)) = logs {
                 let drops = hub.drops();
-                logs::export(drops, resource, transport, logs_per_second, Arc::clone(&stats), ended.clone())
-                    .await;
+                logs::export(drops, resource, transport, logs_per_second, &stats, ended.clone()).await;
             }
         };
         let limit = async {

@@ -52,13 +52,13 @@ pub(super) struct Failure {
 
 impl Failure {
     /// One that may pass.
-    pub fn later(why: impl ToString) -> Self {
-        Self { why: why.to_string(), retry: Retry::Later }
+    pub fn later(why: impl Into<String>) -> Self {
+        Self { why: why.into(), retry: Retry::Later }
     }
 
     /// One that will not.
-    pub fn never(why: impl ToString) -> Self {
-        Self { why: why.to_string(), retry: Retry::Never }
+    pub fn never(why: impl Into<String>) -> Self {
+        Self { why: why.into(), retry: Retry::Never }
     }
 }
 

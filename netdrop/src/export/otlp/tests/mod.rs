@@ -151,6 +151,7 @@ async fn a_drop_is_an_event_of_the_semantic_conventions() {
     daemon.line(written(|out| Json::new().drop(&samples::full().drop(1), out)));
     daemon.line(written(|out| Json::new().drop(&samples::trapped().drop(1), out)));
     daemon.line(written(|out| Json::new().drop(&samples::bare().drop(1), out)));
+    after(1).await;
     running.stop().await;
     let told = receiver.records().iter().fold(String::new(), |told, record| {
         assert_eq!(record.event_name, "netdrop.drop");
@@ -329,6 +330,7 @@ async fn more_than_the_rate_is_counted_and_told() {
     daemon.line("no drop".into());
     after(1).await;
     daemon.line("no drop".into());
+    after(1).await;
     let stats = running.stop().await;
     assert_eq!(receiver.records().len(), 10);
     let lost: Vec<(&str, u64)> = stats.lost().into_iter().filter(|(_, count)| *count > 0).collect();
