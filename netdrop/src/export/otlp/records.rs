@@ -113,10 +113,7 @@ fn attributes(drop: &DropLine<'_>, class: Class) -> Vec<KeyValue> {
         all.push(text("network.interface.name", &**device));
     }
     if let Some((inode, name)) = &whence.netns {
-        all.push(text(
-            "netdrop.netns",
-            name.as_ref().map_or_else(|| inode.to_string(), |name| name.to_string()),
-        ));
+        all.push(text("netdrop.netns", name.as_ref().map_or_else(|| inode.to_string(), ToString::to_string)));
     }
     push_packet(&mut all, &drop.packet);
     let owner = drop.owner.as_ref();

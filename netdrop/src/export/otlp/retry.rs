@@ -27,7 +27,7 @@ impl Backoff {
     const FIRST: Duration = Duration::from_secs(1);
     const LONGEST: Duration = Duration::from_secs(30);
     /// A batch is given up after so long; also when the receiver says to come back later than that.
-    pub const PATIENCE: Duration = Duration::from_secs(5 * 60);
+    pub const PATIENCE: Duration = Duration::from_mins(5);
 
     /// For a batch that is sent the first time now.
     pub fn new(now: Instant) -> Self {
@@ -83,7 +83,7 @@ mod tests {
         let wait = backoff.wait(Retry::After(Duration::from_secs(7)), now).unwrap();
         assert!((Duration::from_secs(7)..=Duration::from_secs(8)).contains(&wait));
         assert_eq!(backoff.wait(Retry::After(Duration::MAX), now), None);
-        assert_eq!(backoff.wait(Retry::After(Duration::from_secs(3600)), now), None);
+        assert_eq!(backoff.wait(Retry::After(Duration::from_hours(1)), now), None);
         assert_eq!(backoff.wait(Retry::Never, now), None);
     }
 }

@@ -140,7 +140,7 @@ impl Settings {
     }
 
     pub(super) fn interval(&self) -> Duration {
-        self.interval.unwrap_or(Duration::from_secs(60))
+        self.interval.unwrap_or(Duration::from_mins(1))
     }
 
     pub(super) fn timeout(&self) -> Duration {

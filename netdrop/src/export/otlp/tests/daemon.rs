@@ -80,5 +80,5 @@ fn summary(rows: &Mutex<Vec<Row>>) -> Summary {
     let rows = rows.lock().unwrap().clone();
     let seen = rows.iter().map(|row| row.total.packets).sum();
     let total = Accounts { seen, detailed: seen, recursion_misses: 2, ..Accounts::default() };
-    Summary { time: samples::TIME, elapsed: Duration::from_secs(60), rows, total, ..Summary::default() }
+    Summary { time: samples::TIME, elapsed: Duration::from_mins(1), rows, total, ..Summary::default() }
 }
