@@ -73,6 +73,11 @@ impl Hub {
         Ok(Arc::clone(&self.latest.borrow_and_update()))
     }
 
+    /// Waits for the end of the run. Unlike a reader of drops, who would wait for others of the hub's clones.
+    pub async fn ended(&self) {
+        self.ask.closed().await;
+    }
+
     /// The detailed drops from now on. A reader who lags loses the oldest: `RecvError::Lagged` says how many.
     pub fn drops(&self) -> broadcast::Receiver<Line> {
         self.drops.subscribe()
@@ -129,6 +134,7 @@ mod tests {
     async fn the_end_of_the_run_is_told() {
         let (mut hub, writer) = hub();
         drop(writer);
+        hub.ended().await;
         assert_eq!(hub.fresh().await.unwrap_err(), Gone);
         assert_eq!(hub.next().await.unwrap_err(), Gone);
     }

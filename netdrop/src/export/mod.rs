@@ -2,5 +2,8 @@
 
 mod hub;
 pub mod metrics;
+pub mod otlp;
+mod resource;
 
 pub use hub::{Asked, Gone, Hub, HubWriter, Line, hub};
+pub use resource::{Machine, Resource};

@@ -4,6 +4,7 @@
 mod daemon;
 mod inject;
 mod made_up;
+mod otlp;
 mod prometheus;
 mod serve;
 mod soak;
@@ -31,6 +32,7 @@ fn all() -> Vec<Case> {
     let tables = [
         status_page::cases(),
         prometheus::cases(),
+        otlp::cases(),
         serve::cases(),
         soak::cases(),
     ];
