@@ -20,4 +20,5 @@ pub mod output;
 pub mod owner;
 pub mod probe;
 pub mod recording;
+pub mod sandbox;
 pub mod units;
