@@ -165,7 +165,8 @@ fn require_one_thread() -> Result<(), Error> {
 /// The names of all of this process.
 fn threads() -> Vec<String> {
     let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let name = |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("comm")).unwrap_or_default();
+    let name =
+        |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("comm")).unwrap_or_default();
     threads.map(|thread| name(thread).trim_end().to_owned()).collect()
 }
 

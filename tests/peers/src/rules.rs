@@ -13,8 +13,12 @@ use serde_json::Value;
 /// All of this file.
 pub fn cases() -> Vec<Case> {
     vec![
-        Case::System(System::new("deploy-rules-are-valid", |_| promtool(&["check", "rules", "--lint=all", "--lint-fatal"], "rules.yml"))),
-        Case::System(System::new("deploy-rules-fire-when-they-should", |_| promtool(&["test", "rules"], "rules_test.yml"))),
+        Case::System(System::new("deploy-rules-are-valid", |_| {
+            promtool(&["check", "rules", "--lint=all", "--lint-fatal"], "rules.yml")
+        })),
+        Case::System(System::new("deploy-rules-fire-when-they-should", |_| {
+            promtool(&["test", "rules"], "rules_test.yml")
+        })),
         Case::System(System::new("deploy-metrics-exist", |_| metrics_exist())),
         Case::System(System::new("deploy-dashboard-is-whole", |_| dashboard_is_whole())),
     ]
@@ -25,7 +29,8 @@ fn deploy() -> PathBuf {
 }
 
 fn promtool(arguments: &[&str], file: &str) -> Result<()> {
-    let run = Command::new("promtool").args(arguments).arg(file).current_dir(deploy().join("prometheus")).output();
+    let run =
+        Command::new("promtool").args(arguments).arg(file).current_dir(deploy().join("prometheus")).output();
     let output = match run {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(Skip("promtool isn't installed (Debian: prometheus)".into()).into());
@@ -40,7 +45,12 @@ fn promtool(arguments: &[&str], file: &str) -> Result<()> {
 /// The list that is compared with what the daemon serves.
 fn known() -> Result<BTreeSet<String>> {
     let list = fs::read_to_string(deploy().join("prometheus/metrics.txt"))?;
-    Ok(list.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
+    Ok(list
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_whitespace().next())
+        .map(str::to_owned)
+        .collect())
 }
 
 /// Words of an expression that are metrics: netdrop's own, and the process's.
@@ -95,7 +105,10 @@ fn dashboard_is_whole() -> Result<()> {
     let mut places = BTreeSet::new();
     for panel in panels {
         let title = panel["title"].as_str().context("a panel without a title")?;
-        ensure!(numbers.insert(panel["id"].as_u64().context("a panel without a number")?), "{title}: its number is another's");
+        ensure!(
+            numbers.insert(panel["id"].as_u64().context("a panel without a number")?),
+            "{title}: its number is another's"
+        );
         let at = |key: &str| panel["gridPos"][key].as_u64().with_context(|| format!("{title}: no {key}"));
         let (x, y, w, h) = (at("x")?, at("y")?, at("w")?, at("h")?);
         ensure!(x + w <= 24, "{title}: wider than the page");
@@ -106,9 +119,14 @@ fn dashboard_is_whole() -> Result<()> {
             continue;
         }
         ensure!(panel["datasource"]["uid"] == "${datasource}", "{title}: another data source");
-        ensure!(panel["targets"].as_array().is_some_and(|targets| !targets.is_empty()), "{title}: asks nothing");
+        ensure!(
+            panel["targets"].as_array().is_some_and(|targets| !targets.is_empty()),
+            "{title}: asks nothing"
+        );
     }
-    for wanted in ["class", "reason", "function", "device", "node", "Details lost", "Own memory", "Top findings"] {
+    for wanted in
+        ["class", "reason", "function", "device", "node", "Details lost", "Own memory", "Top findings"]
+    {
         let mentions = |panel: &Value| panel["title"].as_str().is_some_and(|title| title.contains(wanted));
         if !panels.iter().any(mentions) {
             bail!("no panel for {wanted}");
