@@ -32,6 +32,8 @@ pub struct Entered {
     pub daemon: Vec<Capability>,
     /// Capabilities that the helper has; absent without one.
     pub helper: Option<Vec<Capability>>,
+    /// The helper's process: what it costs is netdrop's cost too.
+    pub helper_pid: Option<u32>,
     /// How much of the rules for files the kernel enforces; absent where they are off.
     pub files: Option<&'static str>,
     /// Whether system calls are closed off.
@@ -89,6 +91,7 @@ impl Prepared {
                 lacking.map(|one| format!("the helper was to keep {one}, which netdrop doesn't have")),
             );
             privileged::ask(helper.socket);
+            entered.helper_pid = Some(helper.pid);
             entered.helper = Some(helper.kept);
         }
         if plan.settings.landlock {

@@ -47,6 +47,8 @@ pub struct Role {
 pub struct Helper {
     /// What it is asked by.
     pub socket: OwnedFd,
+    /// Its process.
+    pub pid: u32,
     /// What it has of the capabilities that it was to keep.
     pub kept: Vec<Capability>,
 }
@@ -57,13 +59,14 @@ pub fn start(role: &Role) -> Result<Helper, Error> {
     let (ours, its) =
         socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).map_err(failed)?;
     // SAFETY: there is no other thread that could hold a lock in the child.
-    match unsafe { fork() }.map_err(failed)? {
+    let pid = match unsafe { fork() }.map_err(failed)? {
         ForkResult::Child => {
             drop(ours);
             run(&its, role);
         }
-        ForkResult::Parent { .. } => drop(its),
-    }
+        ForkResult::Parent { child } => child.as_raw().cast_unsigned(),
+    };
+    drop(its);
     setsockopt(&ours, ReceiveTimeout, &TimeVal::seconds(PATIENCE_SECONDS)).map_err(failed)?;
     let mut buffer = [0; 1024];
     let (length, _) = receive(&ours, &mut buffer).map_err(Error::Helper)?;
@@ -71,6 +74,7 @@ pub fn start(role: &Role) -> Result<Helper, Error> {
     match told.split_once(' ') {
         Some(("kept", names)) => Ok(Helper {
             socket: ours,
+            pid,
             kept: names.split_ascii_whitespace().filter_map(|name| name.parse().ok()).collect(),
         }),
         _ => Err(Error::Helper(io::Error::other(told.into_owned()))),

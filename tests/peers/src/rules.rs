@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
-use netdrop_tests::lab::Skip;
+use netdrop_tests::lab::{Folder, Skip};
 use netdrop_tests::scenario::{Case, System};
 use serde_json::Value;
 
@@ -17,8 +17,9 @@ pub fn cases() -> Vec<Case> {
             promtool(&["check", "rules", "--lint=all", "--lint-fatal"], "rules.yml")
         })),
         Case::System(System::new("deploy-rules-fire-when-they-should", |_| {
-            promtool(&["test", "rules"], "rules_test.yml")
+            promtool(&["test", "rules", "rules_test.yml"], "rules_week_test.yml")
         })),
+        Case::System(System::new("deploy-expressions-parse", |_| expressions_parse())),
         Case::System(System::new("deploy-metrics-exist", |_| metrics_exist())),
         Case::System(System::new("deploy-dashboard-is-whole", |_| dashboard_is_whole())),
     ]
@@ -81,6 +82,44 @@ fn strings<'a>(value: &'a Value, key: &str, found: &mut Vec<&'a str>) {
     }
 }
 
+/// The expressions of docs/fleet.md, each under a comment that says what it asks.
+fn documented() -> Result<Vec<String>> {
+    let text = fs::read_to_string(deploy().join("../docs/fleet.md"))?;
+    let (_, rest) = text.split_once("```promql\n").context("no block of PromQL in docs/fleet.md")?;
+    let (block, _) = rest.split_once("```").context("a block without an end")?;
+    let mut expressions: Vec<String> = Vec::new();
+    for line in block.lines() {
+        match expressions.last_mut() {
+            _ if line.starts_with('#') => expressions.push(String::new()),
+            Some(expression) => expression.extend([line.trim(), " "]),
+            None => bail!("an expression without a comment: {line}"),
+        }
+    }
+    Ok(expressions)
+}
+
+/// promtool reads them as rules; Grafana's variables are given values.
+fn expressions_parse() -> Result<()> {
+    let dashboard = dashboard()?;
+    let mut found = Vec::new();
+    strings(&dashboard, "expr", &mut found);
+    let expressions =
+        found.into_iter().map(|text| text.replace("$__rate_interval", "5m").replace("$__range", "3h"));
+    let rules: Vec<Value> = expressions
+        .chain(documented()?)
+        .enumerate()
+        .map(
+            |(number, expr)| serde_json::json!({"record": format!("test:expression:{number}"), "expr": expr}),
+        )
+        .collect();
+    ensure!(rules.len() > 15, "{} expressions", rules.len());
+    let folder = Folder::create()?;
+    let file = folder.file("expressions.yml");
+    // JSON is YAML.
+    fs::write(&file, serde_json::json!({"groups": [{"name": "expressions", "rules": rules}]}).to_string())?;
+    promtool(&["check", "rules"], &file)
+}
+
 fn metrics_exist() -> Result<()> {
     let known = known()?;
     let rules = fs::read_to_string(deploy().join("prometheus/rules.yml"))?;
@@ -90,7 +129,10 @@ fn metrics_exist() -> Result<()> {
     strings(&dashboard, "definition", &mut expressions);
     ensure!(expressions.len() > 8, "the dashboard has {} expressions", expressions.len());
     let code = rules.lines().filter(|line| !line.trim_start().starts_with('#'));
-    let used: BTreeSet<&str> = expressions.into_iter().chain(code).flat_map(metrics).collect();
+    let documented = documented()?;
+    let documented = documented.iter().map(String::as_str);
+    let used: BTreeSet<&str> =
+        expressions.into_iter().chain(documented).chain(code).flat_map(metrics).collect();
     ensure!(used.contains("netdrop_drops_total"), "netdrop_drops_total isn't used");
     let unknown: Vec<_> = used.iter().filter(|name| !known.contains(**name)).collect();
     ensure!(unknown.is_empty(), "metrics that netdrop doesn't have: {unknown:?}");
