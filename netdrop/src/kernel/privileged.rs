@@ -105,6 +105,11 @@ pub fn is_straight(path: &Path) -> bool {
         && path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)))
 }
 
+/// Whether there is a helper to ask.
+pub fn is_asked() -> bool {
+    HELPER.get().is_some()
+}
+
 /// From now on the helper at the other end of this socket is asked. Only the first call counts.
 pub fn ask(socket: OwnedFd) {
     // A process enters its sandbox once.
@@ -116,7 +121,7 @@ pub fn ask(socket: OwnedFd) {
 /// # Errors
 /// As `open(2)`.
 pub fn open(path: &Path) -> io::Result<File> {
-    if HELPER.get().is_some()
+    if is_asked()
         && may_open(path)
         && let Some(answer) = answer(&Question::Open(path.to_owned()))
     {
@@ -135,7 +140,7 @@ pub fn read_link(path: &Path) -> io::Result<PathBuf> {
 
 /// The same; `None` where there is no helper that could be asked.
 pub fn link(path: &Path) -> Option<io::Result<PathBuf>> {
-    let asked = HELPER.get().is_some() && may_read_link(path);
+    let asked = is_asked() && may_read_link(path);
     let answer = asked.then(|| answer(&Question::Link(path.to_owned()))).flatten()?;
     Some(answer.map(|answer| std::ffi::OsString::from_vec(answer.bytes).into()))
 }

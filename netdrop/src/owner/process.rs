@@ -78,10 +78,11 @@ impl Procfs {
     }
 
     fn link(&self, path: &str, kind: &str) -> Option<u32> {
-        match privileged::link(&Path::new("/proc").join(path)) {
-            Some(target) => number_in(target.ok()?.as_os_str().as_bytes(), kind),
-            None => link(self.0.as_fd(), path, kind).ok().flatten(),
+        if !privileged::is_asked() {
+            return link(self.0.as_fd(), path, kind).ok().flatten();
         }
+        let target = privileged::read_link(&Path::new("/proc").join(path)).ok()?;
+        number_in(target.as_os_str().as_bytes(), kind)
     }
 
     /// Whether all processes of the machine are seen: that is so in the initial PID namespace, or where none tells.

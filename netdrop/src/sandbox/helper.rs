@@ -192,3 +192,37 @@ impl From<Vec<u8>> for Answer {
         Self { bytes, descriptor: None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn answer(question: &Question) -> io::Result<Answer> {
+        look(question, Procfs::open(Path::new("/")).as_ref())
+    }
+
+    #[rstest]
+    #[case(Question::Open("/etc/shadow".into()))]
+    #[case(Question::Open("/proc/self/mem".into()))]
+    #[case(Question::Link("/proc/1/root".into()))]
+    #[case(Question::Link("/proc/self/exe".into()))]
+    #[case(Question::Devices("run/netns/x".into()))]
+    #[case(Question::Diag("/run/netns/../../etc/shadow".into()))]
+    fn what_is_no_business_of_its_is_refused(#[case] question: Question) {
+        assert_eq!(answer(&question).unwrap_err().raw_os_error(), Some(libc::EPERM));
+    }
+
+    #[test]
+    fn a_process_has_sockets_and_links() {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let pid = std::process::id();
+        assert!(!answer(&Question::Sockets(pid)).unwrap().bytes.is_empty());
+        let link = format!("/proc/{pid}/fd/{}", socket.as_raw_fd());
+        let target = answer(&Question::Link(link.into())).unwrap().bytes;
+        assert!(target.starts_with(b"socket:["));
+        let symbols = answer(&Question::Open("/proc/kallsyms".into())).unwrap();
+        assert!(symbols.descriptor.is_some());
+    }
+}

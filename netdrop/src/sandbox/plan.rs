@@ -87,21 +87,25 @@ impl Plan {
 /// The table that people read.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:22}  {:7}  {:18}  why", "PRIVILEGE", "KEPT BY", "SETTING")?;
+        writeln!(f, "KEPT BY  PRIVILEGE (SETTING)")?;
         for Row { privilege, keeper, why, without, setting } in &self.rows {
             let keeper = match keeper {
                 Keeper::Daemon => "daemon",
                 Keeper::Helper => "helper",
                 Keeper::Dropped => "nobody",
             };
-            writeln!(f, "{privilege:22}  {keeper:7}  {setting:18}  {why}")?;
+            let setting = if setting.is_empty() { String::new() } else { format!(" ({setting})") };
+            writeln!(f, "{keeper:7}  {privilege}{setting}\n         {why}")?;
             if !without.is_empty() {
-                writeln!(f, "{:22}  {:7}  {:18}  without: {without}", "", "", "")?;
+                writeln!(f, "         without: {without}")?;
             }
         }
         Ok(())
     }
 }
+
+/// What a line says of something that could be closed off.
+const OFF: &str = "left open by the settings";
 
 const EVERYTHING: Row = Row {
     privilege: "everything",
@@ -163,30 +167,38 @@ fn rows(settings: &Settings, needs: &Needs) -> Vec<Row> {
         ),
         row("all other capabilities", Keeper::Dropped, "", "nothing needs them", ""),
     ];
-    let user = if settings.user.is_empty() { Keeper::Daemon } else { Keeper::Dropped };
-    let closed = |on| if on { Keeper::Dropped } else { Keeper::Daemon };
+    let closed = |privilege, on, setting, why, without| {
+        let (keeper, why) = if on { (Keeper::Dropped, why) } else { (Keeper::Daemon, OFF) };
+        row(privilege, keeper, setting, why, without)
+    };
     rows.extend([
-        row("root's files", user, "user", "daemon and helper become an unprivileged user", "folders for logs must be that user's"),
+        closed(
+            "the power of root's files",
+            !settings.user.is_empty(),
+            "user",
+            "daemon and helper become an unprivileged user",
+            "folders for logs must be that user's",
+        ),
         row("new privileges", Keeper::Dropped, "", "no_new_privs: nothing executed gains any", ""),
-        row(
+        closed(
             "other files",
-            closed(settings.landlock),
+            settings.landlock,
             "landlock",
             "Landlock leaves /proc, /sys, names of hosts and services, certificates, the settings; log folders for writing",
-            "a file that is added to the settings elsewhere takes a restart",
+            "a file or folder that a reload names elsewhere takes a restart",
         ),
-        row(
+        closed(
             "other processes",
-            closed(settings.landlock),
+            settings.landlock,
             "landlock",
             "Landlock forbids to look at, trace and signal them",
             "",
         ),
-        row(
+        closed(
             "other system calls",
-            closed(settings.seccomp),
+            settings.seccomp,
             "seccomp",
-            "seccomp leaves threads, files, TCP, UDP, netlink and the running programs' maps: no exec, fork, mount, ptrace, raw sockets, modules",
+            "seccomp leaves threads, files, TCP, UDP, netlink, the running programs' maps; no exec, fork, mount, ptrace, raw sockets",
             "",
         ),
     ]);
@@ -228,6 +240,15 @@ mod tests {
     #[test]
     fn the_table_is_for_people() {
         insta::assert_snapshot!(plan(&Settings::default(), Needs::default()));
+    }
+
+    /// docs/serve.md shows the table as it is.
+    #[test]
+    fn the_table_is_documented() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/serve.md");
+        let table = plan(&Settings::default(), Needs::default()).to_string();
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(text.contains(&table), "docs/serve.md doesn't have this table:\n{table}");
     }
 
     #[test]
