@@ -19,7 +19,7 @@ use netdrop::owner::diag::{Diag, Query};
 use netdrop::owner::{Owners, Socket};
 use netdrop::probe::{Kernel, Options, Probe};
 use netdrop::sandbox::{Entered, Needs, Settings, plan};
-use netdrop_tests::lab::{Lab, until};
+use netdrop_tests::lab::{Lab, Namespace, until};
 use netdrop_tests::scenario::{Case, System};
 use nix::errno::Errno;
 use nix::libc;
@@ -200,6 +200,8 @@ impl Drop for Logs {
 /// What the daemon does all day, once it is inside.
 fn works() -> Result<()> {
     let lab = Lab::pair()?;
+    let devices = lab.from().devices()?;
+    ensure!(devices.len() > 1, "{devices:?}");
     let logs = Logs::create("logs")?;
     let held = UdpSocket::bind("127.0.0.1:0")?;
     let held = (std::process::id(), fs::metadata(format!("/proc/self/fd/{}", held.as_raw_fd()))?.ino(), held);
@@ -211,7 +213,7 @@ fn works() -> Result<()> {
         listens().context("HTTP")?;
         writes_logs(&logs.0).context("logs")?;
         names_owner(held.0, held.1).context("owners")?;
-        names_devices(&lab).context("devices")?;
+        names_devices(lab.from(), &devices).context("devices")?;
         let lines = io::read_to_string(privileged::open(Path::new("/proc/kallsyms"))?)?;
         ensure!(lines.lines().any(|line| line.starts_with("ffff")), "kallsyms shows no addresses");
         ensure!(fs::read_to_string("/proc/self/statm").is_ok(), "its own memory");
@@ -312,21 +314,20 @@ fn names_owner(pid: u32, inode: u64) -> Result<()> {
     Ok(())
 }
 
-/// A namespace that nobody lives in, by its name and by its devices; and its sockets.
-fn names_devices(lab: &Lab) -> Result<()> {
+/// A namespace that nobody lives in, by its name and by its devices, which were asked for outside; and its sockets.
+fn names_devices(there: &Namespace, expected: &[(u32, String)]) -> Result<()> {
     let mut namespaces = Namespaces::new("/");
     namespaces.refresh();
-    let there = lab.from();
     let inode = u32::try_from(there.inode())?;
     ensure!(namespaces.name(inode) == Some(there.name()), "its name is {:?}", namespaces.name(inode));
     let mut devices = Devices::default();
-    for (index, name) in there.devices()? {
-        let found = devices.name(inode, index, &namespaces, Instant::now());
-        ensure!(found.as_deref() == Some(&name), "device {index} is {found:?}, not {name}");
-    }
     let own = namespaces.own().context("its own namespace")?;
-    let host = devices.name(own, 1, &namespaces, Instant::now());
-    ensure!(host.as_deref() == Some("lo"), "the own device 1 is {host:?}");
+    let own = devices.name(own, 1, &namespaces, Instant::now());
+    ensure!(own.as_deref() == Some("lo"), "the own device 1 is {own:?}");
+    for (index, name) in expected {
+        let found = devices.name(inode, *index, &namespaces, Instant::now());
+        ensure!(found.as_deref() == Some(name), "device {index} is {found:?}, not {name}");
+    }
     let diag = Diag::open(Some(Path::new(&there.path())))?;
     let any = "0.0.0.0:0".parse()?;
     ensure!(
@@ -339,12 +340,16 @@ fn names_devices(lab: &Lab) -> Result<()> {
 /// What is not to be kept is not kept, and the counting goes on.
 fn without_helper() -> Result<()> {
     let lab = Lab::pair()?;
+    let devices = lab.from().devices()?;
+    ensure!(devices.len() > 1, "{devices:?}");
     in_child(|| {
         let settings = Settings { owners: false, namespaces: false, symbols: false, ..settings() };
         let Inside { mut probe, entered } = enter(&settings, &[])?;
         ensure!(entered.helper.is_none() && entered.daemon.is_empty(), "{entered}");
         counts(&mut probe)?;
-        ensure!(names_devices(&lab).is_err(), "devices of other namespaces have names");
+        let refused =
+            names_devices(lab.from(), &devices).err().map(|error| error.to_string()).unwrap_or_default();
+        ensure!(refused.contains("is None, not "), "devices elsewhere: {refused}");
         let lines = io::read_to_string(privileged::open(Path::new("/proc/kallsyms"))?)?;
         ensure!(!lines.lines().any(|line| line.starts_with("ffff")), "kallsyms shows addresses");
         Ok(())
