@@ -89,7 +89,7 @@ pub fn may_open(path: &Path) -> bool {
 /// Links that the helper reads: a process's network namespace and its descriptors.
 pub fn may_read_link(path: &Path) -> bool {
     let Ok(rest) = path.strip_prefix("/proc") else { return false };
-    let parts: Vec<_> = rest.iter().filter_map(|part| part.to_str()).collect();
+    let parts: Vec<_> = rest.iter().filter_map(std::ffi::OsStr::to_str).collect();
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     is_straight(path)
         && match parts[..] {

@@ -137,11 +137,11 @@ impl fmt::Display for Entered {
 /// The kernel's answer to a question that changes nothing: whether a descriptor is looked at before `CAP_BPF` is asked for
 /// (`__sys_bpf`, kernel/bpf/syscall.c). On a thread of its own, which gives its capabilities up.
 pub fn is_bpf_gated() -> bool {
+    const MAP_LOOKUP_ELEM: libc::c_int = 1;
     let ask = || {
         if caps::clear(None, caps::CapSet::Effective).is_err() {
             return true;
         }
-        const MAP_LOOKUP_ELEM: libc::c_int = 1;
         // The command's attributes begin with the map's descriptor: one that can't be.
         let attributes = [u32::MAX; 32];
         // SAFETY: the kernel reads so many bytes, and finds no map.

@@ -79,9 +79,12 @@ impl Plan {
 
     /// One JSON object a line.
     pub fn to_json(&self) -> String {
-        let line = |row: &Row| serde_json::to_string(row).expect("a row is strings alone") + "\n";
-        self.rows.iter().map(line).collect()
+        self.rows.iter().map(json).collect()
     }
+}
+
+fn json(row: &Row) -> String {
+    serde_json::to_string(row).expect("a row is strings alone") + "\n"
 }
 
 /// The table that people read.

@@ -244,13 +244,13 @@ fn helper() -> Result<Rules, Failed> {
 
 /// Threads but no processes, signals to oneself but to nobody else, one's own limits and name.
 fn own_threads_and_signals(rules: &mut Rules) -> Result<(), Failed> {
+    // glibc names the memory that it maps, where it can (PR_SET_VMA).
+    const NAMES_MEMORY: u64 = 0x5356_4d41;
     let thread = number(libc::CLONE_THREAD);
     rules.insert(libc::SYS_clone, vec![rule([masked(0, thread, thread)])?]);
     rules.insert(libc::SYS_clone3, Vec::new());
     rules.insert(libc::SYS_tgkill, vec![rule([is(0, std::process::id().into())])?]);
     rules.insert(libc::SYS_prlimit64, vec![rule([is(0, 0)])?]);
-    // glibc names the memory that it maps, where it can (PR_SET_VMA).
-    const NAMES_MEMORY: u64 = 0x5356_4d41;
     let named = [number(libc::PR_SET_NAME), number(libc::PR_GET_NAME), NAMES_MEMORY];
     let named = named.map(|option| rule([is(0, option)]));
     rules.insert(libc::SYS_prctl, named.into_iter().collect::<Result<_, _>>()?);

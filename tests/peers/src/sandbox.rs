@@ -93,6 +93,8 @@ fn settings() -> Settings {
 
 /// Gives up everything; each of these must be refused with just this error.
 fn refuses() -> Result<()> {
+    const PROG_LOAD: u64 = 5;
+    const MAP_CREATE: u64 = 0;
     let parent = nix::unistd::getppid().as_raw();
     let Inside { entered, probe } = enter(&settings(), &[])?;
     ensure!(entered.daemon.is_empty() && entered.user == 65534, "{entered}");
@@ -113,8 +115,6 @@ fn refuses() -> Result<()> {
     let open = |path: &str| File::open(path).map(drop);
     let create = |path: &str| File::options().write(true).create(true).truncate(false).open(path).map(drop);
     let parent_file = |name: &str| format!("/proc/{parent}/{name}");
-    const PROG_LOAD: u64 = 5;
-    const MAP_CREATE: u64 = 0;
     let rules: Vec<(&str, io::Result<()>, i32)> = vec![
         ("read a file outside", open("/etc/shadow"), libc::EACCES),
         ("read a file that anybody else may", open("/etc/passwd"), libc::EACCES),
@@ -244,6 +244,7 @@ fn counts(probe: &mut Probe) -> Result<()> {
 
 /// The program is loaded: to attach it needs a descriptor of it and no capability.
 fn attached_again(probe: &Probe) -> Result<()> {
+    const RAW_TRACEPOINT_OPEN: u64 = 17;
     let id = probe.program_id()?;
     let is_ours = |number: i32| {
         let info = fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap_or_default();
@@ -256,7 +257,6 @@ fn attached_again(probe: &Probe) -> Result<()> {
     let program = (3..64).find(|number| is_ours(*number)).context("its descriptor")?;
     // `name` (none: the program knows its tracepoint), `prog_fd`.
     let attributes = [0_u64, u64::try_from(program)?];
-    const RAW_TRACEPOINT_OPEN: u64 = 17;
     // SAFETY: the kernel reads 16 bytes.
     let link =
         Errno::result(unsafe { libc::syscall(libc::SYS_bpf, RAW_TRACEPOINT_OPEN, attributes.as_ptr(), 16) })?;
@@ -380,11 +380,12 @@ fn folder_of_another() -> Result<()> {
 /// However the daemon ends.
 fn helper_ends() -> Result<()> {
     let helpers = || -> Vec<PathBuf> {
-        let processes = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
-        let is_ours = |path: &PathBuf| {
-            fs::read_to_string(path.join("comm")).is_ok_and(|name| name == "netdrop-helper\n")
+        let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let is_ours = |path: PathBuf| {
+            let name = fs::read_to_string(path.join("comm")).unwrap_or_default();
+            (name == "netdrop-helper\n").then_some(path)
         };
-        processes.filter(is_ours).collect()
+        processes.filter_map(|process| is_ours(process.path())).collect()
     };
     let others = helpers();
     in_child(|| {
