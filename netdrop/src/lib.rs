@@ -22,4 +22,5 @@ pub mod owner;
 pub mod probe;
 pub mod recording;
 pub mod settings;
+pub mod sandbox;
 pub mod units;

@@ -1,11 +1,11 @@
 //! The kernel's symbols, read beside the event loop: it takes a tenth of a second, and a flood fills the ring in less.
 
-use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
 
+use crate::kernel::privileged;
 use crate::kernel::symbols::{Symbols, SymbolsError};
 
 /// What a reading gave.
@@ -65,7 +65,7 @@ impl SymbolReader {
 }
 
 fn read(path: &Path) -> Read {
-    let symbols = Symbols::read(BufReader::new(File::open(path)?))?;
+    let symbols = Symbols::read(BufReader::new(privileged::open(path)?))?;
     give_memory_back();
     Ok(symbols)
 }

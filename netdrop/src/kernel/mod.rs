@@ -13,6 +13,7 @@ pub mod identity;
 pub mod layout;
 pub mod near;
 pub mod netns;
+pub mod privileged;
 pub mod reasons;
 pub mod stack;
 pub mod symbols;

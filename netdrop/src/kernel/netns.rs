@@ -11,10 +11,12 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::near::closest;
+use super::privileged;
 
 /// The inode of the initial PID namespace: `PROC_PID_INIT_INO` of `include/linux/proc_ns.h`, the same on every kernel.
 pub(crate) const INITIAL_PID_NAMESPACE: u32 = 0xEFFF_FFFC;
@@ -149,8 +151,13 @@ impl Namespaces {
 
 /// The number in a link like `net:[4026531840]`.
 fn inode(link: &Path) -> Option<u32> {
-    let target = fs::read_link(link).ok()?;
+    let target = privileged::read_link(link).ok()?;
     number(target.to_str()?.split_once(':')?.1)
+}
+
+/// The namespace that a link of a process or a mounted file leads to.
+pub(crate) fn inode_of(path: &Path) -> Option<u32> {
+    inode(path).or_else(|| fs::metadata(path).ok()?.ino().try_into().ok())
 }
 
 /// `[4026531840]`

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{FromRawFd as _, IntoRawFd as _};
 use std::path::Path;
 use std::thread;
 
@@ -19,6 +20,8 @@ use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{setsockopt, sockopt::ReceiveTimeout};
 use nix::sys::time::{TimeVal, TimeValLike};
+
+use crate::kernel::privileged;
 
 /// Not yet known to the library: `include/uapi/linux/inet_diag.h`.
 const INET_DIAG_CGROUP_ID: u16 = 21;
@@ -119,6 +122,11 @@ impl Diag {
     pub fn open(netns: Option<&Path>) -> Result<Self, DiagError> {
         let Some(path) = netns else { return Self::open_here() };
         let failed = |source| DiagError::Enter { path: path.display().to_string(), source };
+        if let Some(answer) = privileged::diag(path) {
+            let descriptor = answer.map_err(failed)?.into_raw_fd();
+            // SAFETY: the descriptor is a netlink socket that nobody else has.
+            return Self::patient(unsafe { NetlinkSocket::from_raw_fd(descriptor) });
+        }
         let namespace = File::open(path).map_err(failed)?;
         // A thread of its own: setns(2) moves the calling thread alone. The socket stays where it was made.
         let thread = thread::Builder::new().name("netns".into()).spawn(move || {
@@ -130,7 +138,10 @@ impl Diag {
     }
 
     fn open_here() -> Result<Self, DiagError> {
-        let socket = NetlinkSocket::new(NETLINK_SOCK_DIAG)?;
+        Self::patient(NetlinkSocket::new(NETLINK_SOCK_DIAG)?)
+    }
+
+    fn patient(socket: NetlinkSocket) -> Result<Self, DiagError> {
         setsockopt(&socket, ReceiveTimeout, &TimeVal::seconds(PATIENCE_SECONDS)).map_err(io::Error::from)?;
         Ok(Self { socket })
     }

@@ -15,7 +15,7 @@ pub mod diag;
 #[cfg(test)]
 mod made_up;
 mod names;
-mod process;
+pub(crate) mod process;
 pub mod receivers;
 mod recent;
 mod scan;

@@ -5,13 +5,14 @@
 //! their files in homes, which are not searched.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use super::recent::Recent;
+use crate::kernel::privileged;
 use crate::model::{Container, Pod, Runtime, Workload};
 
 /// Containers remembered: some 300 bytes each.
@@ -197,7 +198,7 @@ struct Stored {
 }
 
 fn json<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
-    let file = BufReader::new(File::open(path).ok()?.take(LONGEST_FILE));
+    let file = BufReader::new(privileged::open(path).ok()?.take(LONGEST_FILE));
     serde_json::from_reader(file).ok()
 }
 

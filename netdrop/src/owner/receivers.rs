@@ -6,15 +6,14 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use netdrop_common::protocol::UDP;
 
 use super::diag::{Diag, Found, Query};
+use crate::kernel::netns;
 use crate::model::{Endpoint, Packet, Socket, SocketKind, Whose};
 
 /// Functions that have a socket in hand when they drop (net/ipv4/udp.c, net/ipv6/udp.c), under their names since 5.10.
@@ -105,7 +104,7 @@ impl Receivers {
 
 /// The namespace's, if the path still leads there: a process may have ended, and another have its id.
 fn open(netns: u32, path: &Path) -> Option<Diag> {
-    let leads_there = fs::metadata(path).is_ok_and(|file| file.ino() == u64::from(netns));
+    let leads_there = netns::inode_of(path) == Some(netns);
     leads_there.then(|| Diag::open(Some(path)).ok()).flatten()
 }
 

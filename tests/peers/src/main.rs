@@ -6,6 +6,8 @@ mod inject;
 mod made_up;
 mod otlp;
 mod prometheus;
+mod rules;
+mod sandbox;
 mod serve;
 mod soak;
 mod status_page;
@@ -32,8 +34,10 @@ fn all() -> Vec<Case> {
     let tables = [
         status_page::cases(),
         prometheus::cases(),
+        rules::cases(),
         otlp::cases(),
         serve::cases(),
+        sandbox::cases(),
         soak::cases(),
     ];
     tables.into_iter().flatten().collect()

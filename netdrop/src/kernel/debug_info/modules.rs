@@ -1,12 +1,13 @@
 //! The debug information of modules, found when an address of theirs is looked up.
 
 use std::collections::HashMap;
-use std::fs;
+use std::io;
 
 use super::build_id::BuildId;
 use super::candidates::Places;
 use super::frame::Frame;
 use super::image::{Image, Rejected};
+use crate::kernel::privileged;
 
 /// The modules that were asked about.
 #[derive(Debug)]
@@ -37,7 +38,11 @@ impl Modules {
         let address_of = |section: &str| {
             // Code that runs once is gone, and its address may be another's by now.
             let stays = !section.starts_with(".init");
-            stays.then(|| parse_address(&fs::read_to_string(folder.join(section)).ok()?)).flatten()
+            stays
+                .then(|| {
+                    parse_address(&io::read_to_string(privileged::open(&folder.join(section)).ok()?).ok()?)
+                })
+                .flatten()
         };
         let text = address_of(".text");
         let is_same = |known: &Loaded| known.build == build && known.text == text;
