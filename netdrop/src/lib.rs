@@ -6,6 +6,7 @@ pub mod aggregate;
 pub mod assertion;
 pub mod attribute;
 pub mod check;
+pub mod compare;
 pub mod cli;
 pub mod counters;
 pub mod daemon;

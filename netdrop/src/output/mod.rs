@@ -5,11 +5,17 @@ mod attribution;
 mod clock;
 mod color;
 mod columns;
+mod comparison;
+mod csv;
 mod dropwatch;
+mod escape;
 pub mod explain;
 mod file;
+mod flamegraph;
 mod fold;
+mod folded;
 mod histogram;
+
 pub mod json;
 mod junit;
 mod pcapng;
@@ -17,6 +23,7 @@ mod repeats;
 mod report;
 mod rotate;
 mod screen;
+mod stacks;
 mod table;
 mod text;
 mod words;
@@ -26,14 +33,20 @@ pub(crate) mod samples;
 
 pub use clock::Clock;
 pub use color::Color;
+pub use comparison::{Recorded, comparison_csv, comparison_json, comparison_lines, remarks, sentence};
+pub use csv::Csv;
 pub use dropwatch::Dropwatch;
 pub use file::{Destination, FileError, Limit, Rotation};
+pub use flamegraph::FlameGraph;
+pub use folded::FoldedStacks;
 pub use histogram::Histogram;
+
 pub use json::Json;
 pub use junit::{Checked, junit, markdown};
 pub use pcapng::{Machine, PacketFiles, Pcapng};
 pub use repeats::repeats;
 pub use rotate::RotatingFile;
+pub use stacks::Stacks;
 pub use table::{Table, View, render};
 pub use text::Text;
 

@@ -5,6 +5,7 @@
 
 mod book;
 mod error;
+mod identity;
 mod line;
 mod lines;
 mod object;
@@ -16,7 +17,8 @@ mod tests;
 
 pub use error::{LineError, RecordingError};
 pub use line::{DropLine, Line, ReasonName, RowLine, SiteName, Totals, Whence};
+pub use identity::Identity;
 pub use lines::{Cut, Lines};
 pub use parts::in_order;
-pub use replay::{Replay, Unended, Window};
+pub use replay::{Listener, Replay, Unended, Window};
 pub use sum::sum;
