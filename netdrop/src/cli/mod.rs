@@ -50,7 +50,7 @@ enum Command {
     Watch(Box<watch::Watch>),
     /// Run a command and report what was dropped meanwhile; for load tests and CI
     Run(Box<run::Run>),
-    /// Read a recording of watch again: any of its tables, without privileges
+    /// Read a recording again: tables, a page, a flame graph; or compare two. Without privileges
     Report(report::Report),
     /// What this kernel and these privileges allow, line by line, with the consequence
     Check(check::Check),

@@ -15,7 +15,7 @@ mod flamegraph;
 mod fold;
 mod folded;
 mod histogram;
-
+mod html;
 pub mod json;
 mod junit;
 mod pcapng;
@@ -40,6 +40,7 @@ pub use file::{Destination, FileError, Limit, Rotation};
 pub use flamegraph::FlameGraph;
 pub use folded::FoldedStacks;
 pub use histogram::Histogram;
+pub use html::{About, Page};
 
 pub use json::Json;
 pub use junit::{Checked, junit, markdown};
