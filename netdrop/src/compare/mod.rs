@@ -15,7 +15,7 @@ pub use rank::{RankTest, least_p, mann_whitney};
 pub use verdict::{SIGNIFICANT, Verdict};
 
 use crate::knowledge::Class;
-use crate::model::{Accounts, Row, Summary};
+use crate::model::{Accounts, Counts, Row, Summary};
 use crate::recording::Identity;
 
 /// All that two recordings differ in.
@@ -49,7 +49,7 @@ pub struct Side {
 /// One row, in both recordings.
 #[derive(Debug, Clone)]
 pub struct Change {
-    /// Its names, as the later recording has them; its counts mean nothing.
+    /// Its names, as the later recording has them; without counts.
     pub row: Row,
     /// In the first recording.
     pub before: Measure,
@@ -164,7 +164,7 @@ fn rows(runs: [&[Summary]; 2], sides: [&Side; 2]) -> Vec<Change> {
         for (number, run) in runs_of_side.iter().enumerate() {
             for row in &run.rows {
                 let known = counted.entry(Identity::of(row)).or_insert_with(|| Counted {
-                    row: row.clone(),
+                    row: Row { counts: Counts::default(), total: Counts::default(), example: None, ..row.clone() },
                     counts: runs.map(|runs| vec![0; runs.len()]),
                 });
                 known.row.estimated |= row.estimated;

@@ -74,6 +74,11 @@ impl Column {
         Self { title, ..self }
     }
 
+    /// Its title.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
     /// The same, only when there is room.
     pub fn optional(self) -> Self {
         Self { optional: true, ..self }

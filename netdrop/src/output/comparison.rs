@@ -103,7 +103,8 @@ fn changes(shown: &[&Change], comparison: &Comparison, width: usize, color: bool
         .optional(),
         Column::number("P", shown, |change| change.p.map(probability).unwrap_or_default()),
     ];
-    columns.extend(identity(&rows, |row| row.counts));
+    // Of bytes, a row knows those of one side alone.
+    columns.extend(identity(&rows, |row| row.counts).into_iter().filter(|column| column.title() != "BYTES"));
     let lines = table(&rows, columns, width, false).into_iter().enumerate();
     let paint = |(number, line): (usize, String)| match number.checked_sub(1).and_then(|row| shown.get(row)) {
         _ if !color => line,

@@ -149,7 +149,7 @@ fn push_frame(frame: &Frame<'_>, total: u64, scale: f64, height: f64, out: &mut 
             frame.depth,
             markup(frame.name),
             thousands(frame.count),
-            share(frame.count, total),
+            markup(&share(frame.count, total)),
             HEIGHT - 1.0,
             x + 5.0,
             y + 14.0,
@@ -238,6 +238,12 @@ mod tests {
         let picture = picture(&[(&["b", "a"], 1_000_000), (&["c", "a"], 1)]);
         assert_eq!(frames(&picture).len(), 3);
         assert!(picture.contains("data-total=\"1000001\""));
+    }
+
+    #[test]
+    fn small_shares_are_text_too() {
+        let picture = picture(&[(&["b", "a"], 2000), (&["c", "a"], 1)]);
+        assert!(picture.contains("<title>c: 1 drops, &lt;0.1%</title>"), "{picture}");
     }
 
     #[test]

@@ -11,7 +11,7 @@
       if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
       else if (value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
     }
-    for (const child of children.flat()) if (child !== undefined && child !== null) node.append(child);
+    for (const child of children.flat(Infinity)) if (child !== undefined && child !== null) node.append(child);
     return node;
   }
   function svg(tag, attributes, ...children) {
@@ -99,11 +99,11 @@
     const peak = Math.max(0, ...steps);
     const detailed = data.accounts.detailed, passed = data.accounts.seen - data.accounts.filtered;
     const card = (name, value, more) => $("cards").append(el("div", { class: "card" },
-      el("div", { class: "name" }, name), el("div", { class: "value", title: value }, value), el("div", { class: "more", title: more }, more)));
-    card("Lost", number(loss), byClass.lifecycle ? `and ${number(byClass.lifecycle)} normal ends (lifecycle)` : "no normal ends (lifecycle) beside");
+      el("div", { class: "name" }, name), el("div", { class: value.length > 12 ? "value long" : "value", title: value }, value), el("div", { class: "more", title: more }, more)));
+    card("Lost", number(loss), byClass.lifecycle ? `and ${short(byClass.lifecycle)} lifecycle, no loss` : "no lifecycle drops beside");
     card("On average", rate(loss, data.elapsed_ms), `${bytes(data.bytes)} in all`);
     if (steps.length) card("At most", rate(peak, data.timeline.step_ms), `in ${span(data.timeline.step_ms)}, of all classes`);
-    if (top) card("First cause", top.reason || top.function, `${share(top.count, data.drops)} of all, in ${top.function}`);
+    if (top) card("First cause", top.reason || top.function, `${share(top.count, data.drops)} of all, ${top.function}`);
     card("With details", number(detailed), passed ? `${share(detailed, passed)} of all; counts are exact` : "counts are exact");
   }
 
@@ -120,10 +120,10 @@
     }, dot(name), name, el("span", { class: "n" }, short(byClass[name] || 0)))));
   }
 
-  // A tick that people like: 1, 2, 5 and their tens.
+  // A scale whose quarters people like to read.
   function nice(most) {
     const ten = 10 ** Math.floor(Math.log10(Math.max(most, 1e-9)));
-    return [1, 2, 5, 10].map((n) => n * ten).find((n) => n >= most);
+    return [1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8, 10].map((n) => n * ten).find((n) => n >= most * 0.999);
   }
 
   function timeline() {
@@ -322,7 +322,7 @@
       advice.normal ? [el("h3", {}, "When it is normal"), el("p", {}, advice.normal)] : [],
       items("Causes", advice.causes), steps("To be sure", advice.confirm), steps("Remedy", advice.remedy),
       advice.caution ? el("p", { class: "caution" }, el("strong", {}, "Caution: "), advice.caution) : "",
-      advice.sources.length ? [el("h3", {}, "In the kernel"), el("p", { class: "mono hint" }, advice.sources.join(", "))] : []].flat(2);
+      advice.sources.length ? [el("h3", {}, "In the kernel"), el("p", { class: "mono hint" }, advice.sources.join(", "))] : []];
   }
 
   function step({ command, note }) {
