@@ -1,6 +1,7 @@
 //! netdrop beside the programs that it works with: a terminal, a browser, Prometheus, an OTLP receiver, systemd. These run on
 //! this machine's kernel alone: what differs between kernels is the scenarios' part.
 
+mod compared_runs;
 mod html_report;
 
 use std::process::ExitCode;
@@ -22,6 +23,6 @@ fn main() -> ExitCode {
 
 /// All cases, in the order they run: one file a peer, `cases()` in each.
 fn all() -> Vec<Case> {
-    let tables = [html_report::cases()];
+    let tables = [compared_runs::cases(), html_report::cases()];
     tables.into_iter().flatten().collect()
 }
