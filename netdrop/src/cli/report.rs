@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use super::exit::Exit;
@@ -26,8 +27,8 @@ Examples:
   netdrop watch --format json --stack --output drops.jsonl.zst
   netdrop report drops.jsonl.zst
   netdrop report --by src,port --since 2026-11-22T08:00 drops.jsonl*
-  netdrop report --format html drops.jsonl.zst > drops.html
-  netdrop report --format flamegraph drops.jsonl.zst > drops.svg
+  netdrop report --format html --output drops.html drops.jsonl.zst
+  netdrop report --format flamegraph --output drops.svg drops.jsonl.zst
 Two recordings are compared:
   netdrop run --repeat 5 --recording before.jsonl -- ./load-test.sh
   netdrop run --repeat 5 --recording after.jsonl -- ./load-test.sh
@@ -67,6 +68,9 @@ pub struct Report {
     /// The steps of a histogram's course over time, as in 100ms, 5s
     #[arg(short, long, value_parser = parse_duration, default_value = "1s", value_name = "TIME")]
     interval: Duration,
+    /// Write into this file instead of standard output; an existing one is replaced
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
     /// Only what was recorded from this time on, as in 2026-11-22T08:00 (local) or 2026-11-22T07:00:00Z
     #[arg(long, value_parser = time, value_name = "TIME")]
     since: Option<Timestamp>,
@@ -144,7 +148,7 @@ impl Report {
         let about = About { files: &files, hosts: &hosts, runs: runs.len() };
         let mut out = Vec::new();
         format.end(&sum(runs), about, &mut out);
-        print(&out)
+        self.print(&out)
     }
 
     fn compare(&self, recordings: [&Vec<PathBuf>; 2]) -> anyhow::Result<()> {
@@ -163,7 +167,7 @@ impl Report {
             Recorded { name: &name_after, hosts: &hosts_after },
         ];
         let (width, color) = match self.format {
-            ReportFormat::Table if io::stdout().is_terminal() => (Terminal::new(false).view().width, self.has_color()),
+            ReportFormat::Table if self.on_terminal() => (Terminal::new(false).view().width, self.has_color()),
             _ => (ANY_WIDTH, self.has_color()),
         };
         let lines = || comparison_lines(&comparison, of, width, color, !self.all_classes);
@@ -178,7 +182,7 @@ impl Report {
             ReportFormat::Text => lines().iter().for_each(|line| push_line(&format!("# {line}"), &mut out)),
             _ => lines().iter().for_each(|line| push_line(line, &mut out)),
         }
-        print(&out)
+        self.print(&out)
     }
 
     /// A recording's name, its machines, and what each of its runs came to.
@@ -193,13 +197,24 @@ impl Report {
         Replay::new(by, Window { since: self.since, until: self.until })
     }
 
+    fn print(&self, out: &[u8]) -> anyhow::Result<()> {
+        match &self.output {
+            None => print(out),
+            Some(path) => std::fs::write(path, out).with_context(|| format!("can't write {}", path.display())),
+        }
+    }
+
+    fn on_terminal(&self) -> bool {
+        self.output.is_none() && io::stdout().is_terminal()
+    }
+
     fn table(&self, view: View) -> Table {
         let table = Table::new(view);
         if self.all_classes { table.unfolded() } else { table }
     }
 
     fn written_as(&self) -> Written {
-        let on_terminal = io::stdout().is_terminal();
+        let on_terminal = self.on_terminal();
         let color = self.has_color();
         let plain = |output: Box<dyn Output>| Written::Plain(output);
         match self.format {
@@ -224,8 +239,7 @@ impl Report {
 
     fn has_color(&self) -> bool {
         let variable = |name| std::env::var_os(name);
-        let on_terminal = io::stdout().is_terminal();
-        self.color.enabled(on_terminal, variable("NO_COLOR").as_deref(), variable("TERM").as_deref())
+        self.color.enabled(self.on_terminal(), variable("NO_COLOR").as_deref(), variable("TERM").as_deref())
     }
 }
 

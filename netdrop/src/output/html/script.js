@@ -59,6 +59,8 @@
   for (const kind of data.kinds) byClass[kind.class] = (byClass[kind.class] || 0) + kind.count;
   const classes = CLASSES.filter((name) => byClass[name] || data.timeline.counts[name]);
   const loss = data.drops - (byClass.lifecycle || 0);
+  // Normal ends are no loss: they are shown to those who ask.
+  if (loss > 0) hidden.add("lifecycle");
   data.kinds.forEach((kind, index) => {
     kind.id = index;
     kind.text = [kind.function, kind.reason, kind.class, kind.line,
@@ -95,20 +97,20 @@
     if (data.runs > 1) place.push(`${data.runs} runs, shown one behind the other`);
     $("place").textContent = place.join("  ·  ");
     const top = data.kinds.find((kind) => kind.class !== "lifecycle") || data.kinds[0];
-    const steps = totals();
+    const steps = totals((name) => name !== "lifecycle");
     const peak = Math.max(0, ...steps);
     const detailed = data.accounts.detailed, passed = data.accounts.seen - data.accounts.filtered;
     const card = (name, value, more) => $("cards").append(el("div", { class: "card" },
       el("div", { class: "name" }, name), el("div", { class: value.length > 12 ? "value long" : "value", title: value }, value), el("div", { class: "more", title: more }, more)));
     card("Lost", number(loss), byClass.lifecycle ? `and ${short(byClass.lifecycle)} lifecycle, no loss` : "no lifecycle drops beside");
     card("On average", rate(loss, data.elapsed_ms), `${bytes(data.bytes)} in all`);
-    if (steps.length) card("At most", rate(peak, data.timeline.step_ms), `in ${span(data.timeline.step_ms)}, of all classes`);
+    if (steps.length) card("At most", rate(peak, data.timeline.step_ms), `lost in ${span(data.timeline.step_ms)}`);
     if (top) card("First cause", top.reason || top.function, `${share(top.count, data.drops)} of all, ${top.function}`);
     card("With details", number(detailed), passed ? `${share(detailed, passed)} of all; counts are exact` : "counts are exact");
   }
 
-  function totals() {
-    const counts = Object.values(data.timeline.counts);
+  function totals(of) {
+    const counts = Object.entries(data.timeline.counts).filter(([name]) => of(name)).map(([, each]) => each);
     const length = Math.max(0, ...counts.map((each) => each.length));
     return Array.from({ length }, (_, step) => counts.reduce((sum, each) => sum + (each[step] || 0), 0));
   }
@@ -128,12 +130,12 @@
 
   function timeline() {
     const shown = classes.filter((name) => !hidden.has(name) && data.timeline.counts[name]);
-    const length = totals().length;
+    const length = totals(() => true).length;
     if (!length) {
       $("timeline").replaceChildren(el("p", { class: "empty" }, "The recording has no counts over time: it holds details alone."));
       return;
     }
-    const width = 1200, height = 210, left = 52, bottom = 24, top = 8;
+    const width = Math.max($("timeline").clientWidth, 280), height = 210, left = 52, bottom = 24, top = 8;
     const perSecond = 1000 / Math.max(data.timeline.step_ms, 1);
     const sums = Array.from({ length }, (_, step) =>
       shown.reduce((sum, name) => sum + (data.timeline.counts[name][step] || 0), 0) * perSecond);
@@ -147,7 +149,7 @@
         svg("line", { class: "grid", x1: left, x2: width, y1: y(value), y2: y(value) }),
         svg("text", { x: left - 8, y: y(value) + 4, "text-anchor": "end" }, line ? `${short(value)}/s` : "0"));
     }
-    const ticks = Math.min(length, 6);
+    const ticks = Math.min(length, Math.max(2, Math.floor(width / 170)));
     for (let tick = 0; tick < ticks; tick++) {
       const step = Math.round(length * tick / ticks);
       picture.append(svg("text", { x: x(step), y: height - 6 }, tick ? `+${span(step * data.timeline.step_ms)}` : data.start ? data.start.slice(11, 19) : "0 s"));
@@ -300,7 +302,7 @@
     $("rows").replaceChildren(...nodes);
     const drops = shown.reduce((sum, kind) => sum + kind.count, 0);
     const isAll = shown.length === data.kinds.length;
-    $("shown").textContent = isAll ? "" : `${number(shown.length)} of ${number(data.kinds.length)} rows, ${number(drops)} drops${chosen ? `, in ${chosen}` : ""}`;
+    $("shown").textContent = isAll ? "" : `${number(shown.length)} of ${number(data.kinds.length)} rows, ${number(drops)} drops${chosen ? `, in ${chosen}` : ""}${wanted || chosen || hidden.size > 1 ? "" : "; lifecycle is hidden"}`;
     const [kinds, left] = data.left;
     $("left").textContent = kinds ? `${number(kinds)} more rows with ${number(left)} drops are left out of this page.` : "";
   }
@@ -412,6 +414,7 @@
     rows();
   }
 
+  addEventListener("resize", timeline);
   $("filter").addEventListener("input", () => { wanted = $("filter").value; rows(); });
   document.addEventListener("keydown", (event) => {
     const typing = event.target instanceof HTMLInputElement;
