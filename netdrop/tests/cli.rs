@@ -155,7 +155,14 @@ fn two_recordings_are_compared_and_their_parts_are_not() {
         let Output { status, stdout, stderr } = output(command.current_dir(folder.path()).env("TZ", "UTC"));
         format!("$ netdrop report {arguments}\n{}{}{status}", text(stdout).replace('\r', ""), text(stderr))
     };
-    let cases = ["a b", "--format text --by reason b a", "--format csv a b", "b b.1", "--sum a b", "--format json a a"];
+    let cases = [
+        "a b",
+        "--format text --by reason b a",
+        "--format csv a b",
+        "b b.1",
+        "--sum a b",
+        "--format json a a",
+    ];
     assert_snapshot!("comparisons", cases.map(told).join("\n\n"));
 }
 

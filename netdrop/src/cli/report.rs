@@ -16,8 +16,8 @@ use crate::compare::compare;
 use crate::daemon::Terminal;
 use crate::model::{Drop, Host, Summary, Timestamp};
 use crate::output::{
-    About, Clock, Color, Csv, FlameGraph, FoldedStacks, Histogram, Json, Output, Page, Recorded, Stacks, Table,
-    Text, View, comparison_csv, comparison_json, comparison_lines, remarks, sentence,
+    About, Clock, Color, Csv, FlameGraph, FoldedStacks, Histogram, Json, Output, Page, Recorded, Stacks,
+    Table, Text, View, comparison_csv, comparison_json, comparison_lines, remarks, sentence,
 };
 use crate::recording::{Lines, Listener, RecordingError, Replay, Unended, Window, in_order, sum};
 use crate::units::{parse_duration, thousands};
@@ -119,7 +119,9 @@ impl Report {
         let recordings = in_order(&self.files);
         if self.format.has_own_rows() && !self.by.is_empty() {
             let name = self.format.name();
-            return Err(Exit::Usage(format!("--by is for tables: --format {name} has rows of its own")).into());
+            return Err(
+                Exit::Usage(format!("--by is for tables: --format {name} has rows of its own")).into()
+            );
         }
         match &recordings[..] {
             [before, after] if !self.sum => self.compare([before, after]),
@@ -155,7 +157,8 @@ impl Report {
         if self.format.has_own_rows() {
             let name = self.format.name();
             let formats = "table, text, json or csv";
-            let text = format!("two recordings are compared as {formats}; --sum --format {name} adds them up");
+            let text =
+                format!("two recordings are compared as {formats}; --sum --format {name} adds them up");
             return Err(Exit::Usage(text).into());
         }
         let [before, after] = recordings;
@@ -167,7 +170,9 @@ impl Report {
             Recorded { name: &name_after, hosts: &hosts_after },
         ];
         let (width, color) = match self.format {
-            ReportFormat::Table if self.on_terminal() => (Terminal::new(false).view().width, self.has_color()),
+            ReportFormat::Table if self.on_terminal() => {
+                (Terminal::new(false).view().width, self.has_color())
+            }
             _ => (ANY_WIDTH, self.has_color()),
         };
         let lines = || comparison_lines(&comparison, of, width, color, !self.all_classes);
@@ -176,7 +181,10 @@ impl Report {
             ReportFormat::Json => comparison_json(&comparison, of, &mut out),
             ReportFormat::Csv => {
                 comparison_csv(&comparison, &mut out);
-                eprintln!("netdrop: {}", sentence(&comparison.verdict, &comparison.before, &comparison.after));
+                eprintln!(
+                    "netdrop: {}",
+                    sentence(&comparison.verdict, &comparison.before, &comparison.after)
+                );
                 remarks(&comparison, of).iter().for_each(|remark| eprintln!("netdrop: {remark}"));
             }
             ReportFormat::Text => lines().iter().for_each(|line| push_line(&format!("# {line}"), &mut out)),
@@ -200,7 +208,9 @@ impl Report {
     fn print(&self, out: &[u8]) -> anyhow::Result<()> {
         match &self.output {
             None => print(out),
-            Some(path) => std::fs::write(path, out).with_context(|| format!("can't write {}", path.display())),
+            Some(path) => {
+                std::fs::write(path, out).with_context(|| format!("can't write {}", path.display()))
+            }
         }
     }
 
@@ -318,7 +328,10 @@ fn say_what_is_missing(stacks: &Stacks, end: &Summary) {
     }
     let left = end.accounts.passed().saturating_sub(total);
     if left > 0 {
-        eprintln!("netdrop: {} more drops are counted, but no sampled detail stands for them", thousands(left));
+        eprintln!(
+            "netdrop: {} more drops are counted, but no sampled detail stands for them",
+            thousands(left)
+        );
     }
 }
 

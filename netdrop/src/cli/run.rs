@@ -195,7 +195,10 @@ impl Run {
             let file =
                 if number == 1 { RotatingFile::open(path, None)? } else { RotatingFile::append(path)? };
             let file: Box<dyn Destination> = Box::new(file);
-            outlets.push(Outlet::new(Format::Lines(Box::new(Json::new().on(host::read(Path::new("/"))))), start(file)?));
+            outlets.push(Outlet::new(
+                Format::Lines(Box::new(Json::new().on(host::read(Path::new("/"))))),
+                start(file)?,
+            ));
         }
         Ok(Outlets::new(outlets))
     }

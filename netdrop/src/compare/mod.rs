@@ -164,7 +164,12 @@ fn rows(runs: [&[Summary]; 2], sides: [&Side; 2]) -> Vec<Change> {
         for (number, run) in runs_of_side.iter().enumerate() {
             for row in &run.rows {
                 let known = counted.entry(Identity::of(row)).or_insert_with(|| Counted {
-                    row: Row { counts: Counts::default(), total: Counts::default(), example: None, ..row.clone() },
+                    row: Row {
+                        counts: Counts::default(),
+                        total: Counts::default(),
+                        example: None,
+                        ..row.clone()
+                    },
                     counts: runs.map(|runs| vec![0; runs.len()]),
                 });
                 known.row.estimated |= row.estimated;

@@ -217,7 +217,8 @@ pub fn remarks(comparison: &Comparison, of: [Recorded<'_>; 2]) -> Vec<String> {
     let mut remarks = Vec::new();
     let tested = rows.iter().filter(|row| row.p.is_some()).count();
     if tested > 1 {
-        let least = least_p(before.rates.len(), after.rates.len()) * f64::from(u32::try_from(tested).unwrap_or(u32::MAX));
+        let least = least_p(before.rates.len(), after.rates.len())
+            * f64::from(u32::try_from(tested).unwrap_or(u32::MAX));
         let mut text = format!(
             "P of a row is corrected for testing {tested} rows at once (Holm): below {SIGNIFICANT} it has changed."
         );
@@ -261,10 +262,15 @@ pub fn comparison_json(comparison: &Comparison, of: [Recorded<'_>; 2], out: &mut
     for (key, side, of) in [("before", before, of[0]), ("after", after, of[1])] {
         append(out, format_args!(r#","{key}":{{"name":"#));
         push(out, of.name);
-        append(out, format_args!(
-            r#","elapsed_ms":{},"count":{},"loss":{},"loss_per_second":"#,
-            side.elapsed.as_millis(), side.drops, side.loss
-        ));
+        append(
+            out,
+            format_args!(
+                r#","elapsed_ms":{},"count":{},"loss":{},"loss_per_second":"#,
+                side.elapsed.as_millis(),
+                side.drops,
+                side.loss
+            ),
+        );
         push(out, &side.rates);
         out.extend_from_slice(br#","hosts":"#);
         push(out, of.hosts);
@@ -274,7 +280,10 @@ pub fn comparison_json(comparison: &Comparison, of: [Recorded<'_>; 2], out: &mut
     }
     out.extend_from_slice(br#","rows":["#);
     for (index, change) in rows.iter().enumerate() {
-        append(out, format_args!(r#"{}{{"change":"{}""#, if index > 0 { "," } else { "" }, change.trend().as_str()));
+        append(
+            out,
+            format_args!(r#"{}{{"change":"{}""#, if index > 0 { "," } else { "" }, change.trend().as_str()),
+        );
         if let Some(p) = change.p {
             out.extend_from_slice(br#","p":"#);
             push(out, &p);
@@ -291,7 +300,10 @@ pub fn comparison_json(comparison: &Comparison, of: [Recorded<'_>; 2], out: &mut
     }
     append(out, format_args!(r#"],"verdict":{{"change":"{}""#, verdict.as_str()));
     if let Some(test) = verdict.test() {
-        append(out, format_args!(r#","test":"mann-whitney-u","exact":{},"u":{},"superiority":"#, test.exact, test.u));
+        append(
+            out,
+            format_args!(r#","test":"mann-whitney-u","exact":{},"u":{},"superiority":"#, test.exact, test.u),
+        );
         push(out, &test.superiority());
         out.extend_from_slice(br#","p":"#);
         push(out, &test.p);
@@ -368,7 +380,8 @@ mod tests {
 
     fn text(before: &[Summary], after: &[Summary], width: usize) -> String {
         let hosts = hosts();
-        let of = [Recorded { name: "a.jsonl", hosts: &hosts[0] }, Recorded { name: "b.jsonl", hosts: &hosts[1] }];
+        let of =
+            [Recorded { name: "a.jsonl", hosts: &hosts[0] }, Recorded { name: "b.jsonl", hosts: &hosts[1] }];
         comparison_lines(&compare(before, after), of, width, false, true).join("\n")
     }
 
@@ -382,28 +395,35 @@ mod tests {
     #[test]
     fn several_runs_are_tested() {
         let (few, many) = (runs(&[1, 2, 3], 0..2), runs(&[3, 4, 5, 6, 7], 0..2));
-        let told = [text(&few, &few, 160), text(&few, &many, 160), text(&many, &runs(&[1, 2, 3, 4, 5], 0..3), 160)];
+        let told =
+            [text(&few, &few, 160), text(&few, &many, 160), text(&many, &runs(&[1, 2, 3, 4, 5], 0..3), 160)];
         assert_snapshot!("comparison_of_runs", told.join("\n\n"));
     }
 
     #[test]
     fn lifecycle_is_folded_and_no_loss() {
         let end = Summary { elapsed: Duration::from_secs(10), ..samples::with_noise() };
-        assert_snapshot!("comparison_with_noise", text(std::slice::from_ref(&end), &[end.clone(), end.clone()], 120));
+        assert_snapshot!(
+            "comparison_with_noise",
+            text(std::slice::from_ref(&end), &[end.clone(), end.clone()], 120)
+        );
     }
 
     #[test]
     fn for_machines() {
         let hosts = hosts();
-        let of = [Recorded { name: "a.jsonl", hosts: &hosts[0] }, Recorded { name: "b.jsonl", hosts: &hosts[1] }];
+        let of =
+            [Recorded { name: "a.jsonl", hosts: &hosts[0] }, Recorded { name: "b.jsonl", hosts: &hosts[1] }];
         let comparison = compare(&runs(&[1, 2, 3, 4], 0..2), &runs(&[4, 6, 7, 9], 0..3));
         let json = written(|out| comparison_json(&comparison, of, out));
         let csv = written(|out| comparison_csv(&comparison, out)).replace("\r\n", "\n");
         assert_snapshot!("comparison_for_machines", json.clone() + "\n" + &csv);
         let schema: serde_json::Value = serde_json::from_str(super::super::json::SCHEMA).unwrap();
         let schema = jsonschema::validator_for(&schema).unwrap();
-        let errors: Vec<String> =
-            schema.iter_errors(&serde_json::from_str(&json).unwrap()).map(|error| error.to_string()).collect();
+        let errors: Vec<String> = schema
+            .iter_errors(&serde_json::from_str(&json).unwrap())
+            .map(|error| error.to_string())
+            .collect();
         assert_eq!(errors, [""; 0]);
     }
 

@@ -9,8 +9,8 @@ use super::error::LineError;
 use super::object::{self, Object, Text};
 use crate::knowledge::Class;
 use crate::model::{
-    Accounts, Attribution, Container, Counts, Endpoint, Family, Gso, Holding, Host, Owner, Packet, Pod, Process,
-    Protocol, Runtime, Source, TcpFlags, Timestamp, Trap, Vlan, Workload,
+    Accounts, Attribution, Container, Counts, Endpoint, Family, Gso, Holding, Host, Owner, Packet, Pod,
+    Process, Protocol, Runtime, Source, TcpFlags, Timestamp, Trap, Vlan, Workload,
 };
 
 /// The version of the schema that is read here.

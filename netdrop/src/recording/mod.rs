@@ -16,8 +16,8 @@ mod sum;
 mod tests;
 
 pub use error::{LineError, RecordingError};
-pub use line::{DropLine, Line, ReasonName, RowLine, SiteName, Totals, Whence};
 pub use identity::Identity;
+pub use line::{DropLine, Line, ReasonName, RowLine, SiteName, Totals, Whence};
 pub use lines::{Cut, Lines};
 pub use parts::in_order;
 pub use replay::{Listener, Replay, Unended, Window};

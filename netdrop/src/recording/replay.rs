@@ -8,7 +8,9 @@ use super::book::Book;
 use super::error::RecordingError;
 use super::line::{DropLine, Line, RowLine, Totals};
 use crate::aggregate::{Aggregator, By, Dimension, Now};
-use crate::model::{Accounts, Attribution, Context, CountKey, Counts, Drop, Header, Host, Row, Summary, Timestamp};
+use crate::model::{
+    Accounts, Attribution, Context, CountKey, Counts, Drop, Header, Host, Row, Summary, Timestamp,
+};
 
 /// A part of the time; counts are those of the summaries in it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -12,9 +12,9 @@ use super::*;
 use crate::aggregate::{Aggregator, By, Dimension, Names, Now};
 use crate::knowledge::Class;
 use crate::model::{
-    Accounts, Container, Context, CountKey, Counts, Device, Drop, Endpoint, Family, Gso, Header, Holding, Host,
-    Netns, Owner, Packet, Pod, Process, Protocol, Reason, Row, Runtime, Site, Source, Summary, TcpFlags,
-    Timestamp, Trap, Vlan, Workload,
+    Accounts, Container, Context, CountKey, Counts, Device, Drop, Endpoint, Family, Gso, Header, Holding,
+    Host, Netns, Owner, Packet, Pod, Process, Protocol, Reason, Row, Runtime, Site, Source, Summary,
+    TcpFlags, Timestamp, Trap, Vlan, Workload,
 };
 use crate::output::samples;
 use crate::output::{Clock, Json, Output, Text};
@@ -648,10 +648,13 @@ fn a_listener_hears_call_chains_and_intervals_and_the_machine_is_known() {
         lines = Lines::new("drops", recording.as_slice()).unwrap();
     }
     assert_eq!(replay.hosts(), [host]);
-    assert_eq!(heard.0[..3], [
-        r#"7 ["udp_rcv+0x1", "ip_rcv+0x2 [ipv6]"] true"#,
-        r#"489412 Some("__udp4_lib_rcv") Some(NoReceiver)"#,
-        r#"12 Some("tcp_conn_request") Some(Congestion)"#,
-    ]);
+    assert_eq!(
+        heard.0[..3],
+        [
+            r#"7 ["udp_rcv+0x1", "ip_rcv+0x2 [ipv6]"] true"#,
+            r#"489412 Some("__udp4_lib_rcv") Some(NoReceiver)"#,
+            r#"12 Some("tcp_conn_request") Some(Congestion)"#,
+        ]
+    );
     assert_eq!((heard.0.len(), replay.into_summaries().len()), (6, 2));
 }

@@ -17,7 +17,8 @@ pub fn cases() -> Vec<Case> {
 fn compares(bench: &Bench) -> Result<()> {
     let folder = Folder::create()?;
     let lab = Lab::alone()?;
-    let (before, after, one) = (folder.file("before.jsonl"), folder.file("after.jsonl.zst"), folder.file("one"));
+    let (before, after, one) =
+        (folder.file("before.jsonl"), folder.file("after.jsonl.zst"), folder.file("one"));
     record(bench, &lab, &before, RUNS, 20)?;
     record(bench, &lab, &after, RUNS, 200)?;
     record(bench, &lab, &one, 1, 20)?;

@@ -102,9 +102,13 @@ impl Page {
         tab.add_event_listener(Arc::new(move |event: &Event| {
             let complaint = match event {
                 Event::LogEntryAdded(entry) => Some(entry.params.entry.text.clone()),
-                Event::RuntimeExceptionThrown(thrown) => Some(format!("{:?}", thrown.params.exception_details)),
+                Event::RuntimeExceptionThrown(thrown) => {
+                    Some(format!("{:?}", thrown.params.exception_details))
+                }
                 Event::RuntimeConsoleAPICalled(call) => Some(format!("{:?}", call.params.args)),
-                Event::NetworkRequestWillBeSent(request) if !request.params.request.url.starts_with("file:") => {
+                Event::NetworkRequestWillBeSent(request)
+                    if !request.params.request.url.starts_with("file:") =>
+                {
                     Some(format!("a request for {}", request.params.request.url))
                 }
                 _ => None,
@@ -180,32 +184,56 @@ fn shows_a_recording(bench: &Bench) -> Result<()> {
     page.until("light", "document.documentElement.dataset.theme === 'light'")?;
 
     let row = "[...document.querySelectorAll('tr.kind')].find(row => row.textContent.includes('NO_SOCKET'))";
-    ensure!(page.ask(&format!("{row}.querySelector('.num').textContent"))? == DROPS.to_string(), "not {DROPS} drops");
+    ensure!(
+        page.ask(&format!("{row}.querySelector('.num').textContent"))? == DROPS.to_string(),
+        "not {DROPS} drops"
+    );
     let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     ensure!(page.ask("document.querySelector('#place').textContent")?.contains(release.trim()), "no kernel");
-    ensure!(page.ask("document.querySelectorAll('#timeline .column rect:not(.hit)').length > 0")? == "true", "no timeline");
-    ensure!(page.ask("document.querySelector('.balance').textContent.startsWith('✓')")? == "true", "no balance");
+    ensure!(
+        page.ask("document.querySelectorAll('#timeline .column rect:not(.hit)').length > 0")? == "true",
+        "no timeline"
+    );
+    ensure!(
+        page.ask("document.querySelector('.balance').textContent.startsWith('✓')")? == "true",
+        "no balance"
+    );
     let light = page.picture("html-report-light")?;
 
     // A row opens by a click: meaning, where, flows, call chain, packets.
     page.ask(&format!("{row}.click()"))?;
     page.until("the details", "document.querySelector('.drill') !== null")?;
     let drill = page.ask("document.querySelector('.drill').innerText")?;
-    for part in ["REMEDY", "WHERE", "FLOWS", "CALL CHAINS", "127.0.0.1:9", "udp_queue_rcv_skb", "ip_rcv", "PACKETS: 20 OF 60"] {
+    for part in [
+        "REMEDY",
+        "WHERE",
+        "FLOWS",
+        "CALL CHAINS",
+        "127.0.0.1:9",
+        "udp_queue_rcv_skb",
+        "ip_rcv",
+        "PACKETS: 20 OF 60",
+    ] {
         // The function that drops is another on some kernels: a call chain through the IP layer they all have.
         let is_there = drill.to_uppercase().contains(&part.to_uppercase());
         ensure!(is_there || part.starts_with("udp_"), "no {part} in the details:\n{drill}");
     }
     ensure!(page.ask("document.querySelectorAll('details.packet').length")? == "20", "not 20 packets");
     page.ask("document.querySelector('details.packet').open = true")?;
-    page.until("a packet's fields", "document.querySelector('.fields')?.innerText.includes('packet.destination.port')")?;
+    page.until(
+        "a packet's fields",
+        "document.querySelector('.fields')?.innerText.includes('packet.destination.port')",
+    )?;
     page.picture("html-report-open")?;
 
     // By the keyboard: / to the filter, and nothing is left of what doesn't match.
     page.tab.press_key("/")?;
     page.until("the filter's focus", "document.activeElement.id === 'filter'")?;
     page.tab.type_str("127.0.0.1:9 no_socket")?;
-    page.until("the filtered rows", &format!("document.querySelectorAll('tr.kind').length === 1 && {row} !== undefined"))?;
+    page.until(
+        "the filtered rows",
+        &format!("document.querySelectorAll('tr.kind').length === 1 && {row} !== undefined"),
+    )?;
     page.tab.type_str(" nothing like it")?;
     page.until("no rows", "document.querySelectorAll('tr.kind').length === 0")?;
     page.tab.press_key("Escape")?;
@@ -270,7 +298,10 @@ fn keeps_hostile_names_text(bench: &Bench) -> Result<()> {
     ensure!(page.ask("document.querySelector('.why').textContent")? == name, "the name isn't shown as it is");
     let picture = Page::open(&report(bench, &folder, "flamegraph", &recording, "hostile.svg")?)?;
     picture.until("the picture", "document.querySelectorAll('.frame').length === 2")?;
-    ensure!(picture.ask("document.querySelectorAll('script').length")? == "1", "a script came into the picture");
+    ensure!(
+        picture.ask("document.querySelectorAll('script').length")? == "1",
+        "a script came into the picture"
+    );
     page.no_complaint()?;
     picture.no_complaint()
 }
@@ -281,7 +312,8 @@ fn flame_graph(bench: &Bench) -> Result<()> {
     let page = Page::open(&report(bench, &folder, "flamegraph", &recording, "drops.svg")?)?;
     page.look(1280, 800, "light")?;
     page.until("frames", "document.querySelectorAll('.frame').length > 3")?;
-    let frame = "[...document.querySelectorAll('.frame')].find(frame => frame.textContent.startsWith('ip_rcv'))";
+    let frame =
+        "[...document.querySelectorAll('.frame')].find(frame => frame.textContent.startsWith('ip_rcv'))";
     page.until("ip_rcv", &format!("{frame} !== undefined"))?;
     let light = page.picture("flame-graph-light")?;
     page.ask("document.getElementById('reset').classList.contains('idle')")?;

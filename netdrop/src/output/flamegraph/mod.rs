@@ -215,12 +215,10 @@ mod tests {
             };
             (number("depth"), number("start"), number("count"))
         };
-        assert_eq!([place("all"), place("a"), place("b"), place("c")], [
-            (0, 0, 4),
-            (1, 0, 4),
-            (2, 0, 3),
-            (2, 3, 1)
-        ]);
+        assert_eq!(
+            [place("all"), place("a"), place("b"), place("c")],
+            [(0, 0, 4), (1, 0, 4), (2, 0, 3), (2, 3, 1)]
+        );
         assert!(picture.contains("<title>b: 3 drops, 75.0%</title>"));
         assert!(picture.contains("class=\"frame no-receiver\"") && picture.contains(">no-receiver</text>"));
     }

@@ -90,10 +90,13 @@ impl Listener for Collected {
         let start = self.start.get_or_insert(Timestamp(began));
         *start = (*start).min(Timestamp(began));
         let step = if summary.interval.is_zero() { STEP } else { summary.interval };
-        let [classes, courses] =
-            [&mut self.classes, &mut self.courses].into_iter().zip(STEPS).map(|(series, steps)| {
-                series.get_or_insert_with(|| Series::with_steps(step, steps))
-            }).collect::<Vec<_>>().try_into().expect("two of two");
+        let [classes, courses] = [&mut self.classes, &mut self.courses]
+            .into_iter()
+            .zip(STEPS)
+            .map(|(series, steps)| series.get_or_insert_with(|| Series::with_steps(step, steps)))
+            .collect::<Vec<_>>()
+            .try_into()
+            .expect("two of two");
         let counts = || summary.rows.iter().map(|row| (row, row.counts.packets));
         classes.add(summary.interval, counts().map(|(row, count)| (class(row).as_str(), count)));
         let names: Vec<(String, u64)> =

@@ -45,8 +45,12 @@ impl Page {
         let title = markup(&headline(end)).to_string();
         let data = Data::new(self.collected, end, about);
         let json = serde_json::to_string(&data).expect("plain data");
-        let parts =
-            [("{{title}}", title.as_str()), ("{{style}}", STYLE), ("{{data}}", &inert(&json)), ("{{script}}", SCRIPT)];
+        let parts = [
+            ("{{title}}", title.as_str()),
+            ("{{style}}", STYLE),
+            ("{{data}}", &inert(&json)),
+            ("{{script}}", SCRIPT),
+        ];
         let mut rest = PAGE;
         for (mark, text) in parts {
             let (before, after) = rest.split_once(mark).unwrap_or((rest, ""));

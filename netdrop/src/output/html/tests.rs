@@ -28,7 +28,8 @@ fn all_placeholders_are_filled_and_nobody_is_asked_for_anything() {
     let page = page(|_| {}, &samples::end());
     assert!(!page.contains("{{") && page.trim_end().ends_with("</html>"));
     let page = page.replace("http://www.w3.org/2000/svg", "");
-    for outside in ["http://", "https://", "src=", "url(", "@import", "fetch(", "XMLHttpRequest", "innerHTML"] {
+    for outside in ["http://", "https://", "src=", "url(", "@import", "fetch(", "XMLHttpRequest", "innerHTML"]
+    {
         assert!(!page.contains(outside) || outside == "src=" && !PAGE.contains(outside), "{outside}");
     }
     assert!(page.contains("default-src 'none'"));
@@ -69,7 +70,10 @@ fn counts_details_and_meaning_come_together() {
     );
     let data = data(&page);
     let kind = &data["kinds"][0];
-    assert_eq!((&kind["reason"], &kind["count"], &kind["weight"]), (&"NO_SOCKET".into(), &4_894_120.into(), &7.into()));
+    assert_eq!(
+        (&kind["reason"], &kind["count"], &kind["weight"]),
+        (&"NO_SOCKET".into(), &4_894_120.into(), &7.into())
+    );
     assert_eq!(kind["flows"]["rows"][0]["count"], 7);
     assert_eq!(kind["owners"]["rows"][0]["name"], owner.first().unwrap().to_string());
     assert_eq!(kind["stacks"]["rows"][0]["frames"][0], stack[0]);
@@ -77,7 +81,9 @@ fn counts_details_and_meaning_come_together() {
     assert_eq!(kind["course"], serde_json::json!([489_412, 489_412, 489_412]));
     assert_eq!(data["timeline"]["counts"]["congestion"], serde_json::json!([12, 12, 12]));
     let advice = &data["advice"][kind["advice"][0].as_str().unwrap()];
-    assert!(!advice["meaning"].as_str().unwrap().is_empty() && !advice["remedy"].as_array().unwrap().is_empty());
+    assert!(
+        !advice["meaning"].as_str().unwrap().is_empty() && !advice["remedy"].as_array().unwrap().is_empty()
+    );
 }
 
 #[test]
@@ -105,7 +111,8 @@ fn a_long_recording_makes_no_large_page() {
     assert!(page.len() < 3 << 20, "{} bytes", page.len());
     let data = data(&page);
     assert_eq!((data["kinds"].as_array().unwrap().len(), &data["left"][0]), (1000, &4000.into()));
-    let shown: u64 = data["kinds"].as_array().unwrap().iter().map(|kind| kind["count"].as_u64().unwrap()).sum();
+    let shown: u64 =
+        data["kinds"].as_array().unwrap().iter().map(|kind| kind["count"].as_u64().unwrap()).sum();
     assert_eq!(shown + data["left"][1].as_u64().unwrap(), data["drops"].as_u64().unwrap());
     assert!(data["timeline"]["counts"]["congestion"].as_array().unwrap().len() <= 240);
 }

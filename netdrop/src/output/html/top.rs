@@ -33,7 +33,8 @@ impl<K: Hash + Eq + Ord> Top<K> {
     pub fn into_largest(self, shown: usize) -> (Vec<(K, u64)>, u64) {
         let mut all: Vec<(K, u64)> = self.sums.into_iter().collect();
         all.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        let rest = all.drain(shown.min(all.len())..).fold(self.others, |sum, (_, each)| sum.saturating_add(each));
+        let rest =
+            all.drain(shown.min(all.len())..).fold(self.others, |sum, (_, each)| sum.saturating_add(each));
         (all, rest)
     }
 }
