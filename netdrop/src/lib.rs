@@ -7,6 +7,7 @@ pub mod assertion;
 pub mod attribute;
 pub mod check;
 pub mod cli;
+pub mod compare;
 pub mod counters;
 pub mod daemon;
 pub mod decode;

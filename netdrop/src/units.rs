@@ -118,7 +118,11 @@ pub fn thousands(number: u64) -> String {
 
 /// A rate to three digits, in events per second: `0.25/s`, `12/s`, `1.5 k/s`, `489 k/s`, `1.25 M/s`.
 pub fn rate(count: u64, over: Duration) -> String {
-    let per_second = if over.is_zero() { 0.0 } else { approximate(count) / over.as_secs_f64() };
+    rate_of(if over.is_zero() { 0.0 } else { approximate(count) / over.as_secs_f64() })
+}
+
+/// The same for what is a rate already.
+pub fn rate_of(per_second: f64) -> String {
     let (value, unit) = scale(per_second);
     if unit.is_empty() {
         format!("{}/s", three_digits(value))

@@ -95,6 +95,9 @@ fn errors_name_the_thing_the_cause_and_the_next_step() {
         "watch --snaplen 1000",
         "report",
         "report --since yesterday drops.jsonl",
+        "report --format html --by site drops.jsonl",
+        "report --format html before.jsonl after.jsonl",
+        "report monday.jsonl tuesday.jsonl wednesday.jsonl",
         "check --format yaml",
         "explain",
         "explain NO_SOKET ip_forwrd",
@@ -123,13 +126,44 @@ fn reported(recording: &str, arguments: &str) -> String {
 
 #[test]
 fn a_report_is_any_table_of_a_recording() {
-    let tables =
-        ["", "--by function", "--by flow", "--by reason --format text", "--by dst,port --format json"];
+    let tables = [
+        "",
+        "--by function",
+        "--by flow",
+        "--by reason --format text",
+        "--by dst,port --format json",
+        "--by reason,proto --format csv",
+        "--format folded",
+        "--format histogram",
+    ];
     let told: Vec<_> = tables
         .into_iter()
         .map(|arguments| format!("$ netdrop report {arguments}\n{}", reported(RECORDING, arguments)))
         .collect();
-    assert_snapshot!("reports", told.join("\n\n"));
+    assert_snapshot!("reports", told.join("\n\n").replace('\r', ""));
+}
+
+#[test]
+fn two_recordings_are_compared_and_their_parts_are_not() {
+    let folder = tempfile::tempdir().expect("a folder for files");
+    let more = RECORDING.replace(r#""count":1"#, r#""count":9"#).replace(r#""seen":2,"#, r#""seen":18,"#);
+    for (name, recording) in [("a", RECORDING), ("b", &more), ("b.1", RECORDING)] {
+        fs::write(folder.path().join(name), recording).expect("the file is written");
+    }
+    let told = |arguments: &str| {
+        let command = &mut netdrop(&format!("report {arguments}"));
+        let Output { status, stdout, stderr } = output(command.current_dir(folder.path()).env("TZ", "UTC"));
+        format!("$ netdrop report {arguments}\n{}{}{status}", text(stdout).replace('\r', ""), text(stderr))
+    };
+    let cases = [
+        "a b",
+        "--format text --by reason b a",
+        "--format csv a b",
+        "b b.1",
+        "--sum a b",
+        "--format json a a",
+    ];
+    assert_snapshot!("comparisons", cases.map(told).join("\n\n"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Steps at most: as many letters as a line has room for.
+/// Steps at most where nothing else is asked for: as many letters as a line has room for.
 const STEPS: usize = 48;
 /// Names that are told apart; a run has some tens.
 const NAMES: usize = 512;
@@ -14,6 +14,8 @@ pub struct Series {
     counts: BTreeMap<String, Vec<u64>>,
     step: Duration,
     steps: usize,
+    /// Steps at most.
+    most: usize,
     /// What the last step has of its time.
     filled: Duration,
 }
@@ -21,7 +23,12 @@ pub struct Series {
 impl Series {
     /// Nothing yet, in steps of this length.
     pub fn new(step: Duration) -> Self {
-        Self { step, ..Self::default() }
+        Self::with_steps(step, STEPS)
+    }
+
+    /// The same with so many steps at most; at least two.
+    pub fn with_steps(step: Duration, most: usize) -> Self {
+        Self { step, most: most.max(2), ..Self::default() }
     }
 
     /// Adds the counts of the next interval, which is a step long, or ends the run.
@@ -43,11 +50,11 @@ impl Series {
     }
 
     fn begin_step(&mut self) {
-        if self.steps == STEPS {
+        if self.steps >= self.most {
             for steps in self.counts.values_mut() {
                 *steps = steps.chunks(2).map(|pair| pair.iter().sum()).collect();
             }
-            self.steps /= 2;
+            self.steps = self.steps.div_ceil(2);
             self.step *= 2;
         }
         self.steps += 1;
@@ -108,14 +115,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_lost_however_long_it_takes(counts in prop::collection::vec(0_u64..9, 1..400)) {
-            let mut series = Series::new(SECOND);
+        fn nothing_is_lost_however_long_it_takes(counts in prop::collection::vec(0_u64..9, 1..400), most in 2_usize..50) {
+            let mut series = Series::with_steps(SECOND, most);
             for count in &counts {
                 series.add(SECOND, [("a", *count)]);
             }
             let steps = series.of("a");
             prop_assert_eq!(steps.iter().sum::<u64>(), counts.iter().sum::<u64>());
-            prop_assert!(steps.len() <= STEPS);
+            prop_assert!(steps.len() <= most);
             prop_assert!(series.step() * u32::try_from(steps.len()).unwrap() >= SECOND * u32::try_from(counts.len()).unwrap());
         }
     }

@@ -51,7 +51,7 @@ enum Command {
     Watch(Box<watch::Watch>),
     /// Run a command and report what was dropped meanwhile; for load tests and CI
     Run(Box<run::Run>),
-    /// Read a recording of watch again: any of its tables, without privileges
+    /// Read a recording again: tables, a page, a flame graph; or compare two. Without privileges
     Report(report::Report),
     /// Count drops for as long as the machine runs: Prometheus metrics, logs; a daemon
     Serve(Box<serve::Serve>),

@@ -1,7 +1,7 @@
 //! The flags that say what is shown and where it goes.
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 
 use crate::aggregate::{By, Dimension};
 use crate::daemon::{Format, Outlet, Outlets, Sink, Terminal};
+use crate::kernel::host;
 use crate::kernel::identity::Identity;
 use crate::output::{
     Clock, Color, Destination, Dropwatch, Json, Limit, Machine, PacketFiles, Pcapng, RotatingFile, Rotation,
@@ -116,7 +117,7 @@ impl OutputFlags {
                 Format::Live(Box::new(table), terminal)
             }
             FormatName::Text => Format::Lines(Box::new(Text::new(Clock::local(), self.has_color()))),
-            FormatName::Json => Format::Lines(Box::new(Json::new())),
+            FormatName::Json => Format::Lines(Box::new(Json::new().on(host::read(Path::new("/"))))),
             FormatName::Dropwatch => Format::Lines(Box::new(Dropwatch)),
         }
     }

@@ -21,6 +21,7 @@ use crate::daemon::{
     Cgroup, Command, Ended, Format, Limits, Outlet, Outlets, Sink, Stop, Terminal, exit_code, run,
 };
 use crate::filter::Wanted;
+use crate::kernel::host;
 use crate::model::Summary;
 use crate::output::{
     Checked, Color, Destination, Histogram, Json, Output, RotatingFile, junit, markdown, repeats,
@@ -40,7 +41,7 @@ const EXAMPLES: &str = "\
 Examples:
   netdrop run -- wrk -d 30s http://localhost:8080/
   netdrop run --scope tree --fail-on class=congestion --fail-on 'rate>100/s' -- ./soak.sh
-  netdrop run --repeat 5 -- iperf3 -u -b 1G -c 10.0.0.2
+  netdrop run --repeat 5 --recording before.jsonl -- iperf3 -u -b 1G -c 10.0.0.2
 
 An expression of --fail-on is tests joined by and, or, parentheses. A test is
   what      drops, rate, bytes, lost, or selectors joined by commas: class=,
@@ -80,8 +81,8 @@ pub struct Run {
     /// Write the report into this file instead of standard error
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     output: Option<PathBuf>,
-    /// Write a recording as well, for netdrop report; compressed where the name ends in .zst
-    #[arg(long, value_name = "FILE", conflicts_with = "repeat", help_heading = "Output")]
+    /// Write a recording as well, of all runs, for netdrop report; compressed where the name ends in .zst
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     recording: Option<PathBuf>,
     /// Rows for lifecycle drops too, which the report folds into one line
     #[arg(long, help_heading = "Output")]
@@ -134,7 +135,7 @@ impl Run {
         let mut runs = Vec::new();
         for number in 1..=self.repeat {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let once = runtime.context("can't start the event loop")?.block_on(self.once());
+            let once = runtime.context("can't start the event loop")?.block_on(self.once(number));
             runs.push(once?);
             if self.repeat > 1 {
                 let Some(Once { end, code }) = runs.last() else { continue };
@@ -146,11 +147,11 @@ impl Run {
     }
 
     /// One run: attached first, so that nothing is missed; with a warm-up after it.
-    async fn once(&self) -> anyhow::Result<Once> {
+    async fn once(&self, number: u32) -> anyhow::Result<Once> {
         let identity = identify()?;
         let cgroup = (self.scope == Scope::Tree).then(|| Cgroup::create(Path::new("/"))).transpose()?;
         let wanted = self.wanted(cgroup.as_ref());
-        let outlets = self.outlets()?;
+        let outlets = self.outlets(number)?;
         let folder = cgroup.as_ref().map(Cgroup::folder);
         let capture = Capture { details: &self.details, rate: RATE, needs_owners: false };
         let (captured, command) = match self.warmup {
@@ -184,15 +185,20 @@ impl Run {
     }
 
     /// The report, where each run has its own, and the recording.
-    fn outlets(&self) -> anyhow::Result<Outlets> {
+    fn outlets(&self, number: u32) -> anyhow::Result<Outlets> {
         let start = |to| Sink::start(to).context("can't start the thread that writes");
         let mut outlets = Vec::new();
         if self.repeat == 1 {
             outlets.push(Outlet::new(Format::Lines(self.report()), start(self.destination()?)?));
         }
         if let Some(path) = &self.recording {
-            let file: Box<dyn Destination> = Box::new(RotatingFile::open(path, None)?);
-            outlets.push(Outlet::new(Format::Lines(Box::new(Json::new())), start(file)?));
+            let file =
+                if number == 1 { RotatingFile::open(path, None)? } else { RotatingFile::append(path)? };
+            let file: Box<dyn Destination> = Box::new(file);
+            outlets.push(Outlet::new(
+                Format::Lines(Box::new(Json::new().on(host::read(Path::new("/"))))),
+                start(file)?,
+            ));
         }
         Ok(Outlets::new(outlets))
     }

@@ -9,6 +9,7 @@ pub mod devices;
 pub mod features;
 #[cfg(test)]
 pub(crate) mod fixtures;
+pub mod host;
 pub mod identity;
 pub mod layout;
 pub mod near;

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod attribution;
+mod host;
 mod owner;
 mod packet;
 mod place;
@@ -17,6 +18,7 @@ pub use attribution::{
     Attribution, BpfProgram, Certainty, CounterSource, DeviceCount, Direction, RuleHit, RuleSystem,
     RuleVerdict, VerdictCount,
 };
+pub use host::Host;
 pub use owner::{Container, Holding, Owner, OwnerName, Pod, Process, Runtime, Workload};
 pub use packet::{Endpoint, Family, Gso, Packet, Protocol, TcpFlags, Vlan};
 pub use place::{Device, Netns, Reason, Site, Source, Trap};

@@ -36,6 +36,10 @@ impl Color {
 pub(super) const BOLD: &str = "\x1b[1m";
 /// Faint.
 pub(super) const FAINT: &str = "\x1b[2m";
+/// What is worse than before.
+pub(super) const WORSE: &str = "\x1b[31m";
+/// What is better.
+pub(super) const BETTER: &str = "\x1b[32m";
 /// Back to normal.
 pub(super) const RESET: &str = "\x1b[0m";
 

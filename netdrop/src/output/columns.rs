@@ -39,7 +39,7 @@ const LEAST: usize = 5;
 
 impl Column {
     /// A right-aligned column.
-    pub fn number(title: &'static str, rows: &[Row], cell: impl Fn(&Row) -> String) -> Self {
+    pub fn number<R>(title: &'static str, rows: &[R], cell: impl Fn(&R) -> String) -> Self {
         Self {
             title: title.into(),
             cells: rows.iter().map(cell).collect(),
@@ -49,7 +49,7 @@ impl Column {
     }
 
     /// A column that is never cut.
-    pub fn bar(rows: &[Row], cell: impl Fn(&Row) -> String) -> Self {
+    pub fn bar<R>(rows: &[R], cell: impl Fn(&R) -> String) -> Self {
         Self {
             title: String::new(),
             cells: rows.iter().map(cell).collect(),
@@ -72,6 +72,11 @@ impl Column {
     /// The same, with a title.
     pub fn titled(self, title: String) -> Self {
         Self { title, ..self }
+    }
+
+    /// Its title.
+    pub fn title(&self) -> &str {
+        &self.title
     }
 
     /// The same, only when there is room.

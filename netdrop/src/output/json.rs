@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::{Clock, Output, append};
 use crate::knowledge::Class;
 use crate::model::{
-    Accounts, Attribution, Device, Drop, Endpoint, Netns, Packet, Protocol, Reason, Row, Site, Source,
+    Accounts, Attribution, Device, Drop, Endpoint, Host, Netns, Packet, Protocol, Reason, Row, Site, Source,
     Summary, Trap,
 };
 
@@ -29,12 +29,19 @@ pub const SCHEMA: &str = include_str!("../../schema/netdrop-1.schema.json");
 #[derive(Debug)]
 pub struct Json {
     clock: Clock,
+    host: Option<Host>,
 }
 
 impl Json {
     /// A writer of JSON lines, times in UTC.
     pub fn new() -> Self {
-        Self { clock: Clock::utc() }
+        Self { clock: Clock::utc(), host: None }
+    }
+
+    /// The same, whose `end` tells the machine.
+    #[must_use]
+    pub fn on(self, host: Host) -> Self {
+        Self { host: Some(host), ..self }
     }
 
     fn totals(&mut self, kind: &str, summary: &Summary, out: &mut Vec<u8>) {
@@ -94,6 +101,12 @@ impl Output for Json {
 
     fn end(&mut self, summary: &Summary, out: &mut Vec<u8>) {
         self.totals("end", summary, out);
+        if let Some(host) = &self.host {
+            out.truncate(out.len() - b"}\n".len());
+            out.extend_from_slice(br#","host":"#);
+            serde_json::to_writer(&mut *out, host).expect("plain data into a Vec");
+            out.extend_from_slice(b"}\n");
+        }
     }
 }
 
@@ -122,6 +135,12 @@ fn push_row(out: &mut Vec<u8>, row: &Row) {
     if row.other {
         out.extend_from_slice(br#","other":true"#);
     }
+    push_names(out, row);
+    out.push(b'}');
+}
+
+/// What a row counts, a comma in front of each member.
+pub(super) fn push_names(out: &mut Vec<u8>, row: &Row) {
     push_reason(out, row.reason.as_deref(), row.class);
     if let Some(site) = &row.site {
         push_site(out, site);
@@ -156,10 +175,9 @@ fn push_row(out: &mut Vec<u8>, row: &Row) {
     if let Some(workload) = &row.workload {
         owner::push_workload(out, workload);
     }
-    out.push(b'}');
 }
 
-fn push_accounts(out: &mut Vec<u8>, accounts: &Accounts) {
+pub(super) fn push_accounts(out: &mut Vec<u8>, accounts: &Accounts) {
     number(out, br#"{"seen":"#, accounts.seen);
     number(out, br#","detailed":"#, accounts.detailed);
     number(out, br#","sampled_out":"#, accounts.sampled_out);

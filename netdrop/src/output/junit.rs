@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::escape::markup;
 use super::words::Plain;
 
 /// An assertion, and what became of it.
@@ -20,7 +21,7 @@ pub struct Checked {
 /// A test case an assertion, in one suite named after the command.
 pub fn junit(command: &str, time: Duration, checked: &[Checked]) -> String {
     let failures = checked.iter().filter(|one| one.failed).count();
-    let (tests, seconds, name) = (checked.len(), time.as_secs_f64(), Xml(command));
+    let (tests, seconds, name) = (checked.len(), time.as_secs_f64(), markup(command));
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let counts = format!("tests=\"{tests}\" failures=\"{failures}\" time=\"{seconds:.3}\"");
     let _ = writeln!(xml, "<testsuites name=\"netdrop run\" {counts}>");
@@ -28,9 +29,9 @@ pub fn junit(command: &str, time: Duration, checked: &[Checked]) -> String {
     for one in checked {
         let case = format!(
             "    <testcase classname=\"netdrop\" name=\"not {}\" time=\"{seconds:.3}\"",
-            Xml(&one.text)
+            markup(&one.text)
         );
-        let why = Xml(&one.why);
+        let why = markup(&one.why);
         let found = if one.failed {
             format!("<failure message=\"{why}\"/>")
         } else {
@@ -57,23 +58,6 @@ pub fn markdown(command: &str, checked: &[Checked], report: &str) -> String {
 
 fn cell(text: &str) -> String {
     Plain(text).to_string().replace('|', "\\|")
-}
-
-/// Text as XML 1.0 takes it: what it can't hold becomes U+FFFD.
-struct Xml<'t>(&'t str);
-
-impl std::fmt::Display for Xml<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.chars().try_for_each(|letter| match letter {
-            '&' => f.write_str("&amp;"),
-            '<' => f.write_str("&lt;"),
-            '>' => f.write_str("&gt;"),
-            '"' => f.write_str("&quot;"),
-            '\t' | '\n' | '\r' => write!(f, "&#{};", u32::from(letter)),
-            '\0'..' ' | '\u{fffe}' | '\u{ffff}' => f.write_char('\u{fffd}'),
-            other => f.write_char(other),
-        })
-    }
 }
 
 #[cfg(test)]

@@ -25,6 +25,14 @@ impl RotatingFile {
         Ok(Self { file: file?, rotation, at_line_start: true })
     }
 
+    /// Opens or creates the file to write behind what it has.
+    ///
+    /// # Errors
+    /// As [`RotatingFile::open`].
+    pub fn append(path: &Path) -> io::Result<Self> {
+        Ok(Self { file: OutputFile::append(path)?, rotation: None, at_line_start: true })
+    }
+
     /// How many bytes of `buffer` go into this file, after turning to a new one if the first line has no room.
     fn room(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let Some(Rotation { limit, keep }) = self.rotation else { return Ok(buffer.len()) };

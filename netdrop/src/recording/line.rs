@@ -9,8 +9,8 @@ use super::error::LineError;
 use super::object::{self, Object, Text};
 use crate::knowledge::Class;
 use crate::model::{
-    Accounts, Attribution, Container, Counts, Endpoint, Family, Gso, Holding, Owner, Packet, Pod, Process,
-    Protocol, Runtime, Source, TcpFlags, Timestamp, Trap, Vlan, Workload,
+    Accounts, Attribution, Container, Counts, Endpoint, Family, Gso, Holding, Host, Owner, Packet, Pod,
+    Process, Protocol, Runtime, Source, TcpFlags, Timestamp, Trap, Vlan, Workload,
 };
 
 /// The version of the schema that is read here.
@@ -44,6 +44,8 @@ pub struct DropLine<'a> {
     pub packet: Packet,
     /// Who has its socket: the first process, and where it runs.
     pub owner: Option<Owner>,
+    /// The kernel's call chain from the site on; empty where it wasn't asked for.
+    pub stack: Vec<String>,
 }
 
 /// Rows and accounts.
@@ -59,6 +61,8 @@ pub struct Totals<'a> {
     pub accounts: Accounts,
     /// What other counters say; empty but in an `end`.
     pub attribution: Attribution,
+    /// The machine, where an `end` tells it.
+    pub host: Option<Host>,
 }
 
 /// A row.
@@ -87,6 +91,8 @@ pub struct RowLine<'a> {
 pub struct Whence<'a> {
     /// Why.
     pub reason: Option<ReasonName<'a>>,
+    /// The kind of loss.
+    pub class: Option<Class>,
     /// The place in the kernel's code.
     pub site: Option<SiteName<'a>>,
     /// Index and name of the device.
@@ -159,7 +165,9 @@ fn newer(line: &[u8]) -> Option<LineError> {
 
 fn drop_line(mut object: Object<'_>) -> Result<DropLine<'_>, LineError> {
     let owner = object.socket.take().and_then(|socket| socket.owner);
+    let stack = object.stack.take().into_iter().flatten();
     Ok(DropLine {
+        stack: stack.map(|frame| frame.0.into_owned()).collect(),
         owner: owner.map(self::owner).transpose()?,
         time: time(object.time.as_ref())?,
         weight: object.weight.ok_or(LineError::Missing("weight"))?,
@@ -182,6 +190,7 @@ fn totals(object: Object<'_>) -> Result<Totals<'_>, LineError> {
             devices: object.devices,
             notes: object.notes,
         },
+        host: object.host,
     })
 }
 
@@ -203,12 +212,13 @@ fn row(object: Object<'_>) -> Result<RowLine<'_>, LineError> {
 }
 
 fn whence(object: Object<'_>) -> Result<Whence<'_>, LineError> {
+    let class = object.class.map(|class| value("class", &class)).transpose()?;
     let reason = match object.reason {
         None => None,
         Some(name) => {
-            let class = object.class.ok_or(LineError::Missing("class"))?;
+            let class = class.ok_or(LineError::Missing("class"))?;
             let subsystem = object.subsystem.ok_or(LineError::Missing("subsystem"))?.0;
-            Some(ReasonName { name: name.0, class: value("class", &class)?, subsystem })
+            Some(ReasonName { name: name.0, class, subsystem })
         }
     };
     let address = object.address.map(|text| {
@@ -243,6 +253,7 @@ fn whence(object: Object<'_>) -> Result<Whence<'_>, LineError> {
     };
     Ok(Whence {
         reason,
+        class,
         site,
         device: object.device.map(|device| (device.index, device.name.map(|text| text.0))),
         netns,

@@ -57,6 +57,14 @@ impl<'a> Lines<'a> {
     /// # Errors
     /// When it can't be read, unless it is the last and cut short: then [`Lines::cut`] tells of it.
     pub fn next_line(&mut self) -> Result<Option<Line<'_>>, RecordingError> {
+        Ok(self.next_with_text()?.map(|(line, _)| line))
+    }
+
+    /// The next line, and its own text, or none at the end.
+    ///
+    /// # Errors
+    /// As [`Lines::next_line`].
+    pub fn next_with_text(&mut self) -> Result<Option<(Line<'_>, &[u8])>, RecordingError> {
         loop {
             self.offset += self.buffer.len() as u64;
             self.buffer.clear();
@@ -92,9 +100,9 @@ impl<'a> Lines<'a> {
         Ok(self.buffer.ends_with(b"\n"))
     }
 
-    fn parse(&mut self, whole: bool) -> Result<Option<Line<'_>>, RecordingError> {
+    fn parse(&mut self, whole: bool) -> Result<Option<(Line<'_>, &[u8])>, RecordingError> {
         match Line::parse(&self.buffer) {
-            Ok(line) => Ok(Some(line)),
+            Ok(line) => Ok(Some((line, &self.buffer))),
             Err(_) if !whole => {
                 self.cut = Some(Cut { line: self.line, offset: self.offset, bytes: self.buffer.len() });
                 Ok(None)

@@ -5,6 +5,7 @@
 
 mod book;
 mod error;
+mod identity;
 mod line;
 mod lines;
 mod object;
@@ -15,8 +16,9 @@ mod sum;
 mod tests;
 
 pub use error::{LineError, RecordingError};
+pub use identity::Identity;
 pub use line::{DropLine, Line, ReasonName, RowLine, SiteName, Totals, Whence};
 pub use lines::{Cut, Lines};
 pub use parts::in_order;
-pub use replay::{Replay, Unended, Window};
+pub use replay::{Listener, Replay, Unended, Window};
 pub use sum::sum;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use crate::model::{Accounts, DeviceCount, RuleHit, Trap, VerdictCount};
+use crate::model::{Accounts, DeviceCount, Host, RuleHit, Trap, VerdictCount};
 
 /// Text that stays where it is, unless it holds an escape.
 #[derive(Debug, Deserialize)]
@@ -67,6 +67,9 @@ pub struct Object<'a> {
     pub devices: Vec<DeviceCount>,
     #[serde(default)]
     pub notes: Vec<String>,
+    #[serde(borrow)]
+    pub stack: Option<Vec<Text<'a>>>,
+    pub host: Option<Host>,
 }
 
 /// Of a drop, the line of its site; of a row, where its packets came from.

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use super::book::Book;
 use super::error::RecordingError;
-use super::line::{DropLine, Line, Totals};
+use super::line::{DropLine, Line, RowLine, Totals};
 use crate::aggregate::{Aggregator, By, Dimension, Now};
-use crate::model::{Accounts, Attribution, Context, CountKey, Counts, Drop, Header, Summary, Timestamp};
+use crate::model::{
+    Accounts, Attribution, Context, CountKey, Counts, Drop, Header, Host, Row, Summary, Timestamp,
+};
 
 /// A part of the time; counts are those of the summaries in it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,6 +40,14 @@ pub enum Unended {
     Details,
 }
 
+/// Who is told what passes by while a recording is read.
+pub trait Listener {
+    /// A detailed drop, and the line that tells of it.
+    fn drop(&mut self, drop: &Drop<'_>, line: &[u8]);
+    /// The counts of an interval, as they were recorded.
+    fn summary(&mut self, summary: &Summary);
+}
+
 /// All details of a run together.
 #[derive(Debug, Clone, Copy, Default)]
 struct Details {
@@ -54,6 +64,7 @@ pub struct Replay {
     window: Window,
     run: Option<Run>,
     ended: Vec<Summary>,
+    hosts: Vec<Host>,
 }
 
 /// A run under way.
@@ -80,7 +91,7 @@ struct Run {
 impl Replay {
     /// Rows that differ by `by`, of the drops in `window`.
     pub fn new(by: By, window: Window) -> Self {
-        Self { by, window, run: None, ended: Vec::new() }
+        Self { by, window, run: None, ended: Vec::new(), hosts: Vec::new() }
     }
 
     /// Takes the next line.
@@ -88,15 +99,29 @@ impl Replay {
     /// # Errors
     /// When a run has ended whose lines can't tell what was asked for.
     pub fn take(&mut self, line: &Line<'_>) -> Result<(), RecordingError> {
+        self.tell(line, &[], None)
+    }
+
+    /// Takes the next line, whose own text is `text`, and tells the listener.
+    ///
+    /// # Errors
+    /// As [`Replay::take`].
+    pub fn tell(
+        &mut self,
+        line: &Line<'_>,
+        text: &[u8],
+        listener: Option<&mut dyn Listener>,
+    ) -> Result<(), RecordingError> {
         let (by, window) = (self.by, self.window);
         let run = self.run.get_or_insert_with(|| Run::new(by));
         match line {
-            Line::Drop(drop) if window.holds(drop.time) => run.drop(drop),
-            Line::Summary(totals) if window.holds(totals.time) => run.summary(totals),
+            Line::Drop(drop) if window.holds(drop.time) => run.drop(drop, text, listener),
+            Line::Summary(totals) if window.holds(totals.time) => run.summary(totals, listener),
             Line::End(totals) => {
                 if window.is_all() {
                     run.end(totals);
                 }
+                self.hosts.extend(totals.host.clone().filter(|host| !self.hosts.contains(host)));
                 self.finish()?;
             }
             Line::Drop(_) | Line::Summary(_) | Line::Other => {}
@@ -113,6 +138,11 @@ impl Replay {
         let unended = if run.has_totals { Unended::Summary(run.now.time) } else { Unended::Details };
         self.ended.push(run.finish(self.by)?);
         Ok(Some(unended))
+    }
+
+    /// The machines that the runs so far were recorded on, each once.
+    pub fn hosts(&self) -> &[Host] {
+        &self.hosts
     }
 
     /// What each run came to, in order.
@@ -137,7 +167,7 @@ impl Run {
         }
     }
 
-    fn drop(&mut self, line: &DropLine<'_>) {
+    fn drop(&mut self, line: &DropLine<'_>, text: &[u8], listener: Option<&mut dyn Listener>) {
         let key = self.book.key(&line.whence, line.packet.protocol);
         self.in_details = told(self.in_details, &key, line.whence.site.is_some());
         let names = self.book.names(&key);
@@ -151,16 +181,19 @@ impl Run {
             netns: names.netns.as_deref(),
             packet: &line.packet,
             header: Header::default(),
-            context: Context { owner: line.owner.as_ref(), ..Context::default() },
+            context: Context { owner: line.owner.as_ref(), stack: &line.stack, ..Context::default() },
         };
         self.details.add(&drop);
         self.counted.record(&drop);
         if let Some(estimated) = &mut self.estimated {
             estimated.record(&drop);
         }
+        if let Some(listener) = listener {
+            listener.drop(&drop, text);
+        }
     }
 
-    fn summary(&mut self, totals: &Totals<'_>) {
+    fn summary(&mut self, totals: &Totals<'_>, listener: Option<&mut dyn Listener>) {
         let accounts = self.now.accounts;
         self.now = Now {
             time: totals.time,
@@ -171,6 +204,22 @@ impl Run {
         self.counted.turn();
         if let Some(estimated) = &mut self.estimated {
             estimated.turn();
+        }
+        if let Some(listener) = listener {
+            listener.summary(&self.interval(totals));
+        }
+    }
+
+    /// The rows as they were recorded.
+    fn interval(&mut self, totals: &Totals<'_>) -> Summary {
+        Summary {
+            time: totals.time,
+            interval: totals.interval,
+            elapsed: self.now.elapsed,
+            rows: totals.rows.iter().map(|row| named(&mut self.book, row)).collect(),
+            accounts: totals.accounts,
+            total: self.now.accounts,
+            attribution: Attribution::default(),
         }
     }
 
@@ -241,6 +290,31 @@ impl Details {
         let millis = self.last.since_epoch().saturating_sub(first).as_millis();
         let elapsed = Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX));
         Now { time: self.last, elapsed, accounts }
+    }
+}
+
+/// A row with the names that its line has.
+fn named(book: &mut Book, line: &RowLine<'_>) -> Row {
+    let key = book.key(&line.whence, line.protocol.unwrap_or_default());
+    let names = book.names(&key);
+    let site = line.whence.site.as_ref();
+    let reason = names.reason.as_ref().map(|reason| reason.name.as_str());
+    Row {
+        counts: line.counts,
+        total: line.counts,
+        estimated: line.estimated,
+        other: line.other,
+        class: line.whence.class.or_else(|| site.map(|_| names.site.class(reason))),
+        function: site.and_then(|site| Some(site.function.as_ref()?.to_string())),
+        site: site.filter(|site| site.address.is_some() || site.trap.is_some()).map(|_| names.site),
+        reason: names.reason,
+        device: names.device,
+        netns: names.netns,
+        protocol: line.protocol,
+        source: line.source,
+        destination: line.destination,
+        port: line.port,
+        ..Row::default()
     }
 }
 

@@ -13,8 +13,8 @@ use crate::aggregate::{Aggregator, By, Dimension, Names, Now};
 use crate::knowledge::Class;
 use crate::model::{
     Accounts, Container, Context, CountKey, Counts, Device, Drop, Endpoint, Family, Gso, Header, Holding,
-    Netns, Owner, Packet, Pod, Process, Protocol, Reason, Row, Runtime, Site, Source, Summary, TcpFlags,
-    Timestamp, Trap, Vlan, Workload,
+    Host, Netns, Owner, Packet, Pod, Process, Protocol, Reason, Row, Runtime, Site, Source, Summary,
+    TcpFlags, Timestamp, Trap, Vlan, Workload,
 };
 use crate::output::samples;
 use crate::output::{Clock, Json, Output, Text};
@@ -611,4 +611,50 @@ fn a_line_without_end_is_no_reason_to_take_all_memory() {
     let mut lines = Lines::new("drops.jsonl", std::io::repeat(b'x')).unwrap();
     let error = lines.next_line().unwrap_err();
     assert_eq!(error.to_string(), "drops.jsonl:1: a line of more than 16 MB is no recording's");
+}
+
+/// What passes by, in words.
+#[derive(Default)]
+struct Heard(Vec<String>);
+
+impl Listener for Heard {
+    fn drop(&mut self, drop: &Drop<'_>, line: &[u8]) {
+        let line = String::from_utf8_lossy(line);
+        self.0.push(format!("{} {:?} {}", drop.weight, drop.context.stack, line.contains("\"stack\":[")));
+    }
+
+    fn summary(&mut self, summary: &Summary) {
+        let row = |row: &Row| format!("{} {:?} {:?}", row.counts.packets, row.function(), row.class);
+        self.0.extend(summary.rows.iter().map(row));
+    }
+}
+
+#[test]
+fn a_listener_hears_call_chains_and_intervals_and_the_machine_is_known() {
+    let stack = ["udp_rcv+0x1".to_owned(), "ip_rcv+0x2 [ipv6]".to_owned()];
+    let host = Host { name: "web-1".into(), kernel: "6.12.9".into() };
+    let (parts, mut recording) = (samples::udp(), Vec::new());
+    let mut json = Json::new().on(host.clone());
+    let context = Context { stack: &stack, ..Context::default() };
+    json.drop(&Drop { context, ..parts.drop(7) }, &mut recording);
+    json.summary(&samples::summary(), &mut recording);
+    json.end(&samples::end(), &mut recording);
+    let mut lines = Lines::new("drops", recording.as_slice()).unwrap();
+    let (mut replay, mut heard) = (Replay::new(By::default(), Window::default()), Heard::default());
+    for _run in 0..2 {
+        while let Some((line, text)) = lines.next_with_text().unwrap() {
+            replay.tell(&line, text, Some(&mut heard)).unwrap();
+        }
+        lines = Lines::new("drops", recording.as_slice()).unwrap();
+    }
+    assert_eq!(replay.hosts(), [host]);
+    assert_eq!(
+        heard.0[..3],
+        [
+            r#"7 ["udp_rcv+0x1", "ip_rcv+0x2 [ipv6]"] true"#,
+            r#"489412 Some("__udp4_lib_rcv") Some(NoReceiver)"#,
+            r#"12 Some("tcp_conn_request") Some(Congestion)"#,
+        ]
+    );
+    assert_eq!((heard.0.len(), replay.into_summaries().len()), (6, 2));
 }

@@ -1,7 +1,9 @@
 //! netdrop beside the programs that it works with: a terminal, a browser, Prometheus, an OTLP receiver, systemd. These run on
 //! this machine's kernel alone: what differs between kernels is the scenarios' part.
 
+mod compared_runs;
 mod daemon;
+mod html_report;
 mod inject;
 mod made_up;
 mod otlp;
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
 /// All cases, in the order they run: one file a peer, `cases()` in each.
 fn all() -> Vec<Case> {
     let tables = [
+        html_report::cases(),
         status_page::cases(),
         prometheus::cases(),
         rules::cases(),
@@ -39,6 +42,7 @@ fn all() -> Vec<Case> {
         serve::cases(),
         sandbox::cases(),
         soak::cases(),
+        compared_runs::cases(),
     ];
     tables.into_iter().flatten().collect()
 }
