@@ -22,6 +22,6 @@ pub mod output;
 pub mod owner;
 pub mod probe;
 pub mod recording;
-pub mod settings;
 pub mod sandbox;
+pub mod settings;
 pub mod units;

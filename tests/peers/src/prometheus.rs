@@ -88,7 +88,8 @@ fn scrapes(bench: &Bench) -> Result<()> {
     let places = [(lab.from(), SENDER.v4), (&lab.receiver, RECEIVER.v4)];
     let mut daemons = Vec::new();
     for (namespace, address) in places {
-        let settings = format!("[http]\ninsecure = true\n[capture.only]\nnetns = [\"{}\"]\n", namespace.inode());
+        let settings =
+            format!("[http]\ninsecure = true\n[capture.only]\nnetns = [\"{}\"]\n", namespace.inode());
         daemons.push(Daemon::start(bench, namespace, (address, 13767).into(), &settings)?);
     }
     let targets: Vec<SocketAddr> = places.iter().map(|(_, address)| (*address, 13767).into()).collect();
@@ -103,7 +104,9 @@ fn scrapes(bench: &Bench) -> Result<()> {
             Ok(())
         })?;
     }
-    let no_socket = |target: &SocketAddr| format!("sum(netdrop_drops_total{{reason=\"NO_SOCKET\",instance=\"{target}\"}})");
+    let no_socket = |target: &SocketAddr| {
+        format!("sum(netdrop_drops_total{{reason=\"NO_SOCKET\",instance=\"{target}\"}})")
+    };
     for (target, count) in targets.iter().zip(DROPS) {
         prometheus.expect(&no_socket(target), count as f64)?;
     }
@@ -132,7 +135,8 @@ fn checks(bench: &Bench) -> Result<()> {
         .map_err(|error| Skip(format!("no promtool is installed: {error}")))?;
     std::io::Write::write_all(&mut promtool.stdin.take().context("stdin is piped")?, metrics.as_bytes())?;
     let output = promtool.wait_with_output()?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success() && said.trim().is_empty(), "promtool: {said}\n{metrics}");
     daemon.stop().map(drop)
 }

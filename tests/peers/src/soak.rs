@@ -64,7 +64,11 @@ fn soak(bench: &Bench) -> Result<()> {
 /// A namespace with links and sockets of its own is made, drops packets, and goes.
 fn churn() -> Result<()> {
     let namespace = Namespace::create("churn")?;
-    namespace.feature("veth", "ip -batch -", "link add v0 type veth peer name v1\nlink set v0 up\nlink set v1 up\n")?;
+    namespace.feature(
+        "veth",
+        "ip -batch -",
+        "link add v0 type veth peer name v1\nlink set v0 up\nlink set v1 up\n",
+    )?;
     let status = namespace.command("true").status().context("can't run a process")?;
     ensure!(status.success(), "true ended with {status}");
     namespace.enter(|| {
@@ -77,7 +81,11 @@ fn churn() -> Result<()> {
 }
 
 /// Waits until exactly so many drops are told.
-#[expect(clippy::float_cmp, clippy::cast_precision_loss, reason = "counts of packets are whole, and far from 2^52")]
+#[expect(
+    clippy::float_cmp,
+    clippy::cast_precision_loss,
+    reason = "counts of packets are whole, and far from 2^52"
+)]
 fn counted(daemon: &Daemon, wanted: u64) -> Result<()> {
     let mut last = 0.0;
     until("the drops to be told", std::time::Duration::from_secs(10), || {
