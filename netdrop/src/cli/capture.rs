@@ -39,6 +39,8 @@ pub struct Capture<'f> {
     pub rate: u32,
     /// Whether owners are needed, whatever the flags say.
     pub needs_owners: bool,
+    /// Whether it is for the daemon: no thread is started before its sandbox is entered, and no counters are compared at an end.
+    pub for_daemon: bool,
 }
 
 /// The attached program, and what names what it sees.
@@ -131,9 +133,13 @@ impl Capture<'_> {
         let kernel = (&identity).into();
         let options = Options { hardware: self.hardware(&kernel)?, ..self.options(compiled) };
         let named_debug_info = self.named_debug_info(&identity)?;
-        let mut witness = Witness::start(self.details.rules);
+        let mut witness =
+            if self.for_daemon { Witness::absent() } else { Witness::start(self.details.rules) };
         let mut probe = Probe::attach(&kernel, &options).map_err(Exit::from)?;
-        let follower = followed(&mut probe, follow)?;
+        let mut follower = followed(&mut probe, follow);
+        if let Some(follower) = follower.as_mut().filter(|_| !self.for_daemon) {
+            follower.start().context("can't start the thread that keeps the filter up to date")?;
+        }
         witness.ready();
         self.check_hardware(&probe)?;
         if !quiet {
@@ -232,10 +238,8 @@ impl Capture<'_> {
 }
 
 /// Keeps up to date what the filter names, where that may change.
-fn followed(probe: &mut Probe, (targets, owned): (Targets, Owned)) -> anyhow::Result<Option<Follower>> {
-    let Some(map) = probe.take_owners() else { return Ok(None) };
-    let follower = Follower::start(Path::new("/"), targets, &owned, map);
-    Ok(Some(follower.context("can't start the thread that keeps the filter up to date")?))
+fn followed(probe: &mut Probe, (targets, owned): (Targets, Owned)) -> Option<Follower> {
+    Some(Follower::new(Path::new("/"), targets, &owned, probe.take_owners()?))
 }
 
 /// Where it usually lies, or a line on how to get it. Nobody asked for it, so it's looked for after the attachment.

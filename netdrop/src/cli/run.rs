@@ -153,7 +153,7 @@ impl Run {
         let wanted = self.wanted(cgroup.as_ref());
         let outlets = self.outlets(number)?;
         let folder = cgroup.as_ref().map(Cgroup::folder);
-        let capture = Capture { details: &self.details, rate: RATE, needs_owners: false };
+        let capture = Capture { details: &self.details, rate: RATE, needs_owners: false, for_daemon: false };
         let (captured, command) = match self.warmup {
             None => (capture.attach(identity, &wanted, true)?, Command::start(&self.command, folder)?),
             Some(time) => {

@@ -5,18 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tokio::sync::watch;
+use tracing::info;
 
 use super::Exit;
 use super::capture::{Capture, explain, identify};
 use super::details::{AttachName, Details};
 use super::filter::Filters;
 use super::output::print;
-use crate::daemon::serve::{Attach, Attached, Daemon, Service, Signals};
+use crate::daemon::serve::{Attach, Attached, Beside, Daemon, Service, Signals, needs};
 use crate::export::hub;
 use crate::export::metrics::{About, Metrics};
 use crate::kernel::identity::Identity;
+use crate::sandbox::{Prepared, plan};
 use crate::settings::{self, Hardware, Override, Settings, SettingsError, Sources, environment, named};
 use crate::units::parse_duration;
 
@@ -41,6 +43,15 @@ pub struct Serve {
     /// Print the settings that result as a file, and end; with an error in them end with code 2
     #[arg(long, help_heading = "Settings")]
     check_config: bool,
+    /// Print which privileges are kept after the start, by whom and why, and what is lost without them, and end
+    #[arg(long, help_heading = "Settings")]
+    print_privileges: bool,
+    /// How --print-privileges writes them
+    #[arg(short, long, value_enum, default_value_t = PrivilegesFormat::Table, help_heading = "Settings")]
+    format: PrivilegesFormat,
+    /// Listen here [default: 127.0.0.1:13767]; several, and unix:/PATH, are possible
+    #[arg(long, value_name = "ADDRESS,…", value_delimiter = ',', help_heading = "Settings")]
+    listen: Vec<String>,
     /// Set any key of the file, as in metrics.max_series=100
     #[arg(long, value_name = "SECTION.KEY=VALUE", value_parser = Override::parse, help_heading = "Settings")]
     set: Vec<Override>,
@@ -71,11 +82,22 @@ impl Serve {
         if self.check_config {
             return print(settings.to_toml().as_bytes());
         }
+        let config = sources.file().map(Path::to_owned).unwrap_or_default();
+        let plan = plan(&settings.sandbox, needs(&settings, &config).ask_kernel());
+        if self.print_privileges {
+            let text = match self.format {
+                PrivilegesFormat::Table => plan.to_string(),
+                PrivilegesFormat::Json => plan.to_json(),
+            };
+            return print(text.as_bytes());
+        }
+        // Its helper is as large as this process is now, and outside of the event loop.
+        let sandbox = plan.prepare()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .context("can't start the event loop")?;
-        runtime.block_on(serve(sources, settings))
+        runtime.block_on(serve(sources, settings, sandbox))
     }
 
     fn sources(&self) -> Sources {
@@ -96,11 +118,12 @@ impl Serve {
         };
         let text = |path: &PathBuf| path.to_string_lossy().into_owned();
         let interval = self.interval.map(|time| settings::Time(time).to_string());
-        let log = (!self.log.is_empty()).then(|| self.log.join(","));
+        let list = |values: &[String]| (!values.is_empty()).then(|| values.join(","));
         let single = [
+            ("listen", ["http", "listen"], list(&self.listen)),
             ("interval", ["capture", "interval"], interval),
             ("rate", ["capture", "rate"], self.rate.map(|rate| rate.to_string())),
-            ("log", ["log", "to"], log),
+            ("log", ["log", "to"], list(&self.log)),
             ("metrics-file", ["metrics", "file"], self.metrics_file.as_ref().map(text)),
         ];
         let mut flags: Vec<_> =
@@ -116,17 +139,37 @@ impl Serve {
     }
 }
 
-async fn serve(sources: Sources, settings: Settings) -> anyhow::Result<()> {
+/// How privileges are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PrivilegesFormat {
+    /// For people
+    Table,
+    /// One JSON object a line
+    Json,
+}
+
+async fn serve(sources: Sources, settings: Settings, sandbox: Prepared) -> anyhow::Result<()> {
     let signals = Signals::new()?;
     let metrics = Metrics::new(&settings.metrics);
-    let (_readers, hub) = hub();
-    let (settings, _followed) = watch::channel(Arc::new(settings));
-    // Here servers and exporters are started, each with a clone of `_readers` (the hub), of `metrics` and of `_followed`,
-    // which tells them of settings that were read again. Sockets are bound before the daemon starts, so that a port that
-    // is taken is told first; the sandbox is entered after it has.
+    // A port that is taken is told before anything is attached.
+    let beside = Beside::prepare(&settings, &metrics)?;
+    let (readers, hub) = hub();
+    let (settings, followed) = watch::channel(Arc::new(settings));
     let attach: Attach = Box::new(attach);
-    let daemon = Daemon::start(Service { sources, settings, attach, hub, metrics, signals })?;
-    Ok(daemon.run().await?)
+    let service = Service { sources, settings, attach, hub, metrics: metrics.clone(), signals };
+    let daemon = Daemon::start(service, || {
+        let entered = sandbox.enter()?;
+        info!("sandbox: {entered}");
+        for lack in &entered.lacks {
+            eprintln!("netdrop: sandbox: {lack}");
+        }
+        Ok(())
+    })?;
+    beside.announce();
+    let beside = beside.run(&readers, &metrics, followed);
+    let ended = daemon.run().await;
+    beside.end().await;
+    Ok(ended?)
 }
 
 /// Attaches as the settings say.
@@ -135,8 +178,11 @@ fn attach(capture: &settings::Capture) -> anyhow::Result<Attached> {
     let about = about(&identity);
     let details = details(capture);
     let rate = capture.rate;
-    let captured =
-        Capture { details: &details, rate, needs_owners: false }.attach(identity, &capture.wanted(), true)?;
+    let captured = Capture { details: &details, rate, needs_owners: false, for_daemon: true }.attach(
+        identity,
+        &capture.wanted(),
+        true,
+    )?;
     let mut attached = captured.attached(about);
     if capture.vmlinux.as_os_str().is_empty() {
         attached.debug_info = None;

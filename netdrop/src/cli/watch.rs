@@ -109,6 +109,7 @@ impl Watch {
             details: &self.details,
             rate: self.rate(),
             needs_owners: self.output.by().needs_owners(),
+            for_daemon: false,
         };
         let captured = capture.attach(identity, &self.filters.wanted(), false)?;
         let limits = Limits { duration: self.duration, count: self.count };

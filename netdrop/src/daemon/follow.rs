@@ -20,21 +20,30 @@ const SHARE: u32 = 20;
 /// A thread of its own, as drops are followed whether or not somebody reads the output. It ends with this value.
 #[derive(Debug)]
 pub struct Follower {
+    /// Until it is started.
+    work: Option<Work>,
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Follower {
-    /// Starts to follow; `first` is what the map holds already.
-    ///
-    /// # Errors
-    /// When no thread can be had.
-    pub fn start(root: &Path, targets: Targets, first: &Owned, map: OwnerMap) -> io::Result<Self> {
+    /// Will follow once it is started; `first` is what the map holds already.
+    pub fn new(root: &Path, targets: Targets, first: &Owned, map: OwnerMap) -> Self {
         let (stop, stopped) = channel();
         let mut work = Work { root: root.to_owned(), targets, map, stopped, told: false };
         work.tell(first);
-        let thread = thread::Builder::new().name("filter".into()).spawn(move || work.run())?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        Self { work: Some(work), stop: Some(stop), thread: None }
+    }
+
+    /// Starts to follow.
+    ///
+    /// # Errors
+    /// When no thread can be had.
+    pub fn start(&mut self) -> io::Result<()> {
+        if let Some(work) = self.work.take() {
+            self.thread = Some(thread::Builder::new().name("filter".into()).spawn(move || work.run())?);
+        }
+        Ok(())
     }
 }
 
@@ -48,6 +57,7 @@ impl Drop for Follower {
     }
 }
 
+#[derive(Debug)]
 struct Work {
     root: PathBuf,
     targets: Targets,

@@ -46,6 +46,11 @@ enum Before {
 }
 
 impl Witness {
+    /// Reads nothing: there will be no end to compare with.
+    pub fn absent() -> Self {
+        Self::of(false, Before::Read(Snapshots::new()))
+    }
+
     /// Starts to read, on a thread of its own. With rules every namespace that can be entered is asked, and `nft` and
     /// `iptables-save` are run in each; without, only this one's devices.
     pub fn start(with_rules: bool) -> Self {
@@ -53,7 +58,10 @@ impl Witness {
             let depth = if with_rules { Depth::Rules } else { Depth::Devices };
             snapshots(places(with_rules, |_| depth))
         });
-        let before = reading.map_or_else(|_| Before::Read(Snapshots::new()), Before::Reading);
+        Self::of(with_rules, reading.map_or_else(|_| Before::Read(Snapshots::new()), Before::Reading))
+    }
+
+    fn of(with_rules: bool, before: Before) -> Self {
         Self { with_rules, before, verdicts: Verdicts::default(), after: Snapshots::new(), gone: Vec::new() }
     }
 

@@ -17,7 +17,8 @@ pub use quantities::{Size, Time, Turn};
 use serde::{Deserialize, Serialize};
 pub use sources::{DEFAULT_FILE, Sources};
 
-use crate::export::metrics;
+use crate::export::{metrics, otlp};
+use crate::{http, sandbox};
 
 /// All settings. A section that another part owns is that part's `Settings`: one line here.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -27,8 +28,14 @@ pub struct Settings {
     pub capture: Capture,
     /// `/metrics`.
     pub metrics: metrics::Settings,
+    /// The web server.
+    pub http: http::Settings,
+    /// Where metrics and drops are sent.
+    pub otlp: otlp::Settings,
     /// Where drops are written.
     pub log: Log,
+    /// What is given up once all is attached.
+    pub sandbox: sandbox::Settings,
 }
 
 impl Settings {

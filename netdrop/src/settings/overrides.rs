@@ -61,7 +61,9 @@ impl Override {
             at = next.as_table_mut().ok_or_else(|| format!("`{section}` is no section"))?;
         }
         at.insert(key.clone(), value);
-        Value::Table(table).try_into().map_err(|error: toml::de::Error| error.message().to_owned())
+        let new: Settings =
+            Value::Table(table).try_into().map_err(|error: toml::de::Error| error.message().to_owned())?;
+        Ok(Settings { otlp: new.otlp.with_secrets_of(&settings.otlp), ..new })
     }
 }
 

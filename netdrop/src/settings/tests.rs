@@ -146,3 +146,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_flag_leaves_secrets_as_they_are() {
+    let settings: Settings = toml::from_str("otlp.headers = {authorization = \"Bearer x\"}").unwrap();
+    let changed = Override::parse("otlp.endpoint=http://c:4317").unwrap().apply(&settings).unwrap();
+    assert_eq!(changed.otlp.headers, settings.otlp.headers);
+    assert_eq!(changed.otlp.endpoint.as_deref(), Some("http://c:4317"));
+    assert!(!changed.to_toml().contains("Bearer"));
+}

@@ -1,6 +1,7 @@
 //! `netdrop serve`: the loop that reads the kernel's counters, for as long as the machine runs. It alone writes the hub
 //! and the metrics; servers and exporters read those, and none of them can hold it up.
 
+mod beside;
 mod logs;
 mod notify;
 mod reload;
@@ -20,6 +21,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 use tracing::{error, info, warn};
 
+pub use beside::{Beside, needs};
 pub use sight::Attached;
 pub use signals::Signals;
 
@@ -91,14 +93,16 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Opens the logs, then attaches: a wrong path shall fail before.
+    /// Attaches, gives up by `enter` what is not needed any more, and only then starts threads: those of before would stay
+    /// outside of the sandbox.
     ///
     /// # Errors
-    /// When either can't be done.
-    pub fn start(mut service: Service) -> anyhow::Result<Self> {
+    /// When one of that can't be done.
+    pub fn start(mut service: Service, enter: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Self> {
         let settings = Arc::clone(&service.settings.borrow());
-        let logs = Logs::open(&settings.log, &service.metrics)?;
         let attached = (service.attach)(&settings.capture)?;
+        enter()?;
+        let logs = Logs::open(&settings.log, &service.metrics)?;
         let (sight, about) = Sight::new(attached)?;
         service.metrics.attached(about);
         let started = Instant::now();

@@ -53,7 +53,10 @@ pub struct Sight {
 
 impl Sight {
     pub fn new(attached: Attached) -> Result<(Self, About), RunError> {
-        let Attached { mut probe, mut enricher, owners, follower, debug_info, log, about } = attached;
+        let Attached { mut probe, mut enricher, owners, mut follower, debug_info, log, about } = attached;
+        if let Some(follower) = &mut follower {
+            follower.start().map_err(|error| RunError::Wait { what: "the filter's owners", error })?;
+        }
         let rings = probe.take_rings().map_err(|error| RunError::Wait { what: "drops", error })?;
         if let Some(traps) = probe.take_traps() {
             enricher.with_traps(traps);

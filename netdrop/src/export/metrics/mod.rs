@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use series::{OTHER, Series};
 
 use super::hub::{Gone, Hub};
+use super::otlp;
 use crate::model::{Accounts, Summary, Timestamp};
 
 /// How the metrics are written.
@@ -90,6 +91,7 @@ struct State {
     total: Accounts,
     about: About,
     stages: Vec<(&'static str, Stage)>,
+    exports: Option<Arc<otlp::Stats>>,
     reattached: u64,
     reloads: [u64; 2],
     up: bool,
@@ -104,6 +106,7 @@ impl Metrics {
             total: Accounts::default(),
             about: About::default(),
             stages: Vec::new(),
+            exports: None,
             reattached: 0,
             reloads: [0; 2],
             up: false,
@@ -132,6 +135,16 @@ impl Metrics {
         let stage = Stage::default();
         state.stages.push((name, Arc::clone(&stage)));
         stage
+    }
+
+    /// What is sent by OTLP is told too.
+    pub fn with_exports(&self, stats: Arc<otlp::Stats>) {
+        self.state().exports = Some(stats);
+    }
+
+    /// What is to be said of the attached program.
+    pub fn about(&self) -> About {
+        self.state().about.clone()
     }
 
     /// The program is attached, and this is to be said of it.
@@ -186,6 +199,7 @@ fn encode(state: &State, own: &Own, format: Format) -> String {
     drops(state, &mut to);
     accounts(&state.total, &mut to);
     lost(state, &mut to);
+    exports(state, &mut to);
     about(state, &mut to);
     daemon(state, &mut to);
     #[expect(clippy::cast_precision_loss, reason = "to the microsecond is enough")]
@@ -240,6 +254,26 @@ fn lost(state: &State, to: &mut Encoder) {
     for (stage, count) in &state.stages {
         to.sample([("stage", *stage)], count.load(Ordering::Relaxed));
     }
+    for (stage, count) in state.exports.iter().flat_map(|stats| stats.lost()) {
+        to.sample([("stage", stage)], count);
+    }
+}
+
+/// What receivers took of the metrics, and what not.
+fn exports(state: &State, to: &mut Encoder) {
+    let Some(stats) = &state.exports else { return };
+    to.metric("netdrop_otlp_exports", Kind::Counter, "", "How often metrics were sent by OTLP.");
+    for (result, count) in [("done", &stats.metrics_exports), ("failed", &stats.metrics_failures)] {
+        to.sample([("result", result)], count.load(Ordering::Relaxed));
+    }
+    let help = "Drops that were sent by OTLP as log records, and taken.";
+    to.single(
+        "netdrop_otlp_log_records",
+        Kind::Counter,
+        "",
+        help,
+        stats.logs_exported.load(Ordering::Relaxed),
+    );
 }
 
 fn about(state: &State, to: &mut Encoder) {

@@ -83,17 +83,32 @@ impl Headers {
 
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.0.keys().map(|name| (name, "…"))).finish()
+        f.debug_map().entries(self.0.keys().map(|name| (name, HIDDEN))).finish()
     }
 }
 
+/// What stands for a secret where it would be shown or written.
+const HIDDEN: &str = "…";
+
 impl Serialize for Headers {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.keys().map(|name| (name, "…")))
+        serializer.collect_map(self.0.keys().map(|name| (name, HIDDEN)))
     }
 }
 
 impl Settings {
+    /// These settings came by way of text from `others`, which hides their secrets: gives them back.
+    #[must_use]
+    pub fn with_secrets_of(mut self, others: &Self) -> Self {
+        let hidden = self.headers.0.iter_mut().filter(|(_, value)| *value == HIDDEN);
+        for (name, value) in hidden {
+            if let Some(secret) = others.headers.0.get(name) {
+                value.clone_from(secret);
+            }
+        }
+        self
+    }
+
     /// Fills what the configuration leaves open from `OTEL_EXPORTER_OTLP_…` (OpenTelemetry specification, "OpenTelemetry Protocol
     /// Exporter") and `OTEL_METRIC_EXPORT_INTERVAL`. `OTEL_SDK_DISABLED=true` is heard where the configuration has no endpoint.
     ///
