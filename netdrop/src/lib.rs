@@ -20,4 +20,5 @@ pub mod output;
 pub mod owner;
 pub mod probe;
 pub mod recording;
+pub mod top;
 pub mod units;

@@ -4,11 +4,11 @@
 mod attribution;
 mod clock;
 mod color;
-mod columns;
+pub(crate) mod columns;
 mod dropwatch;
 pub mod explain;
 mod file;
-mod fold;
+pub(crate) mod fold;
 mod histogram;
 pub mod json;
 mod junit;
@@ -19,7 +19,7 @@ mod rotate;
 mod screen;
 mod table;
 mod text;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
 pub(crate) mod samples;
@@ -29,6 +29,7 @@ pub use color::Color;
 pub use dropwatch::Dropwatch;
 pub use file::{Destination, FileError, Limit, Rotation};
 pub use histogram::Histogram;
+pub(crate) use histogram::sparkline;
 pub use json::Json;
 pub use junit::{Checked, junit, markdown};
 pub use pcapng::{Machine, PacketFiles, Pcapng};
@@ -36,6 +37,7 @@ pub use repeats::repeats;
 pub use rotate::RotatingFile;
 pub use table::{Table, View, render};
 pub use text::Text;
+pub(crate) use text::{context as told_context, packet as told_packet};
 
 use std::io::Write as _;
 

@@ -44,6 +44,8 @@ pub struct DropLine<'a> {
     pub packet: Packet,
     /// Who has its socket: the first process, and where it runs.
     pub owner: Option<Owner>,
+    /// The kernel's call chain from the site on; empty where it wasn't asked for.
+    pub stack: Vec<String>,
 }
 
 /// Rows and accounts.
@@ -159,7 +161,9 @@ fn newer(line: &[u8]) -> Option<LineError> {
 
 fn drop_line(mut object: Object<'_>) -> Result<DropLine<'_>, LineError> {
     let owner = object.socket.take().and_then(|socket| socket.owner);
+    let stack = object.stack.take().into_iter().flatten();
     Ok(DropLine {
+        stack: stack.map(|frame| frame.0.into_owned()).collect(),
         owner: owner.map(self::owner).transpose()?,
         time: time(object.time.as_ref())?,
         weight: object.weight.ok_or(LineError::Missing("weight"))?,

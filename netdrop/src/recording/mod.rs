@@ -11,6 +11,7 @@ mod object;
 mod parts;
 mod replay;
 mod sum;
+mod tape;
 #[cfg(test)]
 mod tests;
 
@@ -20,3 +21,4 @@ pub use lines::{Cut, Lines};
 pub use parts::in_order;
 pub use replay::{Replay, Unended, Window};
 pub use sum::sum;
+pub use tape::{Frame, Tape};

@@ -67,6 +67,8 @@ pub struct Object<'a> {
     pub devices: Vec<DeviceCount>,
     #[serde(default)]
     pub notes: Vec<String>,
+    #[serde(borrow)]
+    pub stack: Option<Vec<Text<'a>>>,
 }
 
 /// Of a drop, the line of its site; of a row, where its packets came from.
