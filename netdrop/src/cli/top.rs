@@ -20,7 +20,7 @@ use crate::daemon::{
     browse, run,
 };
 use crate::filter::Wanted;
-use crate::output::Color;
+use crate::output::{Clock, Color};
 use crate::recording::{Lines, RecordingError, Tape};
 use crate::top::Top as View;
 use crate::units::parse_duration;
@@ -98,7 +98,7 @@ impl Top {
         let signals = Signals::new()?;
         let _fullscreen = self.enter()?;
         let input = Input::start().context("can't read the terminal")?;
-        let top = View::playing(terminal.view(), name, tape);
+        let top = View::playing(terminal.view(), Clock::local(), name, tape);
         browse(top, terminal, input, signals).await.context("can't write to the terminal")
     }
 
@@ -122,7 +122,7 @@ impl Top {
     async fn follow(&self, captured: Captured, signals: Signals) -> anyhow::Result<crate::daemon::Ended> {
         let terminal = Terminal::new(self.has_color());
         let sink = Sink::start(unbuffered_stdout()?).context("can't start the thread that draws")?;
-        let screen = Screen::new(View::new(terminal.view()), terminal);
+        let screen = Screen::new(View::new(terminal.view(), Clock::local()), terminal);
         let outlets = Outlets::new(vec![Outlet::new(Format::Screen(Box::new(screen)), sink)])
             .with_input(Input::start().context("can't read the terminal")?);
         let by: By =
@@ -134,7 +134,8 @@ impl Top {
     }
 
     fn enter(&self) -> anyhow::Result<Fullscreen> {
-        Fullscreen::enter(!self.no_mouse).context("can't use this terminal (is TERM set, and a terminal on standard input?)")
+        Fullscreen::enter(!self.no_mouse)
+            .context("can't use this terminal (is TERM set, and a terminal on standard input?)")
     }
 
     fn has_color(&self) -> bool {

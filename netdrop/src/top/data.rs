@@ -170,9 +170,7 @@ impl Feed {
 }
 
 fn aggregators() -> (Aggregator, Aggregator) {
-    let by = |dimensions: &[Dimension]| {
-        Aggregator::from_details(dimensions.iter().copied().collect::<By>())
-    };
+    let by = |dimensions: &[Dimension]| Aggregator::from_details(dimensions.iter().copied().collect::<By>());
     let site = [Dimension::Site, Dimension::Reason];
     let flows = by(&[site[0], site[1], Dimension::Proto, Dimension::Flow]);
     (flows, by(&[site[0], site[1], Dimension::Owner, Dimension::Container]))

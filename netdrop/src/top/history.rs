@@ -1,7 +1,6 @@
 //! The last packets of each site, and the call chain of the last.
 
 use std::collections::{HashMap, VecDeque};
-use std::fmt::Write as _;
 
 use super::pane::site_key_of;
 use crate::model::{Drop, Timestamp};
@@ -11,7 +10,7 @@ use crate::output::{told_context, told_packet};
 /// Sites that are remembered at once.
 const SITES: usize = 256;
 /// Packets of each.
-const PACKETS: usize = 32;
+const PACKETS: usize = 16;
 
 /// Of one site.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +34,8 @@ pub struct Seen {
     pub weight: u64,
     /// All that is known of it, in one line.
     pub text: String,
+    /// Its device and namespace.
+    pub place: String,
 }
 
 /// Of all sites.
@@ -57,7 +58,12 @@ impl History {
         if past.packets.len() >= PACKETS {
             past.packets.pop_front();
         }
-        past.packets.push_back(Seen { time: drop.time, weight: drop.weight, text: text(drop) });
+        past.packets.push_back(Seen {
+            time: drop.time,
+            weight: drop.weight,
+            text: text(drop),
+            place: place(drop),
+        });
         if past.stack != drop.context.stack && !drop.context.stack.is_empty() {
             past.stack = drop.context.stack.to_vec();
         }
@@ -71,6 +77,12 @@ impl History {
         self.sites.get(key)
     }
 
+    /// How many sites it remembers.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.sites.len()
+    }
+
     fn forget_oldest(&mut self) {
         let oldest = self.sites.iter().min_by_key(|(_, past)| past.turn).map(|(key, _)| key.clone());
         if let Some(key) = oldest {
@@ -79,17 +91,16 @@ impl History {
     }
 }
 
-/// Without what the site tells: addresses, protocol, flags, socket, owner, device, namespace.
+/// Addresses, protocol, flags, socket, owner.
 fn text(drop: &Drop<'_>) -> String {
     let mut bytes = Vec::with_capacity(128);
     told_packet(drop.packet, &mut bytes);
     told_context(&drop.context, &mut bytes);
-    let mut text = String::from_utf8_lossy(&bytes).trim_start().to_owned();
-    if let Some(device) = drop.device {
-        let _ = write!(text, " dev {}", DeviceName(device));
-    }
-    if let Some(netns) = drop.netns {
-        let _ = write!(text, " netns {}", NetnsName(netns));
-    }
-    text
+    String::from_utf8_lossy(&bytes).trim_start().to_owned()
+}
+
+fn place(drop: &Drop<'_>) -> String {
+    let device = drop.device.map_or(String::new(), |device| format!(" dev {}", DeviceName(device)));
+    let netns = drop.netns.map_or(String::new(), |netns| format!(" netns {}", NetnsName(netns)));
+    device + &netns
 }

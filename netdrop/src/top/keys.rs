@@ -1,6 +1,8 @@
 //! What the user does, and what comes of it.
 
-use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use crossterm::event::{
+    Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
+};
 use ratatui::layout::Position;
 
 use super::pane::Pane;
@@ -233,5 +235,5 @@ impl Top {
 /// Lines of the opened site that can be scrolled away: all but the last.
 fn view_length(top: &Top) -> usize {
     let Some(opened) = &top.ui.opened else { return 0 };
-    super::view::site_length(top.data(), opened, top.area()).saturating_sub(1)
+    super::view::site_length(top.data(), &top.clock, opened, top.area()).saturating_sub(1)
 }

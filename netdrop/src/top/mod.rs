@@ -24,7 +24,7 @@ pub use recorder::Recorder;
 use ratatui::layout::Rect;
 
 use crate::model::{Drop, Summary};
-use crate::output::View;
+use crate::output::{Clock, View};
 use crate::recording::Tape;
 use canvas::Canvas;
 use data::{Data, Feed};
@@ -42,6 +42,7 @@ pub struct Top {
     tape: Option<Playing>,
     canvas: Canvas,
     view: View,
+    clock: Clock,
     /// Whether there is anything new to be drawn.
     stale: bool,
 }
@@ -68,8 +69,8 @@ struct Playing {
 }
 
 impl Top {
-    /// A screen of drops to come.
-    pub fn new(view: View) -> Self {
+    /// A screen of drops to come; `clock` tells the times of packets.
+    pub fn new(view: View, clock: Clock) -> Self {
         Self {
             feed: Feed::new(),
             ui: Ui::default(),
@@ -78,14 +79,15 @@ impl Top {
             tape: None,
             canvas: Canvas::default(),
             view,
+            clock,
             stale: true,
         }
     }
 
     /// A screen of the end of a recording, which is called `name`.
-    pub fn playing(view: View, name: String, tape: Tape) -> Self {
+    pub fn playing(view: View, clock: Clock, name: String, tape: Tape) -> Self {
         let at = tape.len();
-        let mut top = Self { tape: Some(Playing { name, tape, at }), ..Self::new(view) };
+        let mut top = Self { tape: Some(Playing { name, tape, at }), ..Self::new(view, clock) };
         top.rewind();
         top
     }
@@ -135,7 +137,14 @@ impl Top {
     /// Appends what makes the terminal show what there is to be seen now.
     pub fn draw(&mut self, out: &mut Vec<u8>) {
         let area = self.area();
-        let screen = view::Screen {
+        let mut canvas = std::mem::take(&mut self.canvas);
+        canvas.draw(area, |buffer| self.screen().render(area, buffer), out);
+        self.canvas = canvas;
+        self.stale = false;
+    }
+
+    fn screen(&self) -> view::Screen<'_> {
+        view::Screen {
             data: shown(&self.feed, self.paused.as_deref()),
             // Counts are never hidden.
             now: &self.feed.data,
@@ -143,10 +152,9 @@ impl Top {
             paused: self.paused.is_some(),
             recording: &self.recording,
             playing: self.tape.as_ref(),
+            clock: &self.clock,
             color: self.view.color,
-        };
-        self.canvas.draw(area, |buffer| screen.render(area, buffer), out);
-        self.stale = false;
+        }
     }
 
     fn area(&self) -> Rect {

@@ -100,7 +100,7 @@ impl Pane {
             }
             Self::Owners => {
                 let owner = row.owner.as_ref().map(ToString::to_string);
-                let owner = owner.map_or_else(|| NONE.to_owned(), |owner| Plain(&owner).to_string());
+                let owner = owner.map_or_else(|| "(unknown)".to_owned(), |owner| Plain(&owner).to_string());
                 let workload = row.workload.as_ref().map(ToString::to_string);
                 let workload = workload.map_or_else(String::new, |workload| Plain(&workload).to_string());
                 (format!("{owner} {workload}"), vec![owner, workload, told.reason()])

@@ -90,7 +90,9 @@ impl Ui {
         match self.sort {
             Sort::Rate => sort(&mut entries, |entry| entry.interval.packets),
             Sort::Total => sort(&mut entries, |entry| entry.total.packets),
-            Sort::Name => entries.sort_by(|one, other| (&one.cells, &one.key).cmp(&(&other.cells, &other.key))),
+            Sort::Name => {
+                entries.sort_by(|one, other| (&one.cells, &one.key).cmp(&(&other.cells, &other.key)))
+            }
         }
         entries
     }

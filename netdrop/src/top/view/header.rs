@@ -8,7 +8,7 @@ use super::super::Recording;
 use super::Screen;
 use super::theme::Theme;
 use crate::model::Accounts;
-use crate::output::{Clock, sparkline};
+use crate::output::sparkline;
 use crate::units::{elapsed, per_second, rate, thousands};
 
 /// Below this width numbers are rounded.
@@ -69,7 +69,7 @@ fn state(screen: &Screen<'_>, theme: Theme) -> Line<'static> {
         add(format!("● {file}"), theme.alert());
     }
     if let Some(playing) = screen.playing {
-        let time = Clock::local().time_of_day(screen.data.time).to_owned();
+        let time = screen.clock.clone().time_of_day(screen.data.time).to_owned();
         add(format!("{} {time} ({}/{})", playing.name, playing.at, playing.tape.len()), theme.title());
     }
     if screen.paused {

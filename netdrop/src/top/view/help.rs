@@ -32,12 +32,8 @@ pub fn render(theme: Theme, area: Rect, buffer: &mut Buffer) {
     const WIDTH: u16 = 70;
     let height = u16::try_from(KEYS.len()).unwrap_or(u16::MAX) + 2;
     let (width, height) = (WIDTH.min(area.width), height.min(area.height));
-    let place = Rect::new(
-        area.x + (area.width - width) / 2,
-        area.y + (area.height - height) / 2,
-        width,
-        height,
-    );
+    let place =
+        Rect::new(area.x + (area.width - width) / 2, area.y + (area.height - height) / 2, width, height);
     Clear.render(place, buffer);
     let block = Block::bordered()
         .border_type(BorderType::Rounded)
@@ -47,10 +43,7 @@ pub fn render(theme: Theme, area: Rect, buffer: &mut Buffer) {
     let inner = block.inner(place);
     block.render(place, buffer);
     for ((keys, what), y) in KEYS.iter().zip(inner.y..inner.bottom()) {
-        let line = Line::from_iter([
-            Span::styled(format!("{keys:<15}"), theme.strong()),
-            Span::raw(*what),
-        ]);
+        let line = Line::from_iter([Span::styled(format!("{keys:<15}"), theme.strong()), Span::raw(*what)]);
         buffer.set_line(inner.x, y, &line, inner.width);
     }
 }

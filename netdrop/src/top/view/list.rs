@@ -89,6 +89,9 @@ impl<'d> List<'d> {
 
     /// Draws it. `focused`: the keys go to it.
     pub fn render(&self, data: &Data, ui: &Ui, theme: Theme, focused: bool, buffer: &mut Buffer) {
+        if self.area.is_empty() {
+            return;
+        }
         for column in &self.columns {
             let title = match column.kind {
                 Kind::Rate => "DROPS/S",
@@ -211,7 +214,8 @@ fn fit(pane: Pane, shown: &[&Entry], data: &Data, area: Rect) -> Vec<Column> {
         let texts = shown.iter().map(|entry| text(entry).width()).max().unwrap_or(0);
         u16::try_from(texts.max(least)).unwrap_or(u16::MAX).min(WIDEST)
     };
-    let mut columns = vec![(Kind::Rate, widest(8, &|entry| per_second(entry.interval.packets, data.interval) + "~"))];
+    let mut columns =
+        vec![(Kind::Rate, widest(8, &|entry| per_second(entry.interval.packets, data.interval) + "~"))];
     if area.width >= ROOM_FOR_TOTAL {
         columns.push((Kind::Total, widest(9, &|entry| thousands(entry.total.packets) + "~")));
     }

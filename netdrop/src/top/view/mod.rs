@@ -23,6 +23,7 @@ use super::pane::Pane;
 use super::ui::Ui;
 use super::{Playing, Recording};
 use crate::model::Row;
+use crate::output::Clock;
 use crate::output::columns::cut;
 use crate::output::fold::sentence;
 use crate::units::thousands;
@@ -42,6 +43,8 @@ pub struct Screen<'t> {
     pub recording: &'t Recording,
     /// The recording that is shown.
     pub playing: Option<&'t Playing>,
+    /// What times are told by.
+    pub clock: &'t Clock,
     /// Whether to colour.
     pub color: bool,
 }
@@ -56,7 +59,7 @@ impl Screen<'_> {
         let theme = Theme { color: self.color };
         header::render(self, theme, layout.header, buffer);
         match &self.ui.opened {
-            Some(opened) => site::render(self.data, opened, theme, layout.body, buffer),
+            Some(opened) => site::render(self, opened, theme, layout.body, buffer),
             None => self.panes(&layout, theme, buffer),
         }
         self.status(theme, layout.status, buffer);
@@ -101,7 +104,10 @@ impl Screen<'_> {
     fn status(&self, theme: Theme, area: Rect, buffer: &mut Buffer) {
         let width = usize::from(area.width);
         let line = if self.ui.typing {
-            Line::from_iter([Span::styled("filter: ", theme.title()), Span::raw(format!("{}▏", self.ui.filter))])
+            Line::from_iter([
+                Span::styled("filter: ", theme.title()),
+                Span::raw(format!("{}▏", self.ui.filter)),
+            ])
         } else if let Recording::Ended(told) = self.recording {
             Line::styled(cut(told, width), theme.title())
         } else if self.ui.opened.is_some() {
@@ -146,11 +152,13 @@ impl Screen<'_> {
         let mut keys: Vec<(&str, &str)> = match (&self.ui.opened, self.ui.typing) {
             (_, true) => vec![("Enter", "keep"), ("Esc", "all rows")],
             (Some(_), _) => vec![("Esc", "back"), ("↑↓", "scroll"), ("p", pause)],
-            (None, _) => vec![("↑↓", ""), ("Enter", "open"), ("/", "filter"), ("s", &sort), ("p", pause)],
+            (None, _) => vec![("Enter", "open"), ("/", "filter"), ("s", &sort), ("p", pause)],
         };
         match self.playing {
             Some(_) => keys.push(("←→", "time")),
-            None if self.ui.opened.is_none() && !self.ui.typing => keys.extend([("c", "clear"), ("w", record)]),
+            None if self.ui.opened.is_none() && !self.ui.typing => {
+                keys.extend([("c", "clear"), ("w", record)])
+            }
             None => {}
         }
         const ALWAYS: [(&str, &str); 2] = [("?", "help"), ("q", "quit")];

@@ -11,6 +11,7 @@ use super::super::entry::Entry;
 use super::super::history::Past;
 use super::super::pane::{Pane, site_key};
 use super::super::ui::Opened;
+use super::Screen;
 use super::theme::Theme;
 use crate::knowledge::{self, Entry as Known};
 use crate::model::Row;
@@ -26,8 +27,8 @@ const PLACES: usize = 8;
 const NO_REASON: &str = "NOT_SPECIFIED";
 
 /// Draws the site.
-pub fn render(data: &Data, opened: &Opened, theme: Theme, area: Rect, buffer: &mut Buffer) {
-    for (part, lines) in parts(data, opened, theme, area) {
+pub fn render(screen: &Screen<'_>, opened: &Opened, theme: Theme, area: Rect, buffer: &mut Buffer) {
+    for (part, lines) in parts(screen.data, screen.clock, opened, theme, area) {
         for (line, y) in lines.iter().skip(opened.scroll).zip(part.y..part.bottom()) {
             buffer.set_line(part.x, y, line, part.width);
         }
@@ -35,13 +36,19 @@ pub fn render(data: &Data, opened: &Opened, theme: Theme, area: Rect, buffer: &m
 }
 
 /// How many lines the longer part has.
-pub fn length(data: &Data, opened: &Opened, area: Rect) -> usize {
-    let parts = parts(data, opened, Theme { color: false }, area);
+pub fn length(data: &Data, clock: &Clock, opened: &Opened, area: Rect) -> usize {
+    let parts = parts(data, clock, opened, Theme { color: false }, area);
     parts.into_iter().map(|(_, lines)| lines.len()).max().unwrap_or(0)
 }
 
-fn parts(data: &Data, opened: &Opened, theme: Theme, area: Rect) -> Vec<(Rect, Vec<Line<'static>>)> {
-    let site = Site::of(data, opened, theme);
+fn parts(
+    data: &Data,
+    clock: &Clock,
+    opened: &Opened,
+    theme: Theme,
+    area: Rect,
+) -> Vec<(Rect, Vec<Line<'static>>)> {
+    let site = Site::of(data, clock, opened, theme);
     if area.width < WIDE {
         let width = usize::from(area.width);
         let mut lines = site.head(width);
@@ -66,7 +73,7 @@ fn parts(data: &Data, opened: &Opened, theme: Theme, area: Rect) -> Vec<(Rect, V
 
 struct Site<'d> {
     data: &'d Data,
-    key: &'d str,
+    clock: &'d Clock,
     entry: Option<&'d Entry>,
     /// The most drops first.
     rows: Vec<&'d Row>,
@@ -75,11 +82,11 @@ struct Site<'d> {
 }
 
 impl<'d> Site<'d> {
-    fn of(data: &'d Data, opened: &'d Opened, theme: Theme) -> Self {
+    fn of(data: &'d Data, clock: &'d Clock, opened: &'d Opened, theme: Theme) -> Self {
         let key = opened.key.as_str();
         Self {
             data,
-            key,
+            clock,
             entry: data.entries(Pane::Sites).iter().find(|entry| entry.key == key),
             rows: data.rows.iter().filter(|row| site_key(row) == key).collect(),
             past: data.history.of(key),
@@ -89,7 +96,10 @@ impl<'d> Site<'d> {
 
     fn head(&self, width: usize) -> Vec<Line<'static>> {
         let Some(entry) = self.entry else {
-            return vec![Line::styled("no drops of this site are left here; Esc goes back", self.theme.faint())];
+            return vec![Line::styled(
+                "no drops of this site are left here; Esc goes back",
+                self.theme.faint(),
+            )];
         };
         let [reason, function] = [0, 1].map(|column| entry.cells[column].clone());
         let class = entry.class.map_or(String::new(), |class| class.to_string());
@@ -110,7 +120,8 @@ impl<'d> Site<'d> {
                 Span::styled(self.trend(entry, width), self.theme.class(entry.class)),
             ]),
         ];
-        let line = entry.site.as_ref().and_then(|site| site.source.as_ref()).map(|source| source.line.clone());
+        let line =
+            entry.site.as_ref().and_then(|site| site.source.as_ref()).map(|source| source.line.clone());
         if let Some(line) = line.or_else(|| self.past?.line.clone()) {
             lines.push(Line::from_iter([
                 Span::styled("source line  ", self.theme.faint()),
@@ -139,7 +150,9 @@ impl<'d> Site<'d> {
             let protocol = row.protocol.map_or(String::new(), |protocol| protocol.to_string());
             let rate = per_second(row.counts.packets, self.data.interval);
             let total = thousands(row.total.packets);
-            lines.push(Line::raw(format!("  {rate:>8}/s {total:>12}  {protocol:<6} dev {device}  netns {netns}")));
+            lines.push(Line::raw(format!(
+                "  {rate:>8}/s {total:>12}  {protocol:<6} dev {device}  netns {netns}"
+            )));
         }
         let more = self.rows.len().saturating_sub(PLACES);
         if more > 0 {
@@ -187,10 +200,13 @@ impl<'d> Site<'d> {
             lines.push(Line::styled("  no details of its drops yet", self.theme.faint()));
             return lines;
         };
-        let mut clock = Clock::local();
+        let mut clock = self.clock.clone();
         for seen in past.packets.iter().rev() {
-            let stands_for = if seen.weight > 1 { format!(" (x{})", thousands(seen.weight)) } else { String::new() };
-            let text = format!("{} {}{stands_for}", clock.time_of_day(seen.time), seen.text);
+            let stands_for =
+                if seen.weight > 1 { format!(" (x{})", thousands(seen.weight)) } else { String::new() };
+            // Where there is but one place, it stands above.
+            let place = if self.rows.len() > 1 { seen.place.as_str() } else { "" };
+            let text = format!("{} {}{place}{stands_for}", clock.time_of_day(seen.time), seen.text);
             lines.extend(indented(&text, width).into_iter().map(Line::raw));
         }
         lines
@@ -205,7 +221,6 @@ impl<'d> Site<'d> {
     }
 
     fn heading(&self, text: &'static str) -> Vec<Line<'static>> {
-        debug_assert!(!self.key.is_empty());
         vec![Line::raw(""), Line::styled(text, self.theme.title())]
     }
 }
@@ -241,9 +256,10 @@ fn folded(text: &str, width: usize) -> Vec<String> {
                 space = Some(end);
             }
         }
-        let (line, next) = rest.split_at(space.unwrap_or(end).max(1));
+        let at_word = rest[end..].starts_with(' ');
+        let (line, next) = rest.split_at(if at_word { end } else { space.unwrap_or(end) });
         lines.push(line.trim_end().to_owned());
-        rest = next;
+        rest = next.strip_prefix(' ').unwrap_or(next);
     }
     lines.push(rest.to_owned());
     lines
