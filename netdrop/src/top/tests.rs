@@ -11,7 +11,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::*;
-use crate::model::{Accounts, Context, Counts, Timestamp};
+use crate::model::{Accounts, Context, Counts, Reason, Site, Timestamp};
 use crate::output::{Json, Output as _, samples};
 use crate::recording::Line;
 
@@ -42,11 +42,15 @@ fn play(top: &mut Top, seconds: u64) {
             let frames = ["__udp4_lib_rcv+0x4bc".to_owned(), "ip_protocol_deliver_rcu+0xb3".to_owned()];
             let owner = samples::owner();
             let context = Context { owner: Some(&owner), stack: &frames, ..Context::default() };
+            let (site, reason) = distinct(&parts.site, parts.reason.as_ref());
+            let parts = samples::Parts { site, reason, ..parts };
             top.drop(&Drop { context, ..parts.drop(10) });
         }
         let sample = samples::with_noise();
         let mut rows = sample.rows.clone();
         for row in &mut rows {
+            let (site, reason) = distinct(row.site.as_ref().unwrap(), row.reason.as_ref());
+            (row.site, row.reason) = (Some(site), reason);
             let (packets, bytes) = (row.counts.packets * second, row.counts.bytes * second);
             row.counts = Counts { packets, bytes };
             let earlier = top.last().rows.iter().find(|before| data::key(before) == data::key(row));
@@ -65,6 +69,15 @@ fn play(top: &mut Top, seconds: u64) {
             ..Summary::default()
         });
     }
+}
+
+/// The samples' sites and reasons with numbers of their own, as the kernel's have.
+fn distinct(site: &Arc<Site>, reason: Option<&Arc<Reason>>) -> (Arc<Site>, Option<Arc<Reason>>) {
+    let number =
+        |text: &str| text.bytes().fold(7_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    let address = u64::from(number(site.function.as_deref().unwrap_or_default())) + site.offset;
+    let reason = reason.map(|reason| Arc::new(Reason { number: number(&reason.name), ..(**reason).clone() }));
+    (Arc::new(Site { address, ..(**site).clone() }), reason)
 }
 
 fn press(top: &mut Top, code: KeyCode) -> Option<Wish> {
@@ -282,7 +295,8 @@ fn recorded(begin: &Summary, top: &mut Top) -> Vec<u8> {
     let mut recorder = Recorder::new(begin);
     let mut lines = Vec::new();
     let parts = samples::udp();
-    recorder.drop(&parts.drop(10), &mut lines);
+    let (site, reason) = distinct(&parts.site, parts.reason.as_ref());
+    recorder.drop(&samples::Parts { site, reason, ..parts }.drop(10), &mut lines);
     play(top, 1);
     recorder.summary(top.last(), &mut lines);
     play(top, 1);

@@ -1,6 +1,8 @@
 //! netdrop beside the programs that it works with: a terminal, a browser, Prometheus, an OTLP receiver, systemd. These run on
 //! this machine's kernel alone: what differs between kernels is the scenarios' part.
 
+mod terminal;
+
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -20,6 +22,6 @@ fn main() -> ExitCode {
 
 /// All cases, in the order they run: one file a peer, `cases()` in each.
 fn all() -> Vec<Case> {
-    let tables: [Vec<Case>; 0] = [];
+    let tables = [terminal::cases()];
     tables.into_iter().flatten().collect()
 }

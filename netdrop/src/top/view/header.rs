@@ -38,6 +38,13 @@ pub fn render(screen: &Screen<'_>, theme: Theme, area: Rect, buffer: &mut Buffer
     if area.height > 1 {
         let line = accounts(&screen.now.accounts, theme, area.width < NARROW);
         buffer.set_line(area.x, area.y + 1, &line, area.width);
+        let (noise, _) = screen.data.lifecycle();
+        let note = format!("{} lifecycle (l)", thousands(noise));
+        let length = u16::try_from(note.len()).unwrap_or(u16::MAX);
+        let room = usize::from(area.width).saturating_sub(line.width() + 2);
+        if noise > 0 && !screen.ui.lifecycle && note.len() <= room {
+            buffer.set_string(area.right() - length, area.y + 1, note, theme.faint());
+        }
     }
 }
 
