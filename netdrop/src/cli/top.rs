@@ -38,6 +38,7 @@ Examples:
 
 /// `netdrop top`.
 #[derive(Debug, Args)]
+#[expect(clippy::doc_markdown, reason = "the comments are help texts, and terminals show backticks")]
 #[command(after_help = EXAMPLES)]
 pub struct Top {
     /// Look at this recording (watch --format json --output FILE) instead: no privileges; ← and → go back and forth in it
@@ -48,7 +49,7 @@ pub struct Top {
     /// Time between summaries, as in 500ms, 5s
     #[arg(short, long, value_parser = parse_duration, default_value = "1s", value_name = "TIME", help_heading = "Output")]
     interval: Duration,
-    /// Colour [`NO_COLOR` is honoured]
+    /// Colour [NO_COLOR is honoured]
     #[arg(long, value_enum, default_value_t = Color::Auto, value_name = "WHEN", help_heading = "Output")]
     color: Color,
     /// Leave the mouse to the terminal, as for selecting text

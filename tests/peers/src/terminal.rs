@@ -205,7 +205,7 @@ fn live(bench: &Bench) -> Result<()> {
     scene.terminal.type_in(ESCAPE)?;
     scene.terminal.see(" 1,000 ")?;
     scene.terminal.type_in("3")?;
-    scene.terminal.see("~1,000")?;
+    scene.terminal.see("127.0.0.1:9")?;
     scene.terminal.type_in("1p")?;
     scene.terminal.see("PAUSED")?;
     scene.drop_packets(10)?;

@@ -54,7 +54,8 @@ fn rates(screen: &Screen<'_>, theme: Theme, narrow: bool) -> Line<'static> {
     let time = elapsed(std::time::Duration::from_secs(data.elapsed.as_secs()));
     let all = if narrow { short(drops) } else { thousands(drops) };
     let mut spans = Vec::new();
-    if !narrow {
+    // A recording's name takes that place.
+    if !narrow && screen.playing.is_none() {
         spans.push(Span::styled("netdrop top  ", theme.title()));
     }
     spans.push(Span::styled(format!("{}/s", per_second(data.drops, data.interval)), theme.strong()));

@@ -21,10 +21,8 @@ const WIDEST: u16 = 48;
 /// The trend's width, where it is shown, and where there is nothing better to do with the room.
 const TREND: u16 = 10;
 const TREND_WIDEST: u16 = 30;
-/// The least widths in which these columns are shown beside the text.
-const ROOM_FOR_TOTAL: u16 = 52;
-const ROOM_FOR_SHARE: u16 = 62;
-const ROOM_FOR_TREND: u16 = 72;
+/// From this width on, numbers and trend are shown, even if names must be cut for it.
+const ROOMY: u16 = 72;
 
 /// What stands in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,22 +214,26 @@ fn fit(pane: Pane, shown: &[&Entry], data: &Data, area: Rect) -> Vec<Column> {
     };
     let mut columns =
         vec![(Kind::Rate, widest(8, &|entry| per_second(entry.interval.packets, data.interval) + "~"))];
-    if area.width >= ROOM_FOR_TOTAL {
-        columns.push((Kind::Total, widest(9, &|entry| thousands(entry.total.packets) + "~")));
-    }
-    if area.width >= ROOM_FOR_SHARE {
-        columns.push((Kind::Share, 5));
-    }
-    if area.width >= ROOM_FOR_TREND {
-        columns.push((Kind::Trend, TREND));
-    }
-    let used: u16 = columns.iter().map(|(_, width)| width + GAP).sum();
-    let mut left = area.width.saturating_sub(used);
     let natural = |number: usize| {
         let title = pane.columns()[number].width();
         widest(title, &|entry| entry.cells[number].clone())
     };
     let mut two = [natural(0), natural(1)];
+    // Where room is short, the names come first.
+    let whole = two[0] + GAP + two[1];
+    let mut add = |kind, width: u16| {
+        let used: u16 = columns.iter().map(|(_, width)| width + GAP).sum();
+        if area.width >= ROOMY || used + width + GAP + whole <= area.width {
+            columns.push((kind, width));
+        }
+    };
+    add(Kind::Total, widest(9, &|entry| thousands(entry.total.packets) + "~"));
+    add(Kind::Share, 5);
+    if area.width >= ROOMY {
+        columns.push((Kind::Trend, TREND));
+    }
+    let used: u16 = columns.iter().map(|(_, width)| width + GAP).sum();
+    let mut left = area.width.saturating_sub(used);
     while two[0] + GAP + two[1] > left && two.iter().any(|width| *width > 1) {
         let widest = usize::from(two[1] >= two[0]);
         two[widest] -= 1;
