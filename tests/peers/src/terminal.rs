@@ -30,6 +30,7 @@ const PROMPT: &str = "prompt$ netdrop top";
 const ENTER: &str = "\r";
 const ESCAPE: &str = "\x1b";
 const PAGE_DOWN: &str = "\x1b[6~";
+const PAGE_UP: &str = "\x1b[5~";
 const LEFT: &str = "\x1b[D";
 /// Nobody: whoever it runs as has no privileges.
 const NOBODY: u32 = 65534;
@@ -197,6 +198,8 @@ fn live(bench: &Bench) -> Result<()> {
     for _ in 0..6 {
         scene.terminal.type_in(PAGE_DOWN)?;
     }
+    scene.terminal.see("ip_protocol_deliver_rcu+")?;
+    scene.terminal.type_in(PAGE_UP)?;
     scene.terminal.see("> 127.0.0.1:9 udp len ")?;
     scene.terminal.type_in(ESCAPE)?;
     scene.terminal.see("DROPS/S")?;
@@ -290,6 +293,8 @@ fn mouse(bench: &Bench) -> Result<()> {
     scene.terminal.see("Meaning")?;
     scene.terminal.type_in("q")?;
     scene.terminal.end()?;
+    // Its namespace goes first: the next one has its name.
+    drop(scene);
 
     let mut scene = Scene::open(bench, &["--no-mouse"])?;
     ensure!(
