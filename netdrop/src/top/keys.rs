@@ -124,7 +124,8 @@ impl Top {
                 self.ui.pane = Pane::ALL[(pane.index() + Pane::ALL.len() - 1) % Pane::ALL.len()];
             }
             KeyCode::Char(digit @ '1'..='6') => {
-                self.ui.pane = Pane::ALL[usize::from(digit as u8 - b'1')];
+                let mut numbered = ('1'..).zip(Pane::ALL);
+                self.ui.pane = numbered.find(|(number, _)| *number == digit).map_or(pane, |(_, pane)| pane);
             }
             KeyCode::Up | KeyCode::Char('k') => self.step(-1),
             KeyCode::Down | KeyCode::Char('j') => self.step(1),

@@ -98,10 +98,10 @@ impl<'d> List<'d> {
                 Kind::Trend => "TREND",
                 Kind::Text(number) => self.pane.columns()[number],
             };
-            let sorts = match (ui.sort, column.kind) {
-                (Sort::Rate, Kind::Rate) | (Sort::Total, Kind::Total) | (Sort::Name, Kind::Text(0)) => true,
-                _ => false,
-            };
+            let sorts = matches!(
+                (ui.sort, column.kind),
+                (Sort::Rate, Kind::Rate) | (Sort::Total, Kind::Total) | (Sort::Name, Kind::Text(0))
+            );
             let style = if sorts { theme.strong().add_modifier(Modifier::UNDERLINED) } else { theme.faint() };
             put(buffer, self.area.y, *column, title, style);
         }

@@ -29,6 +29,9 @@ use crate::output::fold::sentence;
 use crate::units::thousands;
 use theme::Theme;
 
+/// The keys that are always told.
+const ALWAYS: [(&str, &str); 2] = [("?", "help"), ("q", "quit")];
+
 /// All that decides what is on the screen.
 pub struct Screen<'t> {
     /// What is shown.
@@ -161,7 +164,6 @@ impl Screen<'_> {
             }
             None => {}
         }
-        const ALWAYS: [(&str, &str); 2] = [("?", "help"), ("q", "quit")];
         let width = |key: &(&str, &str)| key.0.width() + key.1.width() + 3;
         let mut left = usize::from(area.width).saturating_sub(ALWAYS.iter().map(width).sum());
         keys.retain(|key| {
