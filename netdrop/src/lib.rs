@@ -24,4 +24,5 @@ pub mod probe;
 pub mod recording;
 pub mod sandbox;
 pub mod settings;
+pub mod top;
 pub mod units;

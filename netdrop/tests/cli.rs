@@ -37,7 +37,8 @@ fn refused(arguments: &str) -> String {
 
 #[test]
 fn help_fits_80_and_100_columns() {
-    for command in ["", "watch", "run", "report", "serve", "check", "explain", "completions", "man"] {
+    let commands = ["", "watch", "top", "run", "report", "serve", "check", "explain", "completions", "man"];
+    for command in commands {
         for columns in ["80", "100"] {
             let help = printed(netdrop(command).arg("--help").env("COLUMNS", columns));
             let width = columns.parse().unwrap();

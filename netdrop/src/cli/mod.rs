@@ -14,6 +14,7 @@ mod progress;
 mod report;
 mod run;
 mod serve;
+mod top;
 mod watch;
 
 use std::process::ExitCode;
@@ -49,6 +50,8 @@ pub struct Cli {
 enum Command {
     /// Follow drops live: a refreshing table on a terminal, a line a drop in a pipe
     Watch(Box<watch::Watch>),
+    /// Look at drops on a full screen: sites, reasons, flows, devices, owners; live or from a recording
+    Top(Box<top::Top>),
     /// Run a command and report what was dropped meanwhile; for load tests and CI
     Run(Box<run::Run>),
     /// Read a recording again: tables, a page, a flame graph; or compare two. Without privileges
@@ -74,6 +77,7 @@ pub fn main() -> ExitCode {
     log::start(cli.verbose);
     let result = match cli.command {
         Command::Watch(watch) => watch.run(),
+        Command::Top(top) => top.run(),
         Command::Run(run) => return run.run().unwrap_or_else(|error| exit::code(Err(error))),
         Command::Report(report) => report.run(),
         Command::Serve(serve) => serve.run(),

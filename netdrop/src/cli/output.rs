@@ -142,7 +142,7 @@ fn limit(text: &str) -> Result<Limit, String> {
 }
 
 /// Standard output without Rust's line buffer: what is handed over is whole lines in large chunks already.
-fn unbuffered_stdout() -> anyhow::Result<std::fs::File> {
+pub fn unbuffered_stdout() -> anyhow::Result<std::fs::File> {
     use std::os::fd::AsFd as _;
     let fd = io::stdout().as_fd().try_clone_to_owned().context("standard output is closed")?;
     Ok(fd.into())

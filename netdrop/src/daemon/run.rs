@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use crossterm::event::Event;
 use netdrop_common::Counter;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 use tracing::warn;
@@ -11,8 +12,9 @@ use tracing::warn;
 use super::command::CommandError;
 use super::events::Events;
 use super::follow::Follower;
+use super::input::Input;
 use super::lookups::Lookups;
-use super::outlets::Outlets;
+use super::outlets::{Asked, Outlets};
 use super::sink::SinkError;
 use super::stop::Stop;
 use super::surroundings::Surroundings;
@@ -98,6 +100,7 @@ pub(super) enum Woken {
     Output(SinkError),
     Tick,
     Resized,
+    Input(Event),
     Stop,
 }
 
@@ -111,6 +114,7 @@ enum Drained {
 
 struct Run {
     plan: Plan,
+    input: Option<Input>,
     events: Events,
     lookups: Lookups,
     context: Surroundings,
@@ -141,6 +145,7 @@ pub async fn run(mut plan: Plan) -> Result<Ended, RunError> {
     let mut run = Run {
         // The first frame of a table, before anything happens.
         owes_summary: plan.outlets.is_live(),
+        input: plan.outlets.take_input(),
         plan,
         events: Events::new(rings),
         lookups,
@@ -159,7 +164,13 @@ impl Run {
         let mut ticks = ticks(self.started, self.plan.interval);
         let mut look = self.started;
         loop {
-            match self.woken(&mut ticks, look).await {
+            let woken = self.woken(&mut ticks, look).await;
+            if matches!(woken, Woken::Look)
+                && let Err(error) = self.plan.outlets.refresh()
+            {
+                return Ok(Err(error));
+            }
+            match woken {
                 Woken::Look if self.waits_for_names() => {
                     self.events.keep();
                     look = Instant::now() + self.plan.look;
@@ -196,6 +207,11 @@ impl Run {
                     }
                 }
                 Woken::Resized => self.plan.outlets.resize(),
+                Woken::Input(event) => match self.plan.outlets.event(&event) {
+                    Some(Asked::End) => return Ok(Ok(())),
+                    Some(Asked::Summary) => self.owes_summary = true,
+                    None => {}
+                },
                 Woken::Stop => return Ok(Ok(())),
             }
         }
@@ -227,6 +243,7 @@ impl Run {
             woken = stop.woken() => woken,
             () = at_limit => Woken::Stop,
             _ = ticks.tick() => Woken::Tick,
+            event = next(&mut self.input) => event.map_or(Woken::Stop, Woken::Input),
             woken = ready => woken,
         }
     }
@@ -369,6 +386,14 @@ impl Run {
             accounts.detailed -= 1;
             accounts.sampled_out += 1;
         }
+    }
+}
+
+/// What the user does; nothing where nobody can.
+async fn next(input: &mut Option<Input>) -> Option<Event> {
+    match input {
+        Some(input) => input.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -70,7 +70,7 @@ impl Signals {
         })
     }
 
-    async fn woken(&mut self) -> Woken {
+    pub(super) async fn woken(&mut self) -> Woken {
         tokio::select! {
             biased;
             _ = self.interrupt.recv() => Woken::Stop,

@@ -29,7 +29,7 @@ use crate::owner::census::{Holders, Inhabited};
 
 /// What the user wants to see and what not, as written. Within one list it's *or*, between lists *and*;
 /// `--reason` and `--class` are one list.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Wanted {
     /// Reasons by name.
     pub reason: Choice,
@@ -64,7 +64,7 @@ pub struct Wanted {
 }
 
 /// What shall pass, if anything is named, and what shall not.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Choice {
     /// One of these must match.
     pub only: Vec<String>,

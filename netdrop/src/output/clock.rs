@@ -32,7 +32,7 @@ impl Clock {
         Self::new(TimeZone::system(), 6)
     }
 
-    pub(super) fn new(zone: TimeZone, digits: usize) -> Self {
+    pub(crate) fn new(zone: TimeZone, digits: usize) -> Self {
         Self { zone, digits, second: None, date: String::new(), offset: String::new() }
     }
 

@@ -15,7 +15,7 @@ use crate::aggregate::{Aggregator, By, Dimension, Names, Now, Series, order};
 use crate::knowledge::Class;
 use crate::model::{CountKey, Counts, Device, Drop, Netns, Protocol, Reason, Row, Site, Summary};
 use crate::units::{elapsed, rate, thousands};
-use spark::sparkline;
+pub(crate) use spark::sparkline;
 
 /// Rows of each section but the first, which shows all functions.
 const TOP: usize = 5;

@@ -4,7 +4,7 @@
 mod attribution;
 mod clock;
 mod color;
-mod columns;
+pub(crate) mod columns;
 mod comparison;
 mod csv;
 mod datagram;
@@ -13,7 +13,7 @@ mod escape;
 pub mod explain;
 mod file;
 mod flamegraph;
-mod fold;
+pub(crate) mod fold;
 mod folded;
 mod histogram;
 mod html;
@@ -30,7 +30,7 @@ mod stacks;
 mod syslog;
 mod table;
 mod text;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
 pub(crate) mod samples;
@@ -45,6 +45,7 @@ pub use file::{Destination, FileError, Limit, Rotation};
 pub use flamegraph::FlameGraph;
 pub use folded::FoldedStacks;
 pub use histogram::Histogram;
+pub(crate) use histogram::sparkline;
 pub use html::{About, Page};
 pub use journald::{JOURNAL, journald};
 pub use json::Json;
@@ -56,6 +57,7 @@ pub use stacks::Stacks;
 pub use syslog::{SYSLOG, syslog};
 pub use table::{Table, View, render};
 pub use text::Text;
+pub(crate) use text::{context as told_context, packet as told_packet};
 
 use std::io::Write as _;
 

@@ -94,7 +94,8 @@ impl Output for Text {
     }
 }
 
-fn packet(packet: &Packet, out: &mut Vec<u8>) {
+/// Addresses, protocol, flags, length; begins with a space.
+pub(crate) fn packet(packet: &Packet, out: &mut Vec<u8>) {
     if let (Some(source), Some(destination)) = (packet.source, packet.destination) {
         append(out, format_args!(" {} > {}", Address(source), Address(destination)));
     }
@@ -114,7 +115,7 @@ fn packet(packet: &Packet, out: &mut Vec<u8>) {
 }
 
 /// Where netfilter decided, the socket with the queues that hold something, its owner, and what ran.
-fn context(context: &Context<'_>, out: &mut Vec<u8>) {
+pub(crate) fn context(context: &Context<'_>, out: &mut Vec<u8>) {
     if let Some(verdict) = context.verdict.filter(|verdict| !verdict.is_unknown()) {
         append(out, format_args!(" verdict {verdict}"));
     }

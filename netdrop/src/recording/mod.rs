@@ -12,6 +12,7 @@ mod object;
 mod parts;
 mod replay;
 mod sum;
+mod tape;
 #[cfg(test)]
 mod tests;
 
@@ -22,3 +23,4 @@ pub use lines::{Cut, Lines};
 pub use parts::in_order;
 pub use replay::{Listener, Replay, Unended, Window};
 pub use sum::sum;
+pub use tape::{Frame, Tape};

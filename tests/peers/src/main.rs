@@ -13,6 +13,7 @@ mod sandbox;
 mod serve;
 mod soak;
 mod status_page;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
 /// All cases, in the order they run: one file a peer, `cases()` in each.
 fn all() -> Vec<Case> {
     let tables = [
+        terminal::cases(),
         html_report::cases(),
         status_page::cases(),
         prometheus::cases(),

@@ -1,0 +1,60 @@
+//! The lines of a recording that begins amid a run, and ends before it.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::data::key;
+use crate::model::{Accounts, Attribution, CountKey, Counts, Drop, Row, Summary};
+use crate::output::{Json, Output};
+
+/// JSON lines whose end counts from where the recording began.
+#[derive(Debug)]
+pub struct Recorder {
+    json: Json,
+    elapsed: Duration,
+    accounts: Accounts,
+    rows: HashMap<CountKey, Counts>,
+}
+
+impl Recorder {
+    /// Begins after this summary.
+    pub fn new(begin: &Summary) -> Self {
+        Self {
+            json: Json::new(),
+            elapsed: begin.elapsed,
+            accounts: begin.total,
+            rows: begin.rows.iter().map(|row| (key(row), row.total)).collect(),
+        }
+    }
+}
+
+impl Output for Recorder {
+    fn drop(&mut self, drop: &Drop<'_>, out: &mut Vec<u8>) {
+        self.json.drop(drop, out);
+    }
+
+    fn summary(&mut self, summary: &Summary, out: &mut Vec<u8>) {
+        self.json.summary(summary, out);
+    }
+
+    /// `summary` may be the last of an interval or that of the whole run: both tell totals.
+    fn end(&mut self, summary: &Summary, out: &mut Vec<u8>) {
+        let elapsed = summary.elapsed.saturating_sub(self.elapsed);
+        let accounts = summary.total.since(&self.accounts);
+        let rows = summary.rows.iter().map(|row| {
+            let total = row.total.since(self.rows.get(&key(row)).copied().unwrap_or_default());
+            Row { counts: total, total, ..row.clone() }
+        });
+        let end = Summary {
+            time: summary.time,
+            interval: elapsed,
+            elapsed,
+            accounts,
+            total: accounts,
+            rows: rows.filter(|row| row.total.packets > 0).collect(),
+            // Other counters were read at the run's start.
+            attribution: Attribution::default(),
+        };
+        self.json.end(&end, out);
+    }
+}
