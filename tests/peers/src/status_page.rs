@@ -26,8 +26,11 @@ const KEEP: &str = "NETDROP_SCREENSHOTS";
 const VIEWS: [(u32, u32, &str); 4] =
     [(1280, 800, "light"), (1280, 800, "dark"), (390, 844, "light"), (390, 844, "dark")];
 
+/// A test and its name.
+type Named = (&'static str, fn() -> Result<()>);
+
 pub fn cases() -> Vec<Case> {
-    let all: [(&str, fn() -> Result<()>); 5] = [
+    let all: [Named; 5] = [
         ("status-page-lives", lives),
         ("status-page-drills-down", drills_down),
         ("status-page-filters", filters),
@@ -54,7 +57,7 @@ impl Page {
             // Its own sandbox refuses to run as root.
             sandbox: false,
             args: ["--disable-dev-shm-usage", "--hide-scrollbars"].map(OsStr::new).to_vec(),
-            idle_browser_timeout: Duration::from_secs(120),
+            idle_browser_timeout: Duration::from_mins(2),
             ..LaunchOptions::default()
         };
         let browser = Browser::new(options).context("can't start Chromium")?;
