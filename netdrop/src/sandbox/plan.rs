@@ -240,11 +240,6 @@ mod tests {
         assert_eq!(kept(&settings, bpf_gated), expected);
     }
 
-    #[test]
-    fn the_table_is_for_people() {
-        insta::assert_snapshot!(plan(&Settings::default(), Needs::default()));
-    }
-
     /// docs/serve.md shows the table as it is.
     #[test]
     fn the_table_is_documented() {
