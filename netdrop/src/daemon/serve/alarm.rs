@@ -24,7 +24,8 @@ impl Alarm {
         let timer =
             TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
         timer.set(Expiration::Interval(interval.into()), TimerSetTimeFlags::empty())?;
-        Ok(Self(AsyncFd::with_interest(timer.into(), Interest::READABLE)?))
+        // SAFETY: the descriptor is owned, and the value gives no way to close or exchange it.
+        Ok(Self(unsafe { AsyncFd::register_with_interest(timer.into(), Interest::READABLE) }?))
     }
 
     /// Waits until it rings. Where it has rung several times since the last wait, that is once.

@@ -129,9 +129,9 @@ impl Metrics {
         if let Some((_, stage)) = state.stages.iter().find(|(known, _)| *known == name) {
             return Arc::clone(stage);
         }
-        let stage = Stage::default();
-        state.stages.push((name, Arc::clone(&stage)));
-        stage
+        let new = Stage::default();
+        state.stages.push((name, Arc::clone(&new)));
+        new
     }
 
     /// The program is attached, and this is to be said of it.
