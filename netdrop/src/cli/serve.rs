@@ -80,7 +80,8 @@ impl Serve {
         let sources = self.sources();
         let settings = sources.read().map_err(Exit::from)?;
         if self.check_config {
-            return print(settings.to_toml().as_bytes());
+            let text = settings.to_toml().context("the settings can't be written as a file")?;
+            return print(text.as_bytes());
         }
         let config = sources.file().map(Path::to_owned).unwrap_or_default();
         let plan = plan(&settings.sandbox, needs(&settings, &config).ask_kernel());

@@ -1,4 +1,4 @@
-//! systemd's journal by its native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL): a field for each thing.
+//! systemd's journal by its native protocol (`systemd.io/JOURNAL_NATIVE_PROTOCOL`): a field for each thing.
 
 use std::path::Path;
 use std::sync::Arc;

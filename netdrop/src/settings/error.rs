@@ -41,7 +41,7 @@ impl SettingsError {
     pub(super) fn in_file(path: &Path, text: &str, error: &toml::de::Error) -> Self {
         let at = error.span().map_or(0, |span| span.start).min(text.len());
         let before = &text.as_bytes()[..at];
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = before.split(|byte| *byte == b'\n').count();
         let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let key =
             text.get(start..).and_then(|rest| rest.lines().next()).and_then(|line| line.split_once('='));

@@ -40,7 +40,10 @@ pub struct Settings {
 
 impl Settings {
     /// As the file that would say the same.
-    pub fn to_toml(&self) -> String {
-        toml::to_string(self).expect("the settings are tables, lists, numbers and strings")
+    ///
+    /// # Errors
+    /// Where a value has no form in TOML: a path that isn't text.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(self)
     }
 }

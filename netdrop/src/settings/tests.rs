@@ -21,7 +21,7 @@ fn over(variables: &[(&str, &str)]) -> Result<Settings, String> {
 
 #[test]
 fn the_defaults_written_and_read_are_the_defaults() {
-    let text = Settings::default().to_toml();
+    let text = Settings::default().to_toml().unwrap();
     assert_eq!(parse(&text).unwrap(), Settings::default());
     assert_eq!(parse("").unwrap(), Settings::default());
     insta::assert_snapshot!(text);
@@ -38,7 +38,7 @@ fn a_file_says_what_it_changes() {
     assert_eq!(settings.capture.wanted().class.not, ["lifecycle"]);
     assert_eq!(settings.metrics.labels, [Label::Reason, Label::Netns]);
     assert_eq!(settings.log.to, [Target::File, Target::Journald]);
-    assert_eq!(parse(&settings.to_toml()).unwrap(), settings);
+    assert_eq!(parse(&settings.to_toml().unwrap()).unwrap(), settings);
 }
 
 #[rstest]

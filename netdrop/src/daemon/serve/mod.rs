@@ -1,6 +1,7 @@
 //! `netdrop serve`: the loop that reads the kernel's counters, for as long as the machine runs. It alone writes the hub
 //! and the metrics; servers and exporters read those, and none of them can hold it up.
 
+mod alarm;
 mod beside;
 mod logs;
 mod notify;
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 use netdrop_common::CounterKey;
 use tokio::sync::watch;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
 pub use beside::{Beside, needs};
@@ -33,6 +34,7 @@ use crate::export::{Asked, HubWriter};
 use crate::model::{CountKey, Counts, Summary, Timestamp};
 use crate::output::{Json, Output as _};
 use crate::settings::{Capture, Settings, Sources};
+use alarm::Alarm;
 use logs::Logs;
 use notify::Notify;
 use sight::Sight;
@@ -83,7 +85,7 @@ pub struct Daemon {
     undecodable: Stage,
     json: Json,
     started: Instant,
-    ticks: Interval,
+    ticks: Alarm,
     /// When to look into the rings next, before the tick.
     look: Option<Instant>,
     /// Those who wait for the next summary, and whether one is due.
@@ -116,7 +118,7 @@ impl Daemon {
             swept: started,
             undecodable: service.metrics.stage("undecodable"),
             json: Json::new(),
-            ticks: ticks(settings.capture.interval.0),
+            ticks: Alarm::every(settings.capture.interval.0)?,
             look: None,
             started,
             askers: Vec::new(),
@@ -172,7 +174,7 @@ impl Daemon {
             biased;
             asked = self.service.signals.next() => Woken::Signal(asked),
             () = self.notify.beat() => Woken::Beat,
-            _ = self.ticks.tick() => Woken::Tick,
+            () = self.ticks.ring() => Woken::Tick,
             asked = self.service.hub.asked() => Woken::Asked(asked),
             () = look => Woken::Look,
         }
@@ -315,12 +317,6 @@ impl Daemon {
         self.logs.finish().await;
         Ok(())
     }
-}
-
-fn ticks(interval: Duration) -> Interval {
-    let mut ticks = interval_at(Instant::now() + interval, interval);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    ticks
 }
 
 /// Readers see the old text or the new one.

@@ -6,10 +6,11 @@ use anyhow::Context as _;
 use tokio::time::Instant;
 use tracing::{error, warn};
 
+use super::alarm::Alarm;
 use super::logs::Logs;
 use super::sight::Sight;
 use super::tally::Reading;
-use super::{Daemon, dimensions, ticks};
+use super::{Daemon, dimensions};
 use crate::aggregate::{Aggregator, Now};
 use crate::model::Timestamp;
 use crate::settings::Settings;
@@ -41,12 +42,14 @@ impl Daemon {
         let new = self.service.sources.read()?;
         let old = Arc::clone(&self.service.settings.borrow());
         let logs = Logs::open(&new.log, &self.service.metrics).context("[log]")?;
+        let interval = Some(new.capture.interval.0).filter(|interval| *interval != old.capture.interval.0);
+        let ticks = interval.map(Alarm::every).transpose().context("a timer")?;
         if !new.capture.same_program(&old.capture) {
             self.change_program(&new).context("[capture]")?;
         }
         std::mem::replace(&mut self.logs, logs).finish().await;
-        if new.capture.interval != old.capture.interval {
-            self.ticks = ticks(new.capture.interval.0);
+        if let Some(ticks) = ticks {
+            self.ticks = ticks;
         }
         self.change_labels(&old, &new)?;
         self.service.settings.send_replace(Arc::new(new));

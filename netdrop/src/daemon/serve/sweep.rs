@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::model::{CountKey, Counts};
 
 /// Sweeps are so far apart, and a counter must have been quiet for so long.
-pub const PAUSE: Duration = Duration::from_secs(60);
+pub const PAUSE: Duration = Duration::from_mins(1);
 
 /// Finds counters of what is gone.
 #[derive(Debug, Default)]

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{By, Dimension};
+use crate::knowledge::Class;
 use crate::model::{Endpoint, Row, Workload};
 
 /// What a series tells drops apart by.
@@ -69,7 +70,7 @@ impl Label {
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
         match self {
             Self::Reason => text(row.reason.as_ref().map(|reason| reason.name.as_str())),
-            Self::Class => text(row.class.map(|class| class.as_str())),
+            Self::Class => text(row.class.map(Class::as_str)),
             Self::Subsystem => text(row.reason.as_ref().map(|reason| reason.subsystem.as_str())),
             Self::Function => function(row),
             Self::Device => row.device.as_ref().map_or_else(String::new, |device| {

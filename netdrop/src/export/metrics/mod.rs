@@ -132,9 +132,9 @@ impl Metrics {
         if let Some((_, stage)) = state.stages.iter().find(|(known, _)| *known == name) {
             return Arc::clone(stage);
         }
-        let stage = Stage::default();
-        state.stages.push((name, Arc::clone(&stage)));
-        stage
+        let new = Stage::default();
+        state.stages.push((name, Arc::clone(&new)));
+        new
     }
 
     /// What is sent by OTLP is told too.

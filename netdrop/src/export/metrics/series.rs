@@ -15,7 +15,7 @@ pub struct Series {
     labels: Vec<Label>,
     /// Series in all, the other one included.
     limit: usize,
-    series: BTreeMap<Vec<String>, Counts>,
+    named: BTreeMap<Vec<String>, Counts>,
     other: Counts,
     /// The sum over all.
     sum: Counts,
@@ -27,7 +27,7 @@ impl Series {
         Self {
             labels: labels.to_vec(),
             limit,
-            series: BTreeMap::new(),
+            named: BTreeMap::new(),
             other: Counts::default(),
             sum: Counts::default(),
         }
@@ -40,7 +40,9 @@ impl Series {
     /// the other series'. When rows later tell of such drops after all, they have been counted: no drop is counted twice.
     pub fn record(&mut self, rows: &[Row]) {
         let mut total = Counts::default();
-        rows.iter().for_each(|row| total += row.total);
+        for row in rows {
+            total += row.total;
+        }
         let mut left = total.since(self.sum);
         self.sum += left;
         for row in rows.iter().filter(|row| row.counts.packets > 0 && !row.other) {
@@ -56,10 +58,10 @@ impl Series {
     }
 
     fn add(&mut self, values: Vec<String>, counts: Counts) {
-        if let Some(sum) = self.series.get_mut(&values) {
+        if let Some(sum) = self.named.get_mut(&values) {
             *sum += counts;
-        } else if self.series.len() + 1 < self.limit {
-            self.series.insert(values, counts);
+        } else if self.named.len() + 1 < self.limit {
+            self.named.insert(values, counts);
         } else {
             self.other += counts;
         }
@@ -75,7 +77,7 @@ impl Series {
             labels.iter().map(|label| self.labels.iter().position(|known| known == label)).collect();
         let before = std::mem::replace(self, Self::new(labels, limit));
         (self.other, self.sum) = (before.other, before.sum);
-        for (values, counts) in before.series {
+        for (values, counts) in before.named {
             let value = |place: &Option<usize>| place.map_or_else(String::new, |place| values[place].clone());
             self.add(places.iter().map(value).collect(), counts);
         }
@@ -90,13 +92,13 @@ impl Series {
     pub fn iter(&self) -> impl Iterator<Item = (Vec<&str>, Counts)> {
         let other = (self.other.packets > 0).then(|| (vec![OTHER; self.labels.len()], self.other));
         let series =
-            self.series.iter().map(|(values, counts)| (values.iter().map(String::as_str).collect(), *counts));
+            self.named.iter().map(|(values, counts)| (values.iter().map(String::as_str).collect(), *counts));
         series.chain(other)
     }
 
     /// How many series there are, the other one included.
     pub fn count(&self) -> usize {
-        self.series.len() + usize::from(self.other.packets > 0)
+        self.named.len() + usize::from(self.other.packets > 0)
     }
 }
 

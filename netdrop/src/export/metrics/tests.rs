@@ -69,10 +69,10 @@ async fn a_scrape_waits_for_fresh_counters() {
     let (hub, mut writer) = crate::export::hub();
     let metrics = sample();
     let scraper = metrics.clone();
-    let scraped = tokio::spawn(async move { scraper.scrape(&hub, Format::Text).await });
+    let text = tokio::spawn(async move { scraper.scrape(&hub, Format::Text).await });
     let asked = writer.asked().await;
     let summary = Summary { total: Accounts { seen: 77, ..Accounts::default() }, ..Summary::default() };
     metrics.record(&summary);
     writer.publish(summary, [asked]);
-    assert!(scraped.await.unwrap().unwrap().contains("netdrop_drops_seen_total 77\n"));
+    assert!(text.await.unwrap().unwrap().contains("netdrop_drops_seen_total 77\n"));
 }
