@@ -302,8 +302,7 @@ fn flame_graph(bench: &Bench) -> Result<()> {
     let page = Page::open(&report(bench, &folder, "flamegraph", &recording, "drops.svg")?)?;
     page.look(1280, 800, "light")?;
     page.until("frames", "document.querySelectorAll('.frame').length > 3")?;
-    let frame =
-        "[...document.querySelectorAll('.frame')].find(frame => frame.textContent.startsWith('net_rx_action'))";
+    let frame = "[...document.querySelectorAll('.frame')].find(frame => frame.textContent.startsWith('net_rx_action'))";
     page.until(SOFTIRQ, &format!("{frame} !== undefined"))?;
     let light = page.picture("flame-graph-light")?;
     page.ask("document.getElementById('reset').classList.contains('idle')")?;
