@@ -162,7 +162,7 @@ fn two_recordings_are_compared_and_their_parts_are_not() {
         "--format csv a b",
         "b b.1",
         "--sum a b",
-        "--format json a a",
+        "--format json a b",
     ];
     assert_snapshot!("comparisons", cases.map(told).join("\n\n"));
 }

@@ -185,7 +185,9 @@ impl Report {
                     "netdrop: {}",
                     sentence(&comparison.verdict, &comparison.before, &comparison.after)
                 );
-                remarks(&comparison, of).iter().for_each(|remark| eprintln!("netdrop: {remark}"));
+                for remark in remarks(&comparison, of) {
+                    eprintln!("netdrop: {remark}");
+                }
             }
             ReportFormat::Text => lines().iter().for_each(|line| push_line(&format!("# {line}"), &mut out)),
             _ => lines().iter().for_each(|line| push_line(line, &mut out)),
@@ -233,7 +235,7 @@ impl Report {
                 plain(Box::new(self.table(View { width: ANY_WIDTH, height: usize::MAX, color })))
             }
             ReportFormat::Text => plain(Box::new(Text::new(Clock::local(), color))),
-            ReportFormat::Json => plain(Box::new(Json::new())),
+            ReportFormat::Json => plain(Box::<Json>::default()),
             ReportFormat::Csv => plain(Box::new(Csv)),
             ReportFormat::Histogram => {
                 let width = if on_terminal { Terminal::new(false).view().width } else { HISTOGRAM_WIDTH };

@@ -1,4 +1,4 @@
-//! Which machine this is: `/proc/sys/kernel` (proc_sys_kernel(5)).
+//! Which machine this is: `/proc/sys/kernel` (`proc_sys_kernel(5)`).
 
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! A comparison of two recordings: for people, as JSON, as CSV.
 
+use std::fmt::Write as _;
+
 use super::append;
 use super::color::{self, BETTER, FAINT, RESET, WORSE};
 use super::columns::{Column, about, identity, lines as table};
@@ -64,9 +66,9 @@ fn side(side: &Side, of: Recorded<'_>) -> String {
     );
     let lifecycle = side.drops.saturating_sub(side.loss);
     if lifecycle > 0 {
-        text += &format!(", {} of them lifecycle", thousands(lifecycle));
+        let _ = write!(text, ", {} of them lifecycle", thousands(lifecycle));
     }
-    text += &format!("; {} lost", rate_of(side.per_second()));
+    let _ = write!(text, "; {} lost", rate_of(side.per_second()));
     let hosts: Vec<String> = of.hosts.iter().map(host).collect();
     let hosts = if hosts.is_empty() { String::new() } else { format!("{}, ", hosts.join(", ")) };
     text + &format!(" ({hosts}{})", super::words::Plain(of.name))

@@ -82,7 +82,7 @@ impl Output for FlameGraph {
         append(
             out,
             format_args!(
-                "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"100%\" role=\"img\" \
+                "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"100%\" preserveAspectRatio=\"xMidYMin meet\" role=\"img\" \
                  aria-labelledby=\"title\" data-total=\"{total}\" data-width=\"{WIDTH}\" data-margin=\"{MARGIN}\">\n\
                  <style>{STYLE}</style>\n\
                  <rect id=\"paper\" width=\"100%\" height=\"100%\"/>\n\

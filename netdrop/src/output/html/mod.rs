@@ -44,11 +44,10 @@ impl Page {
     pub fn write(self, end: &Summary, about: About<'_>, out: &mut Vec<u8>) {
         let title = markup(&headline(end)).to_string();
         let data = Data::new(self.collected, end, about);
-        let json = serde_json::to_string(&data).expect("plain data");
         let parts = [
             ("{{title}}", title.as_str()),
             ("{{style}}", STYLE),
-            ("{{data}}", &inert(&json)),
+            ("{{data}}", &inert(&data)),
             ("{{script}}", SCRIPT),
         ];
         let mut rest = PAGE;
@@ -73,7 +72,8 @@ impl Listener for Page {
 }
 
 /// JSON that can't end the script element it stands in: these letters are in strings alone, and may be escaped there.
-fn inert(json: &str) -> String {
+fn inert(data: &Data<'_>) -> String {
+    let json = serde_json::to_string(data).expect("plain data");
     let mut text = String::with_capacity(json.len());
     for letter in json.chars() {
         match letter {
