@@ -54,6 +54,7 @@ impl Plan {
         }
         require_one_thread()?;
         let user = User::find(Path::new("/"), &self.settings.user)?;
+        make_folders(&self, user);
         let keep = self.kept_by(Keeper::Helper);
         let role = Role { user, keep, seccomp: self.settings.seccomp };
         let helper = if role.keep.is_empty() { None } else { Some(helper::start(&role)?) };
@@ -174,6 +175,18 @@ fn threads() -> Vec<String> {
 }
 
 /// Better told now than when the file is to be turned, a week from now.
+/// Makes the folders to write into that aren't there, for the user who will write. What goes wrong is told when they are
+/// checked.
+fn make_folders(plan: &Plan, user: Option<User>) {
+    for folder in plan.needs.write.iter().filter(|folder| !folder.exists()) {
+        if std::fs::create_dir_all(folder).is_ok()
+            && let Some(user) = user
+        {
+            let _ = std::os::unix::fs::chown(folder, Some(user.uid), Some(user.gid));
+        }
+    }
+}
+
 fn check_folders(plan: &Plan) -> Result<(), Error> {
     let user = || format!("{}:{}", geteuid(), getegid());
     for folder in &plan.needs.write {

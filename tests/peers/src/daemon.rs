@@ -22,7 +22,7 @@ pub struct Daemon<'n> {
     namespace: &'n Namespace,
     address: SocketAddr,
     stderr: Arc<Mutex<String>>,
-    folder: Folder,
+    _folder: Folder,
 }
 
 /// An answer of its web server.
@@ -53,7 +53,7 @@ impl<'n> Daemon<'n> {
                 shared.lock().expect("nobody panics with it").push_str(&(line + "\n"));
             }
         });
-        let mut daemon = Self { child, namespace, address, stderr, folder };
+        let mut daemon = Self { child, namespace, address, stderr, _folder: folder };
         until("the daemon to be ready", PATIENCE, || {
             if let Some(status) = daemon.child.try_wait()? {
                 bail!("it ended with {status}: {}", daemon.said());
@@ -71,12 +71,6 @@ impl<'n> Daemon<'n> {
 
     pub fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().cast_signed())
-    }
-
-    /// Writes its settings anew, and has it read them.
-    pub fn reload(&self, settings: &str) -> Result<()> {
-        fs::write(self.folder.file("netdrop.toml"), settings)?;
-        Ok(kill(self.pid(), Signal::SIGHUP)?)
     }
 
     /// GET of a path.

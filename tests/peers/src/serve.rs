@@ -20,6 +20,7 @@ use crate::inject;
 
 /// Generous, because the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
+const NOBODY: u32 = 65534;
 
 pub fn cases() -> Vec<Case> {
     let cases = [
@@ -50,9 +51,12 @@ impl Served {
         prepare: impl FnOnce(&mut Command, &Folder) -> Result<()>,
     ) -> Result<Self> {
         let folder = Folder::create()?;
+        // Whom the daemon becomes where there is no user netdrop: the kernel's overflow user.
+        std::os::unix::fs::chown(folder.file(""), Some(NOBODY), Some(NOBODY))?;
         fs::write(folder.file("netdrop.toml"), settings)?;
         let mut command = Command::new(&bench.netdrop);
-        command.args(["-v", "serve", "--interval", "100ms"]);
+        command.args(["-v", "serve", "--interval", "100ms", "--listen", "127.0.0.1:0"]);
+        command.args(["--set", &format!("sandbox.user={NOBODY}:{NOBODY}"), "--set", "sandbox.reattach=true"]);
         command.args(["--config", &folder.file("netdrop.toml"), "--metrics-file", &folder.file("metrics")]);
         let errors = fs::File::create(folder.file("stderr"))?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);

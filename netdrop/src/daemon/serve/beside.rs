@@ -156,9 +156,5 @@ pub fn needs(settings: &Settings, config: &Path) -> Needs {
     let metrics = Some(settings.metrics.file.as_path()).filter(|file| !file.as_os_str().is_empty());
     let write: Vec<PathBuf> =
         log.into_iter().chain(metrics).map(|file| folder(file).unwrap_or_else(|| ".".into())).collect();
-    for folder in &write {
-        // What is wrong with it is told when it is looked at, by name.
-        let _ = std::fs::create_dir_all(folder);
-    }
     Needs { read: read.chain([config.to_owned()]).collect(), write, ..Needs::default() }
 }
