@@ -94,6 +94,14 @@ impl System {
     }
 }
 
+/// A test's name, and what it does.
+pub type Named = (&'static str, fn(&Bench) -> Result<()>);
+
+/// Tests of netdrop as a whole.
+pub fn systems<const N: usize>(tests: [Named; N]) -> Vec<Case> {
+    tests.into_iter().map(|(name, test)| Case::System(System::new(name, test))).collect()
+}
+
 /// A case of the closing line.
 pub enum Case {
     Scenario(Scenario),

@@ -40,7 +40,7 @@ pub struct Outlet {
 
 /// All outputs of a run.
 pub struct Outlets {
-    outlets: Vec<Outlet>,
+    all: Vec<Outlet>,
     /// What the user of `top` writes to files meanwhile.
     recordings: Recordings,
     /// What the user does, where that is of interest.
@@ -144,7 +144,7 @@ impl Outlet {
 impl Outlets {
     /// These together.
     pub fn new(outlets: Vec<Outlet>) -> Self {
-        Self { outlets, recordings: Recordings::default(), input: None }
+        Self { all: outlets, recordings: Recordings::default(), input: None }
     }
 
     /// The same, and the user can do something about it.
@@ -159,29 +159,29 @@ impl Outlets {
 
     /// Whether one is drawn on a terminal.
     pub(super) fn is_live(&self) -> bool {
-        self.outlets.iter().any(|outlet| matches!(outlet.format, Format::Live(..) | Format::Screen(_)))
+        self.all.iter().any(|outlet| matches!(outlet.format, Format::Live(..) | Format::Screen(_)))
     }
 
     pub(super) fn drop(&mut self, drop: &Drop<'_>) {
-        self.outlets.iter_mut().for_each(|outlet| outlet.drop(drop));
+        self.all.iter_mut().for_each(|outlet| outlet.drop(drop));
         self.recordings.drop(drop);
     }
 
     pub(super) fn summary(&mut self, summary: &Summary) {
-        self.outlets.iter_mut().for_each(|outlet| outlet.summary(summary));
+        self.all.iter_mut().for_each(|outlet| outlet.summary(summary));
         if let Some(told) = self.recordings.summary(summary) {
             self.tell(told);
         }
     }
 
     pub(super) fn end(&mut self, summary: &Summary) {
-        self.outlets.iter_mut().for_each(|outlet| outlet.end(summary));
+        self.all.iter_mut().for_each(|outlet| outlet.end(summary));
         self.recordings.end(summary);
     }
 
     /// Draws what is on a terminal anew, in the size that the terminal has now.
     pub(super) fn resize(&mut self) {
-        for outlet in &mut self.outlets {
+        for outlet in &mut self.all {
             match &mut outlet.format {
                 Format::Live(table, terminal) => {
                     let view = terminal.view();
@@ -198,7 +198,7 @@ impl Outlets {
     /// # Errors
     /// When it can't be written to.
     pub(super) fn refresh(&mut self) -> Result<(), SinkError> {
-        for outlet in &mut self.outlets {
+        for outlet in &mut self.all {
             let has_room = outlet.has_room();
             if let Some((screen, chunk)) = outlet.screen()
                 && has_room
@@ -213,7 +213,7 @@ impl Outlets {
 
     /// Takes what the user did. Gives what the run must do: end, or take a summary now.
     pub(super) fn event(&mut self, event: &Event) -> Option<Asked> {
-        let (screen, _) = self.outlets.iter_mut().find_map(Outlet::screen)?;
+        let (screen, _) = self.all.iter_mut().find_map(Outlet::screen)?;
         match screen.event(event)? {
             Wish::Quit => Some(Asked::End),
             Wish::Record if self.recordings.is_on() => {
@@ -232,7 +232,7 @@ impl Outlets {
 
     /// Shows a sentence to the user.
     fn tell(&mut self, told: String) {
-        if let Some((screen, _)) = self.outlets.iter_mut().find_map(Outlet::screen) {
+        if let Some((screen, _)) = self.all.iter_mut().find_map(Outlet::screen) {
             screen.top.recording_ended(told);
         }
     }
@@ -248,7 +248,7 @@ impl Outlets {
     }
 
     fn all(&self) -> impl Iterator<Item = &Outlet> {
-        self.outlets.iter().chain(self.recordings.current())
+        self.all.iter().chain(self.recordings.current())
     }
 
     /// Waits until all have room for another chunk.
@@ -256,7 +256,7 @@ impl Outlets {
     /// # Errors
     /// When one has failed.
     pub(super) async fn room(&mut self) -> Result<(), SinkError> {
-        for outlet in &mut self.outlets {
+        for outlet in &mut self.all {
             outlet.room().await?;
         }
         if let Err(told) = self.recordings.room().await {
@@ -278,7 +278,7 @@ impl Outlets {
         if let Err(told) = self.recordings.send() {
             self.tell(told);
         }
-        self.outlets.iter_mut().try_for_each(Outlet::send)
+        self.all.iter_mut().try_for_each(Outlet::send)
     }
 
     /// Hands over the chunks as soon as there is room.
@@ -286,7 +286,7 @@ impl Outlets {
     /// # Errors
     /// When one has failed or isn't read.
     pub(super) async fn deliver(&mut self) -> Result<(), SinkError> {
-        for outlet in &mut self.outlets {
+        for outlet in &mut self.all {
             outlet.deliver().await?;
         }
         if let Err(told) = self.recordings.deliver().await {
@@ -301,7 +301,7 @@ impl Outlets {
     /// When one fails or isn't read.
     pub(super) async fn finish(&mut self) -> Result<(), SinkError> {
         let mut result = Ok(());
-        for outlet in &mut self.outlets {
+        for outlet in &mut self.all {
             let finished = outlet.finish().await;
             result = result.and(finished);
         }

@@ -154,8 +154,12 @@ pub async fn run(mut plan: Plan) -> Result<Ended, RunError> {
         shown: 0,
         undecodable: 0,
     };
-    let output = run.follow().await?;
-    run.end(output).await
+    // On the heap: it is large, and so would all be that wait for it.
+    Box::pin(async move {
+        let output = run.follow().await?;
+        run.end(output).await
+    })
+    .await
 }
 
 impl Run {

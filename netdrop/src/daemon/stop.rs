@@ -13,7 +13,7 @@ pub enum Stop {
     /// SIGINT or SIGTERM, caught from before the attachment is announced, so that none is lost.
     Signals(Signals),
     /// The end of a command, whose signals they are.
-    Command(Followed),
+    Command(Box<Followed>),
 }
 
 /// A command, and how it ended.
@@ -26,7 +26,7 @@ pub struct Followed {
 impl Stop {
     /// Ends with this command.
     pub fn with(command: Command) -> Self {
-        Self::Command(Followed { command, status: None })
+        Self::Command(Box::new(Followed { command, status: None }))
     }
 
     pub(super) async fn woken(&mut self) -> Woken {

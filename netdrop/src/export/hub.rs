@@ -122,12 +122,12 @@ mod tests {
     async fn who_asks_gets_the_reading_that_follows() {
         let (hub, mut writer) = hub();
         assert_eq!(hub.latest().accounts.seen, 0);
-        let asker = tokio::spawn(async move { hub.fresh().await });
+        let answer = tokio::spawn(async move { hub.fresh().await });
         let asked = writer.asked().await;
         let mut summary = Summary::default();
         summary.accounts.seen = 7;
         writer.publish(summary, [asked]);
-        assert_eq!(asker.await.unwrap().unwrap().accounts.seen, 7);
+        assert_eq!(answer.await.unwrap().unwrap().accounts.seen, 7);
     }
 
     #[tokio::test]

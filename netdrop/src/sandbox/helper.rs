@@ -99,8 +99,8 @@ fn prepare(socket: &OwnedFd, role: &Role) -> io::Result<()> {
     close_others(socket);
     let told = match give_up(role) {
         Ok(kept) => {
-            let names: String = kept.iter().map(|one| format!(" {one}")).collect();
-            format!("kept{}", if names.is_empty() { " ".into() } else { names })
+            let names: Vec<_> = kept.iter().map(ToString::to_string).collect();
+            format!("kept {}", names.join(" "))
         }
         Err(error) => error.to_string(),
     };

@@ -91,7 +91,7 @@ impl Ui {
             Sort::Rate => sort(&mut entries, |entry| entry.interval.packets),
             Sort::Total => sort(&mut entries, |entry| entry.total.packets),
             Sort::Name => {
-                entries.sort_by(|one, other| (&one.cells, &one.key).cmp(&(&other.cells, &other.key)))
+                entries.sort_by(|one, other| (&one.cells, &one.key).cmp(&(&other.cells, &other.key)));
             }
         }
         entries

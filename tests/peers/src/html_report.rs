@@ -17,7 +17,7 @@ use headless_chrome::{Browser, LaunchOptions, Tab};
 use netdrop_tests::lab::{Folder, Lab, Skip, until};
 use netdrop_tests::netdrop::{Netdrop, run_to_end};
 use netdrop_tests::runner::Bench;
-use netdrop_tests::scenario::{Case, System};
+use netdrop_tests::scenario::{Case, systems};
 use nix::sys::signal::Signal;
 
 const LONG: Duration = Duration::from_secs(30);
@@ -31,12 +31,11 @@ const SOFTIRQ: &str = "net_rx_action";
 const HOSTILE: &str = "<img src=x:1>&\"";
 
 pub fn cases() -> Vec<Case> {
-    let all: [(&str, fn(&Bench) -> Result<()>); 3] = [
+    systems([
         ("html-report-shows-a-recording", shows_a_recording),
         ("html-report-keeps-hostile-names-text", keeps_hostile_names_text),
         ("flame-graph-zooms-and-searches", flame_graph),
-    ];
-    all.into_iter().map(|(name, test)| Case::System(System::new(name, test))).collect()
+    ])
 }
 
 /// Real drops: a closed port on the loopback, seen with call chains.
@@ -92,7 +91,7 @@ impl Page {
             // Its own sandbox refuses to run as root.
             sandbox: false,
             args: ["--disable-dev-shm-usage", "--hide-scrollbars"].map(OsStr::new).to_vec(),
-            idle_browser_timeout: Duration::from_secs(120),
+            idle_browser_timeout: Duration::from_mins(2),
             ..LaunchOptions::default()
         };
         let browser = Browser::new(options).context("can't start Chromium")?;

@@ -1,5 +1,6 @@
 //! A real Prometheus scrapes two daemons in two namespaces while packets drop: what it answers is what the kernel counted.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -8,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use netdrop_tests::lab::{Folder, Lab, Namespace, RECEIVER, SENDER, Skip, until};
 use netdrop_tests::runner::Bench;
-use netdrop_tests::scenario::{Case, System};
+use netdrop_tests::scenario::{Case, systems};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -20,9 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 const DROPS: [u64; 2] = [3000, 1700];
 
 pub fn cases() -> Vec<Case> {
-    let all: [(&str, fn(&Bench) -> Result<()>); 2] =
-        [("prometheus-scrapes-two-namespaces", scrapes), ("prometheus-promtool-checks-metrics", checks)];
-    all.into_iter().map(|(name, test)| Case::System(System::new(name, test))).collect()
+    systems([("prometheus-scrapes-two-namespaces", scrapes), ("prometheus-promtool-checks-metrics", checks)])
 }
 
 /// A running Prometheus; its data goes with it.
@@ -56,15 +55,17 @@ impl<'n> Prometheus<'n> {
 
     /// The value of the only series that answers an expression; none without a series.
     fn query(&self, expression: &str) -> Result<Option<f64>> {
-        let encoded: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let answer = get(self.namespace, self.address, &format!("/api/v1/query?query={encoded}"))?;
+        let mut path = "/api/v1/query?query=".to_owned();
+        for byte in expression.bytes() {
+            write!(path, "%{byte:02X}")?;
+        }
+        let answer = get(self.namespace, self.address, &path)?;
         let body: Value = serde_json::from_str(&answer.body).with_context(|| answer.body.clone())?;
         let value = body["data"]["result"][0]["value"][1].as_str();
         Ok(value.and_then(|value| value.parse().ok()))
     }
 
     /// Waits until an expression has this value.
-    #[expect(clippy::float_cmp, reason = "counts of packets are whole")]
     fn expect(&self, expression: &str, wanted: f64) -> Result<()> {
         let mut last = None;
         until(expression, PATIENCE, || {

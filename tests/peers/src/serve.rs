@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Read as _;
 use std::net::UdpSocket;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -165,32 +166,32 @@ fn counts_across_reloads(bench: &Bench) -> Result<()> {
     })?;
     let log = log(&served.folder);
     let mut sent = 0;
-    let mut send = |served: &Served, label: &str| {
+    let mut drop_and_expect = |served: &Served, label: &str| {
         drop_datagrams(&lab.receiver, 1000)?;
         sent += 1000;
         served.expect(DROPS, label, sent)
     };
-    send(&served, SITE)?;
+    drop_and_expect(&served, SITE)?;
     // Labels that come, a label that goes.
     let labels = "[metrics]\nlabels = ['reason', 'protocol', 'netns']\n";
     served.reload(&settings(&lab.receiver, &(log.clone() + labels)), READ)?;
-    send(&served, SITE)?;
+    drop_and_expect(&served, SITE)?;
     ensure!(served.sum(DROPS, "protocol=\"udp\"") == 1000, "{}", served.metrics());
     // A file that can't be used changes nothing.
     served.reload("[capture]\nintervl = '1s'\n", KEPT)?;
     ensure!(served.stderr().contains("netdrop.toml:2: there is no key `intervl`; did you mean `interval`?"));
-    send(&served, SITE)?;
+    drop_and_expect(&served, SITE)?;
     // Nor does a filter that can't.
     served.reload("[capture.only]\nreason = ['NO_SOCKE']\n", KEPT)?;
-    send(&served, SITE)?;
+    drop_and_expect(&served, SITE)?;
     // Another program: the counts of the one before stay.
     let capture = "[capture]\nrate = 3\nsnaplen = 64\n";
     served.reload(&(capture.to_owned() + &settings(&lab.receiver, &(log.clone() + labels))), READ)?;
-    send(&served, SITE)?;
+    drop_and_expect(&served, SITE)?;
     // Fewer series: what was counted is in the other one.
     let one = "[metrics]\nmax_series = 1\nlabels = ['reason']\n";
     served.reload(&(capture.to_owned() + &settings(&lab.receiver, &(log + one))), READ)?;
-    send(&served, "reason=\"other\"")?;
+    drop_and_expect(&served, "reason=\"other\"")?;
     ensure!(served.sum("netdrop_config_reloads_total", "done") == 3, "{}", served.metrics());
     ensure!(served.sum("netdrop_config_reloads_total", "failed") == 2, "{}", served.metrics());
     served.stop()?;
@@ -318,6 +319,8 @@ fn tells_systemd(bench: &Bench) -> Result<()> {
     let mut served = Served::start_with(bench, "", |command, folder| {
         let path = folder.file("notify");
         let bound = UnixDatagram::bind(&path)?;
+        // As systemd's own: everybody may write.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o777))?;
         bound.set_read_timeout(Some(PATIENCE))?;
         socket = Some(bound);
         command.env("NOTIFY_SOCKET", path).env("WATCHDOG_USEC", "400000");
@@ -365,7 +368,7 @@ fn idle(bench: &Bench) -> Result<()> {
     let (wakeups, cpu, started) = (wakeups(served.pid())?, cpu(served.pid())?, Instant::now());
     std::thread::sleep(Duration::from_secs(READINGS));
     let woken = crate::serve::wakeups(served.pid())? - wakeups;
-    let used = crate::serve::cpu(served.pid())? - cpu;
+    let used = crate::serve::cpu(served.pid())?.saturating_sub(cpu);
     let readings = started.elapsed().as_secs() + 1;
     // Beside the timer's, a wait for the disk that the metrics are written to.
     ensure!(woken <= readings * 2, "{woken} wake-ups in {readings} intervals");

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 use netdrop_tests::lab::{Folder, Lab, until};
 use netdrop_tests::netdrop::run_to_end;
 use netdrop_tests::runner::Bench;
-use netdrop_tests::scenario::{Case, System};
+use netdrop_tests::scenario::{Case, systems};
 use nix::libc;
 use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
@@ -36,14 +36,13 @@ const LEFT: &str = "\x1b[D";
 const NOBODY: u32 = 65534;
 
 pub fn cases() -> Vec<Case> {
-    let tests: [(&str, fn(&Bench) -> Result<()>); 5] = [
+    systems([
         ("top-from-drops-to-a-report", live),
         ("top-is-terminated", terminated),
         ("top-mouse", mouse),
         ("top-flood", flood),
         ("top-without-a-terminal", without_terminal),
-    ];
-    tests.into_iter().map(|(name, test)| Case::System(System::new(name, test))).collect()
+    ])
 }
 
 /// A terminal with `netdrop top` on it.

@@ -261,9 +261,9 @@ fn lost(state: &State, to: &mut Encoder) {
 
 /// What receivers took of the metrics, and what not.
 fn exports(state: &State, to: &mut Encoder) {
-    let Some(stats) = &state.exports else { return };
+    let Some(sent) = &state.exports else { return };
     to.metric("netdrop_otlp_exports", Kind::Counter, "", "How often metrics were sent by OTLP.");
-    for (result, count) in [("done", &stats.metrics_exports), ("failed", &stats.metrics_failures)] {
+    for (result, count) in [("done", &sent.metrics_exports), ("failed", &sent.metrics_failures)] {
         to.sample([("result", result)], count.load(Ordering::Relaxed));
     }
     let help = "Drops that were sent by OTLP as log records, and taken.";
@@ -272,7 +272,7 @@ fn exports(state: &State, to: &mut Encoder) {
         Kind::Counter,
         "",
         help,
-        stats.logs_exported.load(Ordering::Relaxed),
+        sent.logs_exported.load(Ordering::Relaxed),
     );
 }
 

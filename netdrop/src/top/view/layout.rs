@@ -97,11 +97,14 @@ impl Layout {
     }
 }
 
+/// A row of panes: its first line, its height, and what part of its width each has, in hundredths.
+type Shelf = (u16, u16, &'static [(Pane, u16)]);
+
 /// Sites above, all others in two rows below.
 fn grid(area: Rect) -> Vec<(Pane, Rect)> {
     let above = area.height * 2 / 5;
     let below = (area.height - above) / 2;
-    let rows: [(u16, u16, &[(Pane, u16)]); 3] = [
+    let rows: [Shelf; 3] = [
         (0, above, &[(Pane::Sites, 100)]),
         (above, below, &[(Pane::Reasons, 45), (Pane::Flows, 55)]),
         (

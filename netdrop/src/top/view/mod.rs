@@ -78,7 +78,7 @@ impl Screen<'_> {
                 let style = if pane == self.ui.pane { theme.selected() } else { theme.faint() };
                 Span::styled(name, style)
             });
-            buffer.set_line(layout.tabs.x, layout.tabs.y, &Line::from_iter(tabs), layout.tabs.width);
+            buffer.set_line(layout.tabs.x, layout.tabs.y, &tabs.collect::<Line>(), layout.tabs.width);
         }
         for (pane, area) in &layout.panes {
             let focused = *pane == self.ui.pane;
@@ -160,7 +160,7 @@ impl Screen<'_> {
         match self.playing {
             Some(_) => keys.push(("←→", "time")),
             None if self.ui.opened.is_none() && !self.ui.typing => {
-                keys.extend([("c", "clear"), ("w", record)])
+                keys.extend([("c", "clear"), ("w", record)]);
             }
             None => {}
         }
@@ -176,6 +176,6 @@ impl Screen<'_> {
             let what = if what.is_empty() { String::new() } else { format!("{what}  ") };
             [Span::styled(format!("{key}{gap}"), theme.strong()), Span::styled(what, theme.faint())]
         });
-        buffer.set_line(area.x, area.y, &Line::from_iter(spans), area.width);
+        buffer.set_line(area.x, area.y, &spans.collect::<Line>(), area.width);
     }
 }

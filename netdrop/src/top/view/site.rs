@@ -117,7 +117,7 @@ impl<'d> Site<'d> {
                     self.theme.strong(),
                 ),
                 Span::raw(format!("  {} drops  ", thousands(entry.total.packets))),
-                Span::styled(self.trend(entry, width), self.theme.class(entry.class)),
+                Span::styled(Self::trend(entry, width), self.theme.class(entry.class)),
             ]),
         ];
         let line =
@@ -131,7 +131,7 @@ impl<'d> Site<'d> {
         lines
     }
 
-    fn trend(&self, entry: &Entry, width: usize) -> String {
+    fn trend(entry: &Entry, width: usize) -> String {
         const BESIDE: usize = 36;
         let room = width.saturating_sub(BESIDE);
         let from = entry.trend.len().saturating_sub(room);

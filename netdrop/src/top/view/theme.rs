@@ -11,6 +11,7 @@ pub struct Theme {
     pub color: bool,
 }
 
+#[expect(clippy::unused_self, reason = "whether a style depends on the theme is the theme's matter")]
 impl Theme {
     /// Titles.
     pub fn title(self) -> Style {

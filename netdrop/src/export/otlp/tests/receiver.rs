@@ -33,6 +33,7 @@ use super::super::endpoint::{Dial, Stream};
 use super::super::settings::Protocol;
 
 /// What it does with one request, instead of taking it.
+#[derive(Debug)]
 pub enum Act {
     /// Takes it, but for so many records or points.
     TakeBut(i64),
@@ -196,7 +197,7 @@ impl Receiver {
         let left_out = match self.meet(headers).await {
             Ok(left_out) => left_out,
             Err(Act::Answer(response)) => return Ok(response),
-            Err(_) => panic!("no answer by HTTP"),
+            Err(other) => panic!("no answer by HTTP: {other:?}"),
         };
         let answer = match path.as_str() {
             "/v1/metrics" => {
