@@ -79,6 +79,7 @@ impl Serve {
         }
         let sources = self.sources();
         let settings = sources.read().map_err(Exit::from)?;
+        settings.http.check().map_err(|error| Exit::Usage(error.to_string()))?;
         if self.check_config {
             let text = settings.to_toml().context("the settings can't be written as a file")?;
             return print(text.as_bytes());

@@ -1,28 +1,22 @@
 //! `netdrop report --format html` and `--format flamegraph` in a browser: they open from a file, do what is clicked, and the browser has nothing to
 //! complain about.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use headless_chrome::protocol::cdp::Emulation::{MediaFeature, SetDeviceMetricsOverride, SetEmulatedMedia};
-use headless_chrome::protocol::cdp::Page::CaptureScreenshotFormatOption::Png;
-use headless_chrome::protocol::cdp::types::Event;
-use headless_chrome::{Browser, LaunchOptions, Tab};
-use netdrop_tests::lab::{Folder, Lab, Skip, until};
+use anyhow::{Result, ensure};
+use netdrop_tests::lab::{Folder, Lab, until};
 use netdrop_tests::netdrop::{Netdrop, run_to_end};
 use netdrop_tests::runner::Bench;
 use netdrop_tests::scenario::{Case, systems};
+
+use crate::browser::Page;
 use nix::sys::signal::Signal;
 
 const LONG: Duration = Duration::from_secs(30);
-/// Where screenshots are left, when somebody wants to look at them.
-const KEEP: &str = "NETDROP_SCREENSHOTS";
 /// Drops of each kind in the recording.
 const DROPS: u64 = 60;
 /// In every call chain of a packet that was received: nothing calls it but by its address, so that no compiler inlines it.
@@ -74,110 +68,14 @@ fn report(bench: &Bench, folder: &Folder, format: &str, recording: &str, name: &
     Ok(path)
 }
 
-/// A file in a browser that notes each complaint, and each request that isn't for the file.
-struct Page {
-    tab: Arc<Tab>,
-    complaints: Arc<Mutex<Vec<String>>>,
-    _browser: Browser,
-}
-
-impl Page {
-    fn open(file: &Path) -> Result<Self> {
-        let path = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-        let path = path.into_iter().map(PathBuf::from).find(|path| path.exists());
-        let path = path.ok_or_else(|| Skip("no Chromium is installed".into()))?;
-        let options = LaunchOptions {
-            path: Some(path),
-            // Its own sandbox refuses to run as root.
-            sandbox: false,
-            args: ["--disable-dev-shm-usage", "--hide-scrollbars"].map(OsStr::new).to_vec(),
-            idle_browser_timeout: Duration::from_mins(2),
-            ..LaunchOptions::default()
-        };
-        let browser = Browser::new(options).context("can't start Chromium")?;
-        let tab = browser.new_tab()?;
-        tab.set_default_timeout(LONG);
-        let complaints = Arc::new(Mutex::new(Vec::new()));
-        let noted = Arc::clone(&complaints);
-        tab.enable_log()?.enable_runtime()?;
-        tab.add_event_listener(Arc::new(move |event: &Event| {
-            let complaint = match event {
-                Event::LogEntryAdded(entry) => Some(entry.params.entry.text.clone()),
-                Event::RuntimeExceptionThrown(thrown) => {
-                    Some(format!("{:?}", thrown.params.exception_details))
-                }
-                Event::RuntimeConsoleAPICalled(call) => Some(format!("{:?}", call.params.args)),
-                Event::NetworkRequestWillBeSent(request)
-                    if !request.params.request.url.starts_with("file:") =>
-                {
-                    Some(format!("a request for {}", request.params.request.url))
-                }
-                _ => None,
-            };
-            noted.lock().expect("no holder panics").extend(complaint);
-        }))?;
-        tab.navigate_to(&format!("file://{}", file.display()))?.wait_until_navigated()?;
-        Ok(Self { tab, complaints, _browser: browser })
-    }
-
-    /// The value of a script's expression, as text.
-    fn ask(&self, expression: &str) -> Result<String> {
-        let value = self.tab.evaluate(&format!("String({expression})"), false)?.value;
-        Ok(value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default())
-    }
-
-    /// Waits until an expression is true.
-    fn until(&self, what: &str, expression: &str) -> Result<()> {
-        until(what, LONG, || Ok((self.ask(expression)? == "true").then_some(())))
-    }
-
-    fn no_complaint(&self) -> Result<()> {
-        let complaints = self.complaints.lock().expect("no holder panics");
-        ensure!(complaints.is_empty(), "the browser complains: {complaints:?}");
-        Ok(())
-    }
-
-    /// The window's size, and what the system's settings say of light and dark.
-    fn look(&self, width: u32, height: u32, scheme: &str) -> Result<()> {
-        self.tab.call_method(SetEmulatedMedia {
-            media: None,
-            features: Some(vec![MediaFeature { name: "prefers-color-scheme".into(), value: scheme.into() }]),
-        })?;
-        self.tab.call_method(SetDeviceMetricsOverride {
-            width,
-            height,
-            device_scale_factor: 1.0,
-            mobile: false,
-            scale: None,
-            screen_width: None,
-            screen_height: None,
-            position_x: None,
-            position_y: None,
-            dont_set_visible_size: None,
-            screen_orientation: None,
-            viewport: None,
-            display_feature: None,
-            device_posture: None,
-        })?;
-        Ok(())
-    }
-
-    /// A picture of what is seen, which must show something; kept where somebody wants it.
-    fn picture(&self, name: &str) -> Result<Vec<u8>> {
-        let picture = self.tab.capture_screenshot(Png, None, None, true)?;
-        if let Some(folder) = std::env::var_os(KEEP) {
-            fs::write(Path::new(&folder).join(format!("{name}.png")), &picture)?;
-        }
-        // A page of one colour is packed into some kilobytes.
-        ensure!(picture.len() > 15_000, "the picture {name} shows nothing");
-        Ok(picture)
-    }
+fn open(file: &Path) -> Result<Page> {
+    Page::open(&format!("file://{}", file.display()))
 }
 
 fn shows_a_recording(bench: &Bench) -> Result<()> {
     let folder = Folder::create()?;
     let recording = record(bench, &folder)?;
-    let page = Page::open(&report(bench, &folder, "html", &recording, "drops.html")?)?;
+    let page = open(&report(bench, &folder, "html", &recording, "drops.html")?)?;
     page.until("the page", "document.documentElement.dataset.ready === 'true'")?;
     page.look(1280, 1700, "light")?;
     page.until("light", "document.documentElement.dataset.theme === 'light'")?;
@@ -216,19 +114,19 @@ fn shows_a_recording(bench: &Bench) -> Result<()> {
     page.picture("html-report-open")?;
 
     // By the keyboard: / to the filter, and nothing is left of what doesn't match.
-    page.tab.press_key("/")?;
+    page.press("/")?;
     page.until("the filter's focus", "document.activeElement.id === 'filter'")?;
-    page.tab.type_str("127.0.0.1:9 no_socket")?;
+    page.type_text("127.0.0.1:9 no_socket")?;
     page.until(
         "the filtered rows",
         &format!("document.querySelectorAll('tr.kind').length === 1 && {row} !== undefined"),
     )?;
-    page.tab.type_str(" nothing like it")?;
+    page.type_text(" nothing like it")?;
     page.until("no rows", "document.querySelectorAll('tr.kind').length === 0")?;
-    page.tab.press_key("Escape")?;
+    page.press("Escape")?;
     page.until("all rows", &format!("{row} !== undefined"))?;
     page.ask(&format!("{row}.querySelector('.opener').focus()"))?;
-    page.tab.press_key("Enter")?;
+    page.press("Enter")?;
     page.until("the closed row", "document.querySelector('.drill') === null")?;
 
     // A class that isn't wanted takes its rows with it.
@@ -276,7 +174,7 @@ fn keeps_hostile_names_text(bench: &Bench) -> Result<()> {
         "accounts": { "seen": 1, "detailed": 1, "sampled_out": 0, "ring_full": 0, "filtered": 0, "table_full": 0, "recursion_misses": 0 },
     });
     fs::write(&recording, format!("{drop}\n{end}\n"))?;
-    let page = Page::open(&report(bench, &folder, "html", &recording, "hostile.html")?)?;
+    let page = open(&report(bench, &folder, "html", &recording, "hostile.html")?)?;
     page.until("the page", "document.documentElement.dataset.ready === 'true'")?;
     page.ask("document.querySelector('tr.kind').click()")?;
     page.ask("document.querySelector('details.packet').open = true")?;
@@ -285,7 +183,7 @@ fn keeps_hostile_names_text(bench: &Bench) -> Result<()> {
     ensure!(page.ask("document.querySelectorAll('script').length")? == "2", "a script came in");
     ensure!(page.ask("document.title")?.starts_with("netdrop: 1 drops"), "the title was taken");
     ensure!(page.ask("document.querySelector('.why').textContent")? == name, "the name isn't shown as it is");
-    let picture = Page::open(&report(bench, &folder, "flamegraph", &recording, "hostile.svg")?)?;
+    let picture = open(&report(bench, &folder, "flamegraph", &recording, "hostile.svg")?)?;
     picture.until("the picture", "document.querySelectorAll('.frame').length === 2")?;
     ensure!(
         picture.ask("document.querySelectorAll('script').length")? == "1",
@@ -298,7 +196,7 @@ fn keeps_hostile_names_text(bench: &Bench) -> Result<()> {
 fn flame_graph(bench: &Bench) -> Result<()> {
     let folder = Folder::create()?;
     let recording = record(bench, &folder)?;
-    let page = Page::open(&report(bench, &folder, "flamegraph", &recording, "drops.svg")?)?;
+    let page = open(&report(bench, &folder, "flamegraph", &recording, "drops.svg")?)?;
     page.look(1280, 800, "light")?;
     page.until("frames", "document.querySelectorAll('.frame').length > 3")?;
     let frame = "[...document.querySelectorAll('.frame')].find(frame => frame.textContent.startsWith('net_rx_action'))";
@@ -308,10 +206,10 @@ fn flame_graph(bench: &Bench) -> Result<()> {
     page.ask(&format!("{frame}.dispatchEvent(new MouseEvent('click'))"))?;
     page.until("the zoom", "!document.getElementById('reset').classList.contains('idle') && document.querySelectorAll('.aside').length > 0")?;
     page.picture("flame-graph-zoomed")?;
-    page.tab.press_key("Escape")?;
+    page.press("Escape")?;
     page.until("all of it", "document.querySelectorAll('.aside').length === 0")?;
     page.ask("window.prompt = () => 'net_rx_action'")?;
-    page.tab.press_key("/")?;
+    page.press("/")?;
     page.until("what was found", "document.querySelectorAll('.frame.found').length > 0 && document.getElementById('found').textContent.includes('%')")?;
     page.look(1280, 800, "dark")?;
     let dark = page.picture("flame-graph-dark")?;

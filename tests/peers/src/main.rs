@@ -1,6 +1,7 @@
 //! netdrop beside the programs that it works with: a terminal, a browser, Prometheus, an OTLP receiver, systemd. These run on
 //! this machine's kernel alone: what differs between kernels is the scenarios' part.
 
+mod browser;
 mod compared_runs;
 mod daemon;
 mod html_report;

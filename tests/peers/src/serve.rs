@@ -106,7 +106,9 @@ impl Served {
     /// Has it read `settings`, and waits for what it says of them.
     fn reload(&self, settings: &str, says: &str) -> Result<()> {
         let before = self.stderr().matches(says).count();
-        fs::write(self.folder.file("netdrop.toml"), settings)?;
+        // As editors do: another file takes the name.
+        fs::write(self.folder.file("new"), settings)?;
+        fs::rename(self.folder.file("new"), self.folder.file("netdrop.toml"))?;
         kill(self.pid(), Signal::SIGHUP)?;
         until(&format!("the daemon to say: {says}"), PATIENCE, || {
             Ok((self.stderr().matches(says).count() > before).then_some(()))
@@ -376,13 +378,14 @@ fn idle(bench: &Bench) -> Result<()> {
         used <= Duration::from_millis(10) * u32::try_from(readings)?,
         "{used:?} of CPU in {readings} readings"
     );
-    let resident = memory(served.pid())?;
+    let anonymous = memory(served.pid())?;
     println!(
-        "        {woken} wake-ups and {} µs of CPU in {readings} readings, {} MB resident",
+        "        {woken} wake-ups and {} µs of CPU in {readings} readings, {} MB of its own",
         used.as_micros(),
-        resident >> 20
+        anonymous >> 20
     );
-    ensure!(resident <= 25 << 20, "{resident} bytes resident");
+    // What of the program itself is resident depends on how it was built; the bench measures it as it ships.
+    ensure!(anonymous <= 20 << 20, "{anonymous} bytes of its own");
     served.stop()
 }
 
@@ -407,7 +410,7 @@ fn cpu(pid: Pid) -> Result<Duration> {
 }
 
 fn memory(pid: Pid) -> Result<u64> {
-    Ok(field(Path::new(&format!("/proc/{pid}/status")), "VmRSS:")? * 1024)
+    Ok(field(Path::new(&format!("/proc/{pid}/status")), "RssAnon:")? * 1024)
 }
 
 fn field(path: &Path, name: &str) -> Result<u64> {

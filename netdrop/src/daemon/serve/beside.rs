@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{error, warn};
@@ -36,12 +35,11 @@ impl Beside {
     /// # Errors
     /// When a setting can't be meant, or what it names can't be had.
     pub fn prepare(settings: &Settings, metrics: &Metrics) -> anyhow::Result<Self> {
-        let bound = http::bind(&settings.http).context("[http]")?;
+        let bound = http::bind(&settings.http)?;
         let resource = Resource::detect();
         let stats = Arc::new(Stats::default());
-        let otlp =
-            settings.otlp.clone().with_environment(&|name| std::env::var(name).ok()).context("[otlp]")?;
-        let exporter = Exporter::new(&otlp, resource.clone(), Arc::clone(&stats)).context("[otlp]")?;
+        let otlp = settings.otlp.clone().with_environment(&|name| std::env::var(name).ok())?;
+        let exporter = Exporter::new(&otlp, resource.clone(), Arc::clone(&stats))?;
         if exporter.is_some() {
             metrics.with_exports(stats);
         }
@@ -140,7 +138,9 @@ async fn follow(
             ("sandbox", old.sandbox == new.sandbox),
         ] {
             if !is_same {
-                warn!("[{section}] has changed: that takes a restart (but for certificates and tokens)");
+                warn!(
+                    "[{section}] has changed: but for certificates and the token of [http], that takes a restart"
+                );
             }
         }
         old = new;
@@ -150,11 +150,17 @@ async fn follow(
 /// What the daemon still reads and writes once it is in its sandbox.
 pub fn needs(settings: &Settings, config: &Path) -> Needs {
     let http = &settings.http;
-    let read = [&http.tls_cert, &http.tls_key, &http.token_file].into_iter().flatten().cloned();
+    // With its folder: a file is often written anew and renamed, and Landlock knows files by what they are, not by name.
+    let with_folder = |file: &Path| {
+        let folder = file.parent().filter(|_| file.is_file()).map(Path::to_owned);
+        folder.into_iter().chain([file.to_owned()])
+    };
+    let secrets = [&http.tls_cert, &http.tls_key, &http.token_file].into_iter().flatten();
+    let read = secrets.map(PathBuf::as_path).chain([config]).flat_map(with_folder).collect();
     let folder = |file: &Path| file.parent().map(Path::to_owned).filter(|folder| *folder != PathBuf::new());
     let log = settings.log.to.contains(&Target::File).then_some(settings.log.file.as_path());
     let metrics = Some(settings.metrics.file.as_path()).filter(|file| !file.as_os_str().is_empty());
     let write: Vec<PathBuf> =
         log.into_iter().chain(metrics).map(|file| folder(file).unwrap_or_else(|| ".".into())).collect();
-    Needs { read: read.chain([config.to_owned()]).collect(), write, ..Needs::default() }
+    Needs { read, write, ..Needs::default() }
 }

@@ -45,7 +45,7 @@ impl Daemon {
         let interval = Some(new.capture.interval.0).filter(|interval| *interval != old.capture.interval.0);
         let ticks = interval.map(Alarm::every).transpose().context("a timer")?;
         if !new.capture.same_program(&old.capture) {
-            self.change_program(&new).context("[capture]")?;
+            self.change_program(&new).with_context(|| refused(&new))?;
         }
         std::mem::replace(&mut self.logs, logs).finish().await;
         if let Some(ticks) = ticks {
@@ -96,6 +96,15 @@ impl Daemon {
         }
         self.service.metrics.change(&new.metrics);
         Ok(())
+    }
+}
+
+/// What to do where another program can't be loaded.
+fn refused(new: &Settings) -> &'static str {
+    if new.sandbox.enabled && !new.sandbox.reattach {
+        "[capture] has changed, and the daemon may load no other program: restart it, or start it with sandbox.reattach = true"
+    } else {
+        "[capture]"
     }
 }
 
