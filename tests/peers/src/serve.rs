@@ -36,13 +36,13 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// A running daemon with a folder for its files. All but the idle one read ten times a second.
-struct Served {
+pub struct Served {
     child: Child,
     folder: Folder,
 }
 
 impl Served {
-    fn start(bench: &Bench, settings: &str) -> Result<Self> {
+    pub fn start(bench: &Bench, settings: &str) -> Result<Self> {
         Self::start_with(bench, settings, |_, _| Ok(()))
     }
 
@@ -70,6 +70,16 @@ impl Served {
             Ok(served.metrics().contains("netdrop_attached 1\n").then_some(()))
         })?;
         Ok(served)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> Result<String> {
+        let said = until("the daemon to say where it listens", PATIENCE, || {
+            let stderr = self.stderr();
+            let said = stderr.lines().find_map(|line| line.split_once("listening on "));
+            Ok(said.map(|(_, address)| address.to_owned()))
+        });
+        said.with_context(|| self.stderr())
     }
 
     fn pid(&self) -> Pid {

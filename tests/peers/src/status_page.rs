@@ -1,13 +1,16 @@
 //! The status page in a browser: it loads, lives, drills down, and the browser has nothing to complain about.
 
 use std::fs;
+use std::net::UdpSocket;
 
 use anyhow::{Result, ensure};
 use netdrop::http::Settings;
+use netdrop_tests::runner::Bench;
 use netdrop_tests::scenario::{Case, System};
 
 use crate::browser::Page;
 use crate::made_up::MadeUp;
+use crate::serve::Served;
 
 /// Width, height, theme.
 const VIEWS: [(u32, u32, &str); 4] =
@@ -24,7 +27,8 @@ pub fn cases() -> Vec<Case> {
         ("status-page-asks-for-the-token", asks_for_the_token),
         ("status-page-comes-back", comes_back),
     ];
-    all.into_iter().map(|(name, test)| Case::System(System::new(name, move |_| test()))).collect()
+    let made_up = all.into_iter().map(|(name, test)| System::new(name, move |_| test()));
+    made_up.chain([System::new("status-page-of-the-daemon", of_the_daemon)]).map(Case::System).collect()
 }
 
 fn open(address: &str) -> Result<Page> {
@@ -38,6 +42,26 @@ fn is_live(page: &Page) -> Result<()> {
 fn look(page: &Page, width: u32, height: u32, theme: &str) -> Result<()> {
     page.look(width, height, theme)?;
     page.until("the theme", &format!("document.documentElement.dataset.theme === '{theme}'"))
+}
+
+/// The daemon as it is, in its sandbox, and real drops.
+fn of_the_daemon(bench: &Bench) -> Result<()> {
+    let served = Served::start(bench, "[capture.only]\nport = [\"47322\"]\n")?;
+    let page = open(&served.address()?)?;
+    is_live(&page)?;
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    for _ in 0..500 {
+        socket.send_to(b"nobody listens", "127.0.0.1:47322")?;
+    }
+    let row = "#sites tr[data-key*=NO_SOCKET]";
+    page.until(
+        "all drops",
+        &format!("(document.querySelector('{row}') || document.body).innerText.includes('500')"),
+    )?;
+    page.click(row)?;
+    page.until("what it means", "document.body.innerText.includes('No socket')")?;
+    page.picture("page-of-the-daemon")?;
+    page.no_complaint()
 }
 
 fn lives() -> Result<()> {
