@@ -1,5 +1,6 @@
 //! A real Prometheus scrapes two daemons in two namespaces while packets drop: what it answers is what the kernel counted.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::daemon::{Daemon, get};
+use crate::rules::known;
 
 const PATIENCE: Duration = Duration::from_secs(40);
 /// Datagrams to closed ports, in the one namespace and in the other.
@@ -132,6 +134,10 @@ fn checks(bench: &Bench) -> Result<()> {
     let lab = Lab::alone()?;
     let daemon = Daemon::start(bench, &lab.receiver, ([127, 0, 0, 1], 13767).into(), "")?;
     let metrics = daemon.get("/metrics")?.body;
+    let names = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let told: BTreeSet<String> = names.map(|(name, _)| name.to_owned()).collect();
+    let missing: Vec<String> = known()?.difference(&told).cloned().collect();
+    ensure!(missing.is_empty(), "deploy/ uses {missing:?}, and the daemon doesn't tell them: {told:?}");
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
