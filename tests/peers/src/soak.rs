@@ -14,6 +14,8 @@ const ROUNDS: &str = "NETDROP_SOAK_ROUNDS";
 const SHORT: u64 = 40;
 /// Rounds until all that is made once is made.
 const WARM_UP: u64 = 10;
+/// Descriptors that may be open at one time and not at another: connections, a look into /proc. A leak is one a round.
+const FEW: usize = 4;
 const DROPS_A_ROUND: u64 = 33_000;
 /// A port that nobody else sends to: other drops of this machine are filtered.
 const PORT: u16 = 47_321;
@@ -58,12 +60,12 @@ fn soak(bench: &Bench) -> Result<()> {
     // The last connections are closed a moment after their answers.
     let closed = until("descriptors to be closed", std::time::Duration::from_secs(10), || {
         let held = Held::by(&daemon)?;
-        Ok((held.descriptors <= warm.descriptors).then_some(held))
+        Ok((held.descriptors <= warm.descriptors + FEW).then_some(held))
     });
     let end = closed.or_else(|_| Held::by(&daemon))?;
     println!("        after {WARM_UP} rounds {warm:?}, after {rounds} {end:?}");
     ensure!(end.resident * 10 <= warm.resident * 11, "its memory grew: {warm:?}, then {end:?}");
-    ensure!(end.descriptors <= warm.descriptors, "its descriptors grew: {warm:?}, then {end:?}");
+    ensure!(end.descriptors <= warm.descriptors + FEW, "its descriptors grew: {warm:?}, then {end:?}");
     daemon.stop().map(drop)
 }
 
