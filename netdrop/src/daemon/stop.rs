@@ -48,6 +48,11 @@ impl Stop {
     }
 }
 
+/// Starts to catch a signal.
+pub(super) fn catch(kind: SignalKind) -> Result<Signal, RunError> {
+    signal(kind).map_err(|error| RunError::Wait { what: "signals", error })
+}
+
 /// The signals that a run listens to. One that comes after this is made is kept until the run looks.
 #[derive(Debug)]
 pub struct Signals {
@@ -62,11 +67,10 @@ impl Signals {
     /// # Errors
     /// When the kernel refuses a handler.
     pub fn new() -> Result<Self, RunError> {
-        let on = |kind| signal(kind).map_err(|error| RunError::Wait { what: "signals", error });
         Ok(Self {
-            interrupt: on(SignalKind::interrupt())?,
-            terminate: on(SignalKind::terminate())?,
-            resized: on(SignalKind::window_change())?,
+            interrupt: catch(SignalKind::interrupt())?,
+            terminate: catch(SignalKind::terminate())?,
+            resized: catch(SignalKind::window_change())?,
         })
     }
 

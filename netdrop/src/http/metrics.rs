@@ -10,38 +10,21 @@ use axum::response::{IntoResponse as _, Response};
 use super::answer::Refusal;
 use super::router::Context;
 use crate::export::Gone;
-
-/// How metrics are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exposition {
-    /// Prometheus' text format 0.0.4.
-    Text,
-    /// `OpenMetrics` 1.0.
-    OpenMetrics,
-}
+use crate::export::metrics::Format;
 
 /// Gives the text of all metrics, with fresh counters.
 pub type Metrics =
-    Arc<dyn Fn(Exposition) -> Pin<Box<dyn Future<Output = Result<String, Gone>> + Send>> + Send + Sync>;
-
-impl Exposition {
-    const fn content_type(self) -> &'static str {
-        match self {
-            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
-            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        }
-    }
-}
+    Arc<dyn Fn(Format) -> Pin<Box<dyn Future<Output = Result<String, Gone>> + Send>> + Send + Sync>;
 
 pub(super) async fn metrics(State(shared): Context, headers: HeaderMap) -> Result<Response, Refusal> {
     let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let exposition = negotiate(accept.flat_map(|value| value.split(',')));
-    let text = (shared.served.metrics)(exposition).await?;
-    Ok(([(header::CONTENT_TYPE, exposition.content_type())], text).into_response())
+    let format = negotiate(accept.flat_map(|value| value.split(',')));
+    let text = (shared.served.metrics)(format).await?;
+    Ok(([(header::CONTENT_TYPE, format.content_type())], text).into_response())
 }
 
 /// `OpenMetrics` when it is asked for by name and nothing else is liked better (RFC 9110, section 12.5.1).
-fn negotiate<'a>(ranges: impl Iterator<Item = &'a str>) -> Exposition {
+fn negotiate<'a>(ranges: impl Iterator<Item = &'a str>) -> Format {
     let (mut open_metrics, mut text) = (0, 0);
     for (name, weight) in ranges.filter_map(range) {
         match name {
@@ -50,7 +33,7 @@ fn negotiate<'a>(ranges: impl Iterator<Item = &'a str>) -> Exposition {
             _ => {}
         }
     }
-    if open_metrics > 0 && open_metrics >= text { Exposition::OpenMetrics } else { Exposition::Text }
+    if open_metrics > 0 && open_metrics >= text { Format::OpenMetrics } else { Format::Text }
 }
 
 /// A media range and its weight in thousandths; nothing where we can't write the version that is asked for.
@@ -89,20 +72,22 @@ mod tests {
     #[rstest]
     #[case(
         "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
-        Exposition::OpenMetrics
+        Format::OpenMetrics
     )]
     #[case(
         "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
-        Exposition::OpenMetrics
+        Format::OpenMetrics
     )]
-    #[case("*/*", Exposition::Text)]
-    #[case("", Exposition::Text)]
-    #[case("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Exposition::Text)]
-    #[case("application/openmetrics-text;version=2.0.0", Exposition::Text)]
-    #[case("application/openmetrics-text;q=0", Exposition::Text)]
-    #[case("application/openmetrics-text; q=0.3, text/plain; q=0.31", Exposition::Text)]
-    #[case("application/openmetrics-text;q=2", Exposition::Text)]
-    fn a_scraper_gets_what_it_likes_best(#[case] accept: &str, #[case] expected: Exposition) {
+    #[case("*/*", Format::Text)]
+    #[case("", Format::Text)]
+    #[case("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Format::Text)]
+    #[case("application/openmetrics-text;version=2.0.0", Format::Text)]
+    #[case("application/openmetrics-text;q=0", Format::Text)]
+    #[case("application/openmetrics-text; q=0.3, text/plain; q=0.31", Format::Text)]
+    #[case("application/openmetrics-text;q=2", Format::Text)]
+    #[case("text/plain;version=0.0.4;q=0.5,*/*;q=0.1", Format::Text)]
+    #[case("application/openmetrics-text;version=1.0.0;q=0.8,text/plain;q=0.5", Format::OpenMetrics)]
+    fn a_scraper_gets_what_it_likes_best(#[case] accept: &str, #[case] expected: Format) {
         assert_eq!(negotiate(accept.split(',')), expected);
     }
 

@@ -37,7 +37,7 @@ pub use address::{Address, NoAddress};
 pub use counters::Counters;
 pub use error::HttpError;
 pub use listen::{Bound, bind};
-pub use metrics::{Exposition, Metrics};
+pub use metrics::Metrics;
 pub use router::Build;
 pub use secrets::Secrets;
 pub use settings::Settings;

@@ -96,6 +96,17 @@ impl Row {
     pub fn function(&self) -> Option<&str> {
         self.function.as_deref().or_else(|| self.site.as_ref()?.function.as_deref())
     }
+
+    /// What it would be counted by: all that tells rows by site, reason, device, namespace and protocol apart.
+    pub fn count_key(&self) -> CountKey {
+        CountKey {
+            address: self.site.as_ref().map_or(0, |site| site.address),
+            reason: self.reason.as_ref().map(|reason| reason.number),
+            ifindex: self.device.as_ref().map_or(0, |device| device.index),
+            netns: self.netns.as_ref().map_or(0, |netns| netns.inode),
+            protocol: self.protocol.unwrap_or_default(),
+        }
+    }
 }
 
 /// The counts of one interval, or at the end of the whole run.

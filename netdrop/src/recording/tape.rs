@@ -7,9 +7,7 @@ use std::time::Duration;
 use super::book::{Book, Place};
 use super::line::{DropLine, Line, Totals};
 use crate::aggregate::{Aggregator, By, Dimension, Now};
-use crate::model::{
-    Accounts, Context, CountKey, Counts, Drop, Header, Owner, Packet, Row, Summary, Timestamp,
-};
+use crate::model::{Accounts, Context, CountKey, Counts, Drop, Header, Owner, Packet, Summary, Timestamp};
 
 /// Summaries that are kept; of longer recordings, two become one.
 const FRAMES: usize = 2048;
@@ -236,9 +234,9 @@ impl Frame {
         let Self { summary, mut drops } = before;
         self.summary.interval += summary.interval;
         self.summary.accounts = self.summary.accounts.plus(&summary.accounts);
-        let counted: HashMap<_, _> = summary.rows.iter().map(|row| (name(row), row.counts)).collect();
+        let counted: HashMap<_, _> = summary.rows.iter().map(|row| (row.count_key(), row.counts)).collect();
         for row in &mut self.summary.rows {
-            row.counts += counted.get(&name(row)).copied().unwrap_or_default();
+            row.counts += counted.get(&row.count_key()).copied().unwrap_or_default();
         }
         drops.append(&mut self.drops);
         Self { drops, ..self }
@@ -259,16 +257,5 @@ impl Kept {
             header: Header::default(),
             context: Context { owner: self.owner.as_ref(), stack: &self.stack, ..Context::default() },
         }
-    }
-}
-
-/// What tells the rows of a book's names apart.
-fn name(row: &Row) -> CountKey {
-    CountKey {
-        address: row.site.as_ref().map_or(0, |site| site.address),
-        reason: row.reason.as_ref().map(|reason| reason.number),
-        ifindex: row.device.as_ref().map_or(0, |device| device.index),
-        netns: row.netns.as_ref().map_or(0, |netns| netns.inode),
-        protocol: row.protocol.unwrap_or_default(),
     }
 }

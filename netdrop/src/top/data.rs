@@ -68,7 +68,7 @@ impl Data {
     /// Drops since the start, or since it was cleared, that are of the class lifecycle, and at how many sites.
     pub fn lifecycle(&self) -> (u64, usize) {
         let noise = self.rows.iter().filter(|row| is_noise(row));
-        let sites: std::collections::HashSet<_> = noise.clone().map(|row| key(row).address).collect();
+        let sites: std::collections::HashSet<_> = noise.clone().map(|row| row.count_key().address).collect();
         (noise.map(|row| row.total.packets).sum(), sites.len())
     }
 
@@ -142,10 +142,10 @@ impl Feed {
         data.rows.clone_from(&summary.rows);
         for row in &mut data.rows {
             met.row(row);
-            row.total = row.total.since(cleared.rows.get(&key(row)).copied().unwrap_or_default());
+            row.total = row.total.since(cleared.rows.get(&row.count_key()).copied().unwrap_or_default());
         }
         let now = Now { time: data.time, elapsed: data.elapsed, accounts: data.accounts };
-        let totals = || data.rows.iter().map(|row| (key(row), row.total));
+        let totals = || data.rows.iter().map(|row| (row.count_key(), row.total));
         data.flows = self.flows.summary(now, totals(), met).rows;
         data.owners = self.owners.summary(now, totals(), met).rows;
     }
@@ -156,7 +156,7 @@ impl Feed {
         self.cleared = Cleared {
             elapsed: last.elapsed,
             accounts: last.total,
-            rows: last.rows.iter().map(|row| (key(row), row.total)).collect(),
+            rows: last.rows.iter().map(|row| (row.count_key(), row.total)).collect(),
         };
         (self.flows, self.owners) = aggregators();
         self.data = Data { time: last.time, interval: last.interval, ..Data::default() };
@@ -178,15 +178,4 @@ fn aggregators() -> (Aggregator, Aggregator) {
 
 fn is_noise(row: &Row) -> bool {
     row.class == Some(Class::Lifecycle)
-}
-
-/// What tells the rows apart.
-pub fn key(row: &Row) -> CountKey {
-    CountKey {
-        address: row.site.as_ref().map_or(0, |site| site.address),
-        reason: row.reason.as_ref().map(|reason| reason.number),
-        ifindex: row.device.as_ref().map_or(0, |device| device.index),
-        netns: row.netns.as_ref().map_or(0, |netns| netns.inode),
-        protocol: row.protocol.unwrap_or_default(),
-    }
 }

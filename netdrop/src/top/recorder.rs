@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::data::key;
 use crate::model::{Accounts, Attribution, CountKey, Counts, Drop, Row, Summary};
 use crate::output::{Json, Output};
 
@@ -23,7 +22,7 @@ impl Recorder {
             json: Json::new(),
             elapsed: begin.elapsed,
             accounts: begin.total,
-            rows: begin.rows.iter().map(|row| (key(row), row.total)).collect(),
+            rows: begin.rows.iter().map(|row| (row.count_key(), row.total)).collect(),
         }
     }
 }
@@ -42,7 +41,7 @@ impl Output for Recorder {
         let elapsed = summary.elapsed.saturating_sub(self.elapsed);
         let accounts = summary.total.since(&self.accounts);
         let rows = summary.rows.iter().map(|row| {
-            let total = row.total.since(self.rows.get(&key(row)).copied().unwrap_or_default());
+            let total = row.total.since(self.rows.get(&row.count_key()).copied().unwrap_or_default());
             Row { counts: total, total, ..row.clone() }
         });
         let end = Summary {

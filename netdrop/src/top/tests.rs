@@ -53,7 +53,7 @@ fn play(top: &mut Top, seconds: u64) {
             (row.site, row.reason) = (Some(site), reason);
             let (packets, bytes) = (row.counts.packets * second, row.counts.bytes * second);
             row.counts = Counts { packets, bytes };
-            let earlier = top.last().rows.iter().find(|before| data::key(before) == data::key(row));
+            let earlier = top.last().rows.iter().find(|before| before.count_key() == row.count_key());
             row.total = earlier.map(|row| row.total).unwrap_or_default();
             row.total += row.counts;
         }

@@ -7,10 +7,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{error, warn};
 
-use crate::export::metrics::{Format, Metrics};
+use crate::export::metrics::Metrics;
 use crate::export::otlp::{Exporter, Stats};
 use crate::export::{Hub, Resource};
-use crate::http::{self, Bound, Build, Exposition, Served};
+use crate::http::{self, Bound, Build, Served};
 use crate::model::Timestamp;
 use crate::output::Clock;
 use crate::sandbox::Needs;
@@ -92,12 +92,8 @@ fn served(hub: &Hub, metrics: &Metrics, resource: &Resource) -> Served {
     let (asked, text) = (metrics.clone(), (metrics.clone(), hub.clone()));
     Served {
         hub: hub.clone(),
-        metrics: Arc::new(move |exposition| {
+        metrics: Arc::new(move |format| {
             let (metrics, hub) = text.clone();
-            let format = match exposition {
-                Exposition::Text => Format::Text,
-                Exposition::OpenMetrics => Format::OpenMetrics,
-            };
             Box::pin(async move { metrics.scrape(&hub, format).await })
         }),
         ready: Arc::new(move || {

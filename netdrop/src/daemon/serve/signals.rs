@@ -1,8 +1,9 @@
 //! The signals that the daemon listens to.
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind};
 
 use crate::daemon::RunError;
+use crate::daemon::stop::catch;
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,11 +28,10 @@ impl Signals {
     /// # Errors
     /// When the kernel refuses a handler.
     pub fn new() -> Result<Self, RunError> {
-        let on = |kind| signal(kind).map_err(|error| RunError::Wait { what: "signals", error });
         Ok(Self {
-            interrupt: on(SignalKind::interrupt())?,
-            terminate: on(SignalKind::terminate())?,
-            hangup: on(SignalKind::hangup())?,
+            interrupt: catch(SignalKind::interrupt())?,
+            terminate: catch(SignalKind::terminate())?,
+            hangup: catch(SignalKind::hangup())?,
         })
     }
 

@@ -31,13 +31,6 @@ pub enum Format {
 }
 
 impl Format {
-    /// What a scraper wants, by its `Accept` header (`""`: it sent none): `OpenMetrics` where it names that.
-    pub fn negotiate(accept: &str) -> Self {
-        let mut types = accept.split(',').filter_map(|each| each.split(';').next());
-        let named = types.any(|each| each.trim().eq_ignore_ascii_case("application/openmetrics-text"));
-        if named { Self::OpenMetrics } else { Self::Text }
-    }
-
     /// The `Content-Type` of the answer.
     pub const fn content_type(self) -> &'static str {
         match self {

@@ -55,15 +55,6 @@ fn a_stage_has_one_counter() {
     assert!(metrics.encode(Format::Text).contains("netdrop_events_lost_total{stage=\"log_full\"} 6\n"));
 }
 
-#[rstest::rstest]
-#[case("", Format::Text)]
-#[case("*/*", Format::Text)]
-#[case("text/plain;version=0.0.4;q=0.5,*/*;q=0.1", Format::Text)]
-#[case("application/openmetrics-text;version=1.0.0;q=0.8,text/plain;q=0.5", Format::OpenMetrics)]
-fn scrapers_get_what_they_ask_for(#[case] accept: &str, #[case] format: Format) {
-    assert_eq!(Format::negotiate(accept), format);
-}
-
 #[tokio::test]
 async fn a_scrape_waits_for_fresh_counters() {
     let (hub, mut writer) = crate::export::hub();
