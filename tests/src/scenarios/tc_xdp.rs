@@ -78,7 +78,10 @@ pub fn table() -> Vec<Scenario> {
         Scenario {
             name: "qdisc-fq-codel-full",
             prepare: |count| qdisc_full(&[SLOW, ("fq_codel", "parent 1:1 fq_codel limit 1")], count),
-            expect: Expect { reasons: &["QDISC_DROP_OVERLIMIT", "QDISC_DROP", "NOT_SPECIFIED"], ..qdisc },
+            expect: Expect {
+                reasons: &["QDISC_DROP_OVERLIMIT", "QDISC_OVERLIMIT", "QDISC_DROP", "NOT_SPECIFIED"],
+                ..qdisc
+            },
         },
         Scenario {
             name: "xdp-generic-drop",
