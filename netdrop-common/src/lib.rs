@@ -12,6 +12,7 @@ pub mod protocol;
 mod ring;
 mod settings;
 mod socket;
+pub mod tcp;
 mod trap;
 
 pub use counter::{
@@ -64,6 +65,15 @@ plain! {
     Trap = TRAP_WORDS * 8,
     OwnerKey = 16,
     Piece = 16,
+    tcp::TcpEvent = 376,
+    tcp::TcpNumbers = 160,
+    tcp::TcpTotal = 40,
+    tcp::TcpAccounts = 64,
+    tcp::TcpCpu = 64 + tcp::TCP_KINDS * tcp::TCP_DETAILS * 40,
+    tcp::TcpTransition = 24 + tcp::TRANSITION_BUCKETS * 8,
+    tcp::RttKey = 88,
+    tcp::RttHistogram = 8 + tcp::RTT_BUCKETS * 8,
+    tcp::TcpSettings = 12 * 4,
     Filter = 40 + MAX_RULES * (24 + 32 + 12 + 12 + 40 + 12),
 }
 
