@@ -24,5 +24,6 @@ pub mod probe;
 pub mod recording;
 pub mod sandbox;
 pub mod settings;
+pub mod tcp;
 pub mod top;
 pub mod units;

@@ -38,6 +38,7 @@ fn summarize(
         accounts,
         total: of.total,
         attribution: of.attribution.clone(),
+        tcp: of.tcp.clone(),
     }
 }
 

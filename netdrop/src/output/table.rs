@@ -3,7 +3,7 @@
 use super::columns::{Column, about, cut, identity, lines};
 use super::fold::{Folded, fold, sentence};
 use super::screen::Screen;
-use super::{Output, report};
+use super::{Output, Redrawn, report};
 use crate::model::{Drop, Row, Summary};
 use crate::units::{elapsed, per_second, thousands};
 
@@ -39,12 +39,6 @@ impl Table {
         Self { folds: false, ..self }
     }
 
-    /// Redraws for a terminal that has another size now.
-    pub fn resize(&mut self, width: usize, height: usize, out: &mut Vec<u8>) {
-        self.view = View { width, height, ..self.view };
-        self.draw(out);
-    }
-
     fn draw(&mut self, out: &mut Vec<u8>) {
         self.screen.draw(&render(&self.last, self.view, self.folds), self.view.width, out);
     }
@@ -64,6 +58,13 @@ impl Output for Table {
             out.extend_from_slice(line.as_bytes());
             out.push(b'\n');
         }
+    }
+}
+
+impl Redrawn for Table {
+    fn resize(&mut self, width: usize, height: usize, out: &mut Vec<u8>) {
+        self.view = View { width, height, ..self.view };
+        self.draw(out);
     }
 }
 

@@ -220,6 +220,7 @@ impl Run {
             accounts: totals.accounts,
             total: self.now.accounts,
             attribution: Attribution::default(),
+            tcp: None,
         }
     }
 

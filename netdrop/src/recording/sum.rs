@@ -39,5 +39,6 @@ fn add(mut all: Summary, run: Summary) -> Summary {
         accounts: all.accounts.plus(&run.accounts),
         total: all.total.plus(&run.total),
         attribution: all.attribution,
+        tcp: all.tcp,
     }
 }

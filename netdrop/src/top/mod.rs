@@ -23,6 +23,7 @@ pub use recorder::Recorder;
 
 use ratatui::layout::Rect;
 
+use crate::model::tcp::TcpEvent;
 use crate::model::{Drop, Summary};
 use crate::output::{Clock, View};
 use crate::recording::Tape;
@@ -98,6 +99,9 @@ impl Top {
         // A site's last packets are shown as they come; all else changes with the next summary.
         self.stale |= self.ui.opened.is_some() && self.paused.is_none();
     }
+
+    /// Takes an event of TCP's own.
+    pub fn tcp(&mut self, _event: &TcpEvent) {}
 
     /// Takes the counts of an interval.
     pub fn summary(&mut self, summary: &Summary) {

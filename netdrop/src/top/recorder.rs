@@ -53,6 +53,7 @@ impl Output for Recorder {
             rows: rows.filter(|row| row.total.packets > 0).collect(),
             // Other counters were read at the run's start.
             attribution: Attribution::default(),
+            tcp: summary.tcp.clone(),
         };
         self.json.end(&end, out);
     }

@@ -1,0 +1,33 @@
+//! `netdrop tcp rtt`.
+
+use clap::Args;
+
+use super::shared::{Shared, Story};
+use crate::output::{Output, Redrawn, View};
+use crate::tcp::Wanted;
+use crate::tcp::rtt::{Table, Text};
+
+/// `netdrop tcp rtt`.
+#[derive(Debug, Args)]
+pub struct Rtt {
+    #[command(flatten)]
+    shared: Shared,
+}
+
+impl Story for Rtt {
+    fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    fn wanted(&self) -> Wanted {
+        Wanted::default()
+    }
+
+    fn table(&self, view: View) -> Box<dyn Redrawn> {
+        Box::new(Table::new(view))
+    }
+
+    fn text(&self, color: bool) -> Box<dyn Output> {
+        Box::new(Text::new(color))
+    }
+}

@@ -1,0 +1,245 @@
+//! What was counted, exactly.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use netdrop_common::tcp::{RTT_BUCKETS, TRANSITION_BUCKETS, TcpTotal, rtt_bucket_start};
+use netdrop_common::tcp_state;
+
+use super::super::{Device, Endpoint, Netns, Owner};
+
+/// What was counted in an interval (in an `end`: in all), and since the start.
+#[derive(Debug, Clone, Default)]
+pub struct TcpSummary {
+    /// Where each event of the interval went.
+    pub accounts: TcpAccounts,
+    /// Since the start.
+    pub total: TcpAccounts,
+    /// By kind and detail.
+    pub counts: Vec<TcpCount>,
+    /// Transitions of states.
+    pub transitions: Vec<TransitionRow>,
+    /// Round-trip times.
+    pub rtt: Vec<RttRow>,
+    /// What the kernel itself counts in netdrop's network namespace.
+    pub host: HostCounts,
+    /// The same since the start.
+    pub host_total: HostCounts,
+    /// Connections that existed at the start, by `/proc/net/tcp` and `tcp6`; absent where that can't be read.
+    pub existed: Option<u64>,
+}
+
+/// `detailed + sampled_out + ring_full + filtered = seen`, always; see netdrop-common's `TcpAccounts`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "they are netdrop-common's")]
+pub struct TcpAccounts {
+    pub seen: u64,
+    pub detailed: u64,
+    pub sampled_out: u64,
+    pub ring_full: u64,
+    pub filtered: u64,
+    pub untracked: u64,
+    pub rtt_seen: u64,
+    pub rtt_others: u64,
+    pub recursion_misses: u64,
+}
+
+/// One kind and detail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TcpCount {
+    /// One of netdrop-common's `kind`.
+    pub kind: u8,
+    /// See there.
+    pub detail: u8,
+    /// In the interval; of its members only events, bytes and segments mean anything.
+    pub counts: TcpTotal,
+    /// Since the start.
+    pub total: TcpTotal,
+}
+
+/// One transition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransitionRow {
+    /// From.
+    pub from: u8,
+    /// To.
+    pub to: u8,
+    /// In the interval: how often.
+    pub count: u64,
+    /// Since the start.
+    pub total: u64,
+    /// How long sockets had been in the first state, as far as that is known: since the start; bucket `n` has times of
+    /// `[2^(n-1), 2^n)` µs.
+    pub spent: [u64; TRANSITION_BUCKETS],
+    /// The sum of these times.
+    pub spent_sum: Duration,
+}
+
+/// What a histogram of round-trip times is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RttWhat {
+    /// Smoothed, as it was at each acknowledgement of new data.
+    Smoothed,
+    /// What each acknowledgement told.
+    Sample,
+}
+
+/// Round-trip times of what is alike in what was asked for. Members that rows don't tell apart are absent.
+#[derive(Debug, Clone)]
+pub struct RttRow {
+    /// Of what.
+    pub what: RttWhat,
+    /// Whether it is the row of all others, that found no place.
+    pub others: bool,
+    /// Local address and port.
+    pub local: Option<Endpoint>,
+    /// Local port alone.
+    pub local_port: Option<u16>,
+    /// Remote address and port.
+    pub remote: Option<Endpoint>,
+    /// Remote port alone.
+    pub remote_port: Option<u16>,
+    /// The route's gateway.
+    pub gateway: Option<IpAddr>,
+    /// The route's device.
+    pub device: Option<Arc<Device>>,
+    /// The network namespace.
+    pub netns: Option<Arc<Netns>>,
+    /// Whose the sockets are.
+    pub owner: Option<Arc<Owner>>,
+    /// In the interval.
+    pub interval: Histogram,
+    /// Since the start.
+    pub total: Histogram,
+}
+
+/// A histogram of times: netdrop-common's buckets, four to each power of two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Histogram {
+    /// Sum of all, µs.
+    pub sum_us: u64,
+    /// How many in each bucket.
+    pub buckets: [u64; RTT_BUCKETS],
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self { sum_us: 0, buckets: [0; RTT_BUCKETS] }
+    }
+}
+
+impl Histogram {
+    /// How many times.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+
+    /// The arithmetic mean, µs; absent when empty. Exact.
+    pub fn mean_us(&self) -> Option<f64> {
+        let count = self.count();
+        #[expect(clippy::cast_precision_loss, reason = "a mean of microseconds")]
+        (count > 0).then(|| self.sum_us as f64 / count as f64)
+    }
+
+    /// The bucket that holds the quantile `q` (0 to 1): the range of µs in which it lies; absent when empty.
+    pub fn quantile(&self, q: f64) -> Option<std::ops::Range<u64>> {
+        let count = self.count();
+        if count == 0 {
+            return None;
+        }
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rank between 1 and count"
+        )]
+        let rank = ((q * count as f64).ceil() as u64).clamp(1, count);
+        let mut seen = 0;
+        let bucket = self.buckets.iter().position(|in_bucket| {
+            seen += in_bucket;
+            seen >= rank
+        })?;
+        Some(rtt_bucket_start(bucket)..rtt_bucket_start(bucket + 1))
+    }
+
+    /// What was added since `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut buckets = self.buckets;
+        buckets.iter_mut().zip(&earlier.buckets).for_each(|(now, then)| *now = now.saturating_sub(*then));
+        Self { sum_us: self.sum_us.saturating_sub(earlier.sum_us), buckets }
+    }
+
+    /// These and `others`.
+    pub fn add(&mut self, others: &Self) {
+        self.sum_us += others.sum_us;
+        self.buckets.iter_mut().zip(&others.buckets).for_each(|(sum, more)| *sum += more);
+    }
+}
+
+/// What the kernel counts itself: `/proc/net/snmp` and `/proc/net/netstat` (RFC 4022), of one namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HostCounts {
+    /// `TcpOutSegs`: segments sent, without those sent again.
+    pub segments_out: u64,
+    /// `TcpRetransSegs`.
+    pub segments_retransmitted: u64,
+    /// `TcpInSegs`.
+    pub segments_in: u64,
+    /// `TcpOutRsts`: resets sent; kernels before 6.10 tell the tracepoint of fewer.
+    pub resets_out: u64,
+    /// `TcpEstabResets`: established connections that were reset.
+    pub established_resets: u64,
+    /// `TcpActiveOpens`, `TcpPassiveOpens`, `TcpAttemptFails`.
+    pub active_opens: u64,
+    /// See `active_opens`.
+    pub passive_opens: u64,
+    /// See `active_opens`.
+    pub attempt_fails: u64,
+}
+
+impl HostCounts {
+    /// What was added since `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            segments_out: self.segments_out.saturating_sub(earlier.segments_out),
+            segments_retransmitted: self
+                .segments_retransmitted
+                .saturating_sub(earlier.segments_retransmitted),
+            segments_in: self.segments_in.saturating_sub(earlier.segments_in),
+            resets_out: self.resets_out.saturating_sub(earlier.resets_out),
+            established_resets: self.established_resets.saturating_sub(earlier.established_resets),
+            active_opens: self.active_opens.saturating_sub(earlier.active_opens),
+            passive_opens: self.passive_opens.saturating_sub(earlier.passive_opens),
+            attempt_fails: self.attempt_fails.saturating_sub(earlier.attempt_fails),
+        }
+    }
+}
+
+impl TcpSummary {
+    /// Events of this kind in the interval: `(events, bytes, segments)`.
+    pub fn of_kind(&self, kind: u8) -> impl Iterator<Item = &TcpCount> {
+        self.counts.iter().filter(move |count| count.kind == kind)
+    }
+}
+
+/// A state as RFC 9293 calls it; `None` for a number that is none.
+pub const fn state_name(state: u8) -> Option<&'static str> {
+    Some(match state {
+        tcp_state::ESTABLISHED => "ESTABLISHED",
+        tcp_state::SYN_SENT => "SYN_SENT",
+        tcp_state::SYN_RECV => "SYN_RECV",
+        tcp_state::FIN_WAIT1 => "FIN_WAIT1",
+        tcp_state::FIN_WAIT2 => "FIN_WAIT2",
+        tcp_state::TIME_WAIT => "TIME_WAIT",
+        tcp_state::CLOSE => "CLOSE",
+        tcp_state::CLOSE_WAIT => "CLOSE_WAIT",
+        tcp_state::LAST_ACK => "LAST_ACK",
+        tcp_state::LISTEN => "LISTEN",
+        tcp_state::CLOSING => "CLOSING",
+        tcp_state::NEW_SYN_RECV => "NEW_SYN_RECV",
+        _ => return None,
+    })
+}

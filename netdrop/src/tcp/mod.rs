@@ -1,0 +1,31 @@
+//! TCP's own story: what the subcommands of `netdrop tcp` make of events and counts; a folder a subcommand. Pure.
+
+pub mod life;
+pub mod resets;
+pub mod retransmits;
+pub mod rtt;
+#[cfg(test)]
+pub(crate) mod samples;
+pub mod states;
+
+/// What is wanted of the programs on TCP's tracepoints. What isn't wanted isn't loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is wanted or not, whatever the others are")]
+pub struct Wanted {
+    /// `tcp_retransmit_skb`, `tcp_retransmit_synack`.
+    pub retransmits: bool,
+    /// `tcp_send_reset`, `tcp_receive_reset`.
+    pub resets: bool,
+    /// Changes of state in detail.
+    pub states: bool,
+    /// Ends of connections in detail.
+    pub closes: bool,
+    /// Changes of state counted, with the time in each.
+    pub transitions: bool,
+    /// Smoothed round-trip times.
+    pub rtt_smoothed: bool,
+    /// Round-trip times of each acknowledgement.
+    pub rtt_samples: bool,
+    /// What round-trip times are told apart by: bits of netdrop-common's `tcp::by`.
+    pub rtt_by: u32,
+}

@@ -1,0 +1,120 @@
+//! Events for tests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::tcp::{
+    Connection, KnownBy, Opened, TcpAccounts, TcpEvent, TcpKind, TcpNumbers, TcpOwner, TcpSummary,
+};
+use crate::model::{
+    Endpoint, Holding, Owner, Process, Queues, Socket, SocketKind, Summary, Timestamp, Whose,
+};
+
+pub fn endpoint(text: &str) -> Endpoint {
+    let address: std::net::SocketAddr = text.parse().unwrap();
+    Endpoint { address: address.ip(), port: Some(address.port()) }
+}
+
+/// A connection of curl's to 10.0.0.2:80, a second and a half old.
+pub fn event(kind: TcpKind) -> TcpEvent {
+    let (local, remote) = (endpoint("10.0.0.1:45678"), endpoint("10.0.0.2:80"));
+    TcpEvent {
+        time: Timestamp(1_795_340_625_123_456_000),
+        weight: 1,
+        kind,
+        local: Some(local),
+        remote: Some(remote),
+        v4_mapped: false,
+        netns: None,
+        device: None,
+        socket: Some(socket(local, remote)),
+        owner: Some(TcpOwner { owner: Arc::new(curl()), by: KnownBy::Connect }),
+        connection: Connection {
+            known_since_birth: true,
+            opened: Some(Opened::Active),
+            age: Some(Duration::from_millis(1500)),
+            established: Some(Duration::from_millis(1480)),
+            ..Connection::default()
+        },
+        numbers: Some(numbers()),
+        cpu: 1,
+    }
+}
+
+fn socket(local: Endpoint, remote: Endpoint) -> Socket {
+    Socket {
+        whose: Whose::Packet,
+        kind: SocketKind::Full,
+        family: netdrop_common::AF_INET,
+        protocol: 6,
+        state: 1,
+        local: Some(local),
+        remote: Some(remote),
+        queues: Some(Queues {
+            receive: 0,
+            receive_limit: 131_072,
+            send: 4352,
+            send_limit: 87_040,
+            backlog: 0,
+            accept: None,
+            drops: 0,
+        }),
+        inode: Some(4711),
+        cookie: Some(0x1001),
+        cgroup: None,
+    }
+}
+
+fn curl() -> Owner {
+    let process = Process { pid: 4242, command: "curl".into(), holding: Holding::Open };
+    Owner { processes: vec![process], ..Owner::default() }
+}
+
+fn numbers() -> TcpNumbers {
+    let mut algorithm = [0; 16];
+    algorithm[..5].copy_from_slice(b"cubic");
+    TcpNumbers {
+        bytes_sent: 4420,
+        bytes_retransmitted: 2896,
+        bytes_acked: 1525,
+        bytes_received: 100_001,
+        segments_in: 80,
+        segments_out: 44,
+        data_segments_in: 70,
+        data_segments_out: 5,
+        retransmits: 2,
+        lost: 2,
+        cwnd: 10,
+        ssthresh: 7,
+        srtt_us: 20_480,
+        rttvar_us: 4096,
+        min_rtt_us: 19_800,
+        rtt_us: 20_100,
+        mss: 1448,
+        rate_delivered: 10,
+        rate_interval_us: 20_000,
+        send_window: 65_536,
+        receive_window: 131_072,
+        reordering: 3,
+        ca_state: 4,
+        timeouts: 1,
+        algorithm,
+        ..TcpNumbers::default()
+    }
+}
+
+/// A second of which this was counted.
+pub fn summary(tcp: TcpSummary) -> Summary {
+    Summary {
+        time: Timestamp(1_795_340_626_000_000_000),
+        interval: Duration::from_secs(1),
+        elapsed: Duration::from_secs(12),
+        tcp: Some(Arc::new(tcp)),
+        ..Summary::default()
+    }
+}
+
+/// Accounts of so many events, all in detail.
+pub fn accounts(seen: u64) -> TcpAccounts {
+    TcpAccounts { seen, detailed: seen, ..TcpAccounts::default() }
+}
