@@ -4,11 +4,11 @@ pub mod by;
 pub mod life;
 pub mod resets;
 pub mod retransmits;
+mod rows;
 pub mod rtt;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod states;
-mod tally;
 pub mod why;
 mod words;
 

@@ -60,6 +60,7 @@ struct Sent {
     by: [u64; Retransmit::ALL.len()],
     /// Those of an established connection with the peer's window at zero.
     zero_window: u64,
+    /// Not among `by`.
     failed: u64,
     estimated: bool,
     netns: Option<Arc<Netns>>,
@@ -118,7 +119,7 @@ pub enum Because {
     DroppedHere,
     /// Some were dropped here: that many of its retransmits are explained.
     PartlyDroppedHere(u64),
-    /// The segments couldn't leave this host.
+    /// Nothing went out: the segments couldn't leave this host.
     Failed,
     /// The peer's window is zero.
     ZeroWindow,
@@ -158,8 +159,10 @@ pub struct Story {
     pub flow: Flow,
     /// Its namespace.
     pub netns: Option<Arc<Netns>>,
-    /// Retransmits.
+    /// Retransmits that went out.
     pub retransmits: u64,
+    /// Segments that couldn't be sent again (told from 6.16 on).
+    pub failed: u64,
     /// Whether some of them are taken to be alike to one that was seen in detail.
     pub estimated: bool,
     /// Drops between its ends, most packets first.
@@ -184,8 +187,11 @@ impl Why {
             Entry::Vacant(place) => place.insert(Sent::default()),
         };
         let weight = u64::from(event.weight);
-        sent.by[*by as usize] += weight;
-        sent.failed += if failed.is_some() { weight } else { 0 };
+        if failed.is_some() {
+            sent.failed += weight;
+        } else {
+            sent.by[*by as usize] += weight;
+        }
         let opening = matches!(by, Retransmit::Syn | Retransmit::SynAck);
         let is_shut = event.numbers.is_some_and(|numbers| numbers.send_window == 0);
         sent.zero_window += if is_shut && !opening { weight } else { 0 };
@@ -251,6 +257,7 @@ impl Why {
             flow: *flow,
             netns: sent.netns.clone(),
             retransmits: sent.by.iter().sum(),
+            failed: sent.failed,
             estimated: sent.estimated,
             because: because(flow, sent, &drops),
             drops,
@@ -318,9 +325,9 @@ fn because(flow: &Flow, sent: &Sent, drops: &[DropsAt]) -> Because {
     let lost = sum(&DropsAt::is_loss);
     let had_before = sum(&|at| at.source == flow.local && at.reason.as_deref() == Some(HAD_BEFORE));
     match () {
+        () if all == 0 => Because::Failed,
         () if lost >= all && lost > 0 => Because::DroppedHere,
         () if lost > 0 => Because::PartlyDroppedHere(lost.min(all)),
-        () if sent.failed == all => Because::Failed,
         () if sent.zero_window * 2 > all => Because::ZeroWindow,
         () if only(Retransmit::Syn) => Because::NoAnswerToSyn,
         () if only(Retransmit::SynAck) => Because::NoAnswerToSynAck,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::by::{By, Dimension};
-use super::tally::Row;
+use super::rows::Row;
 use crate::model::tcp::{TcpAccounts, TcpEvent, TcpNumbers, TcpOwner, state_name};
 use crate::model::{Accounts, Endpoint, Netns};
 use crate::output::Clock;

@@ -222,9 +222,9 @@ impl Retransmit {
 }
 
 impl Retransmit {
-    /// By the detail that the kernel's program counts it under (netdrop-common's `retransmit`).
+    /// By the detail that the kernel's program counts it under (netdrop-common's `retransmit`), whether it could be sent or not.
     pub const fn of_detail(detail: u8) -> Self {
-        match detail {
+        match detail & !retransmit::FAILED {
             retransmit::RTO => Self::Rto,
             retransmit::FAST => Self::Fast,
             retransmit::LOSS_PROBE => Self::LossProbe,

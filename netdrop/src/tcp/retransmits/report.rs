@@ -3,7 +3,7 @@
 use super::super::by::{By, Dimension};
 use super::super::words::{self, about, accounts, identity};
 use super::Plan;
-use super::sums::{ByType, SumsRow, Told};
+use super::sums::{ByType, SumsRow, Told, failed};
 use crate::model::Summary;
 use crate::model::tcp::{HostCounts, Retransmit, TcpSummary};
 use crate::output::columns::{Column, cut, table};
@@ -43,7 +43,11 @@ pub fn headline(summary: &Summary, tcp: &TcpSummary, told: &Told) -> String {
     let now = per_second(told.interval.sum(), summary.interval);
     let mut parts = vec![format!("{} in {time} · now {now}/s", count(all)), types(&told.total)];
     parts.extend(of_host(&tcp.host_total).map(|host| format!("host {host}")));
-    let lost = [(tcp.total.ring_full, "details lost"), (tcp.total.recursion_misses, "unseen")];
+    let lost = [
+        (failed(tcp), "couldn't be sent"),
+        (tcp.total.ring_full, "details lost"),
+        (tcp.total.recursion_misses, "unseen"),
+    ];
     let lost = lost.into_iter().filter(|(count, _)| *count > 0);
     parts.extend(lost.map(|(count, why)| format!("{} {why}", thousands(count))));
     parts.join(" · ")
@@ -135,6 +139,9 @@ pub fn end(summary: &Summary, told: &Told, plan: Plan, width: usize, color: bool
         let average = rate(all, summary.elapsed);
         vec![format!("{} in {time}, {average} on average: {}.", count(all), types(&told.total))]
     };
+    if failed(tcp) > 0 {
+        lines.push(format!("{} more couldn't be sent: they are in no count here.", count(failed(tcp))));
+    }
     lines.extend(host_line(&tcp.host_total));
     if all > 0 {
         let first = vec![Column::number("RETRANS", &told.rows, |row: &SumsRow| counted(tcp, row.total.sum()))];

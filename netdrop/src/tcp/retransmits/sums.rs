@@ -1,8 +1,9 @@
 //! What was sent again: rows, exact counts, and the flows' stories.
 
+use netdrop_common::tcp::retransmit::FAILED;
 use netdrop_common::tcp::{TcpTotal, kind};
 
-use super::super::tally::{Counts, Row, Tally};
+use super::super::rows::{Counts, Row, Rows};
 use super::super::why::{Flow, Story, Why};
 use super::super::words;
 use super::Plan;
@@ -19,7 +20,7 @@ pub type SumsRow = Row<Retransmit, { Retransmit::ALL.len() }>;
 #[derive(Debug)]
 pub struct Sums {
     plan: Plan,
-    rows: Tally<Retransmit, { Retransmit::ALL.len() }>,
+    rows: Rows<Retransmit, { Retransmit::ALL.len() }>,
     why: Why,
 }
 
@@ -38,13 +39,16 @@ pub(super) struct Told {
 impl Sums {
     /// Of nothing yet.
     pub fn new(plan: Plan) -> Self {
-        Self { plan, rows: Tally::new(plan.by), why: Why::default() }
+        Self { plan, rows: Rows::new(plan.by), why: Why::default() }
     }
 
     /// Takes a retransmit in; other events are left out.
     pub fn record(&mut self, event: &TcpEvent) {
-        let TcpKind::Retransmit { by, .. } = event.kind else { return };
-        self.rows.record(event, by, by as usize);
+        let TcpKind::Retransmit { by, failed, .. } = event.kind else { return };
+        // What couldn't be sent is no retransmission: it says why none came.
+        if failed.is_none() {
+            self.rows.record(event, by, by as usize);
+        }
         if self.plan.why {
             self.why.retransmit(event);
         }
@@ -95,10 +99,17 @@ pub(super) fn exact(tcp: &TcpSummary) -> (ByType, ByType) {
     let sum = |of: fn(&TcpCount) -> &TcpTotal| {
         let mut counts = ByType::default();
         let kinds = [kind::RETRANSMIT, kind::RETRANSMIT_SYN_ACK];
-        for count in tcp.counts.iter().filter(|count| kinds.contains(&count.kind)) {
+        let went_out = |count: &&TcpCount| kinds.contains(&count.kind) && count.detail & FAILED == 0;
+        for count in tcp.counts.iter().filter(went_out) {
             counts.0[Retransmit::of_detail(count.detail) as usize] += of(count).events;
         }
         counts
     };
     (sum(|count| &count.counts), sum(|count| &count.total))
+}
+
+/// Segments that couldn't be sent again, since the start (told from 6.16 on).
+pub(super) fn failed(tcp: &TcpSummary) -> u64 {
+    let failed = tcp.of_kind(kind::RETRANSMIT).filter(|count| count.detail & FAILED != 0);
+    failed.map(|count| count.total.events).sum()
 }

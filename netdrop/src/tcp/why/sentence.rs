@@ -12,7 +12,11 @@ impl Story {
     pub fn sentence(&self) -> String {
         let about = if self.estimated { "~" } else { "" };
         let retransmits = plural(about, self.retransmits, "retransmit");
-        format!("{retransmits}, {}", self.rest())
+        match (self.because, self.failed) {
+            (Because::Failed, failed) => format!("{}, {}", plural(about, failed, "failed attempt"), self.rest()),
+            (_, 0) => format!("{retransmits}, {}", self.rest()),
+            (_, failed) => format!("{retransmits} and {about}{} that failed, {}", thousands(failed), self.rest()),
+        }
     }
 
     fn rest(&self) -> String {
@@ -24,6 +28,7 @@ impl Story {
                 self.dropped(),
                 thousands(self.retransmits)
             ),
+            Because::Failed if self.drops.iter().any(DropsAt::is_loss) => self.dropped(),
             Because::Failed => format!("the segments couldn't leave this host; {none}"),
             Because::ZeroWindow => "the peer's window is zero: its program doesn't read".into(),
             Because::Spurious(duplicates) => format!(

@@ -140,6 +140,18 @@ fn a_closed_window_is_no_loss() {
     assert_eq!(why.stories(true)[0].because, Because::NoAnswerToSyn);
 }
 
+#[test]
+fn what_could_not_be_sent_is_no_retransmit() {
+    let mut failed = retransmit(Retransmit::Rto);
+    let TcpKind::Retransmit { failed: errno, .. } = &mut failed.kind else { unreachable!() };
+    *errno = Some(105);
+    let mut why = why(Retransmit::Rto, 0, &[]);
+    why.retransmit(&in_netns(failed.clone()));
+    assert_snapshot!(sentence(&why), @"1 failed attempt, the segments couldn't leave this host; no drop on this host");
+    why.retransmit(&in_netns(retransmit(Retransmit::Rto)));
+    assert_snapshot!(sentence(&why), @"1 retransmit and 1 that failed, no drop on this host: lost beyond it");
+}
+
 /// One skb of offloads stands for many segments of the wire.
 #[test]
 fn a_dropped_packet_of_offloads_explains_each_of_its_segments() {

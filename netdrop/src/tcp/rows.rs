@@ -93,13 +93,13 @@ impl Last {
 
 /// The table.
 #[derive(Debug)]
-pub struct Tally<T, const N: usize> {
+pub struct Rows<T, const N: usize> {
     by: By,
     limit: usize,
     rows: HashMap<Key<T>, Row<T, N>>,
 }
 
-impl<T: Clone + Eq + Hash + Ord, const N: usize> Tally<T, N> {
+impl<T: Clone + Eq + Hash + Ord, const N: usize> Rows<T, N> {
     /// Of rows by `by`.
     pub fn new(by: By) -> Self {
         Self { by, limit: LIMIT, rows: HashMap::new() }
@@ -181,21 +181,21 @@ mod tests {
         /// Whatever has no place: rows sum to the kernel's count.
         #[test]
         fn rows_sum_to_the_exact_count(events in prop::collection::vec((0_u16..40, 1_u32..9, 0_usize..2), 0..200)) {
-            let mut tally = Tally::<u8, 2> { limit: 8, ..Tally::new([Dimension::Flow].into_iter().collect()) };
+            let mut table = Rows::<u8, 2> { limit: 8, ..Rows::new([Dimension::Flow].into_iter().collect()) };
             let (mut exact, mut interval) = (Counts([3, 0]), Counts([3, 0]));
             for (index, (port, weight, kind)) in events.into_iter().enumerate() {
-                tally.record(&of_port(port, weight), 0, kind);
+                table.record(&of_port(port, weight), 0, kind);
                 exact.0[kind] += u64::from(weight);
                 interval.0[kind] += u64::from(weight);
                 if index % 50 == 49 {
-                    let rows = tally.rows(&interval, &exact);
+                    let rows = table.rows(&interval, &exact);
                     prop_assert_eq!(rows.iter().map(|row| row.interval.sum()).sum::<u64>(), interval.sum());
-                    tally.turn();
+                    table.turn();
                     interval = Counts::default();
                 }
-                prop_assert!(tally.rows.len() <= 8);
+                prop_assert!(table.rows.len() <= 8);
             }
-            let rows = tally.rows(&interval, &exact);
+            let rows = table.rows(&interval, &exact);
             prop_assert_eq!(rows.iter().map(|row| row.total.sum()).sum::<u64>(), exact.sum());
             prop_assert!(rows.last().is_some_and(Row::is_others));
         }
@@ -203,11 +203,11 @@ mod tests {
 
     #[test]
     fn the_most_come_first_and_an_owner_once_known_stays() {
-        let mut tally = Tally::<u8, 1>::new([Dimension::RemotePort].into_iter().collect());
-        tally.record(&of_port(80, 1), 0, 0);
-        tally.record(&TcpEvent { owner: None, ..of_port(80, 1) }, 0, 0);
-        tally.record(&of_port(443, 5), 0, 0);
-        let rows = tally.rows(&Counts([7]), &Counts([7]));
+        let mut table = Rows::<u8, 1>::new([Dimension::RemotePort].into_iter().collect());
+        table.record(&of_port(80, 1), 0, 0);
+        table.record(&TcpEvent { owner: None, ..of_port(80, 1) }, 0, 0);
+        table.record(&of_port(443, 5), 0, 0);
+        let rows = table.rows(&Counts([7]), &Counts([7]));
         let ports: Vec<_> = rows.iter().map(|row| (row.key.remote_port, row.total.sum())).collect();
         assert_eq!(ports, [(Some(443), 5), (Some(80), 2)]);
         assert!(rows[1].last.as_ref().unwrap().owner.is_some());
