@@ -9,6 +9,7 @@ pub mod rtt;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod states;
+pub mod tally;
 pub mod why;
 mod words;
 
