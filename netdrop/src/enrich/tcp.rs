@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use netdrop_common::tcp::{
     FLAG_ACTIVE, FLAG_FIN_RECEIVED, FLAG_FIN_SENT, FLAG_KNOWN_SINCE_BIRTH, FLAG_PASSIVE, FLAG_RESET_RECEIVED,
-    FLAG_RESET_SENT, FLAG_WITHOUT_SOCKET, TASK_AT_CLOSE, TASK_AT_CONNECT, TcpEvent as Raw, kind, retransmit,
+    FLAG_RESET_SENT, FLAG_WITHOUT_SOCKET, TASK_AT_CLOSE, TASK_AT_CONNECT, TcpEvent as Raw, kind,
 };
 use netdrop_common::tcp_state;
 
@@ -79,14 +79,7 @@ fn happened(raw: &Raw, reset_reason: impl Fn(u32) -> Option<Arc<str>>) -> Option
     };
     Some(match raw.kind {
         kind::RETRANSMIT | kind::RETRANSMIT_SYN_ACK => TcpKind::Retransmit {
-            by: match raw.detail {
-                retransmit::RTO => Retransmit::Rto,
-                retransmit::FAST => Retransmit::Fast,
-                retransmit::LOSS_PROBE => Retransmit::LossProbe,
-                retransmit::SYN => Retransmit::Syn,
-                retransmit::SYN_ACK => Retransmit::SynAck,
-                _ => Retransmit::Other,
-            },
+            by: Retransmit::of_detail(raw.detail),
             segment,
             attempt: if raw.kind == kind::RETRANSMIT { raw.numbers.timeouts.into() } else { raw.attempt },
             state: raw.new_state,

@@ -1,13 +1,17 @@
 //! TCP's own story: what the subcommands of `netdrop tcp` make of events and counts; a folder a subcommand. Pure.
 
+pub mod by;
 pub mod life;
 pub mod resets;
 pub mod retransmits;
+mod rows;
 pub mod rtt;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod states;
 pub mod tally;
+pub mod why;
+mod words;
 
 /// What is wanted of the programs on TCP's tracepoints. What isn't wanted isn't loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
