@@ -15,3 +15,5 @@ pub mod nft;
 pub mod nft_text;
 pub mod rule;
 pub mod snapshot;
+pub mod tcp_limits;
+pub mod tcp_sockets;
