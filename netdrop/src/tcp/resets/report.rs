@@ -1,7 +1,7 @@
 //! Wording and columns of the table and of the end.
 
 use super::super::by::{By, Dimension};
-use super::super::words::{self, Side, about, accounts, identity};
+use super::super::columns::{self, Side, about, accounts, identity};
 use super::{Directions, SumsRow, exact};
 use crate::knowledge;
 use crate::model::Summary;
@@ -52,7 +52,7 @@ pub fn columns(rows: &[SumsRow], by: By, first: Vec<Column>) -> Vec<Column> {
             what(row, |what| what.reason.as_ref().map(|reason| Plain(reason).to_string()))
         }));
         columns.push(Column::text("STATE", 11, rows, |row| {
-            what(row, |what| what.state.map(words::state))
+            what(row, |what| what.state.map(columns::state))
         }));
     } else {
         let direction = |title, index: usize| {

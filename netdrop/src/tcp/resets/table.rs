@@ -1,7 +1,7 @@
 //! The table for a terminal: most resets first, and what the first row means.
 
 use super::super::by::By;
-use super::super::words::about;
+use super::super::columns::about;
 use super::{ResetType, Sums, SumsRow, exact, report};
 use crate::model::tcp::{TcpEvent, TcpSummary};
 use crate::model::{Drop, Summary};

@@ -1,7 +1,7 @@
 //! Wording and columns of the table and of the end.
 
 use super::super::by::{By, Dimension};
-use super::super::words::{self, about, accounts, identity};
+use super::super::columns::{self, about, accounts, identity};
 use super::Plan;
 use super::sums::{ByType, SumsRow, Told, failed};
 use crate::model::Summary;
@@ -122,7 +122,7 @@ pub fn columns(told: &Told, by: By, tcp: &TcpSummary, first: Vec<Column>) -> Vec
             let cell = |row: &SumsRow| row.last.as_ref()?.numbers.as_ref().and_then(|numbers| of(numbers));
             Column::number(title, rows, |row| cell(row).unwrap_or_default()).optional()
         };
-        columns.push(number("SRTT", |numbers| (numbers.srtt_us > 0).then(|| words::time(numbers.srtt_us))));
+        columns.push(number("SRTT", |numbers| (numbers.srtt_us > 0).then(|| columns::time(numbers.srtt_us))));
         columns.push(number("CWND", |numbers| (numbers.cwnd > 0).then(|| numbers.cwnd.to_string())));
     }
     columns

@@ -1,6 +1,6 @@
 //! The table for a terminal: flows that send most again first.
 
-use super::super::words::about;
+use super::super::columns::about;
 use super::report;
 use super::sums::{Sums, SumsRow, Told};
 use super::Plan;
