@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use super::follow::Follower;
 use super::surroundings::Surroundings;
+use super::tcp_queues::TcpQueueWatch;
 use crate::aggregate::Names as _;
 use crate::counters::snmp;
 use crate::enrich::{Beyond as _, Enricher, Named};
-use crate::model::tcp::{TcpAccounts, TcpEvent, TcpSummary, TcpTotal};
+use crate::model::tcp::{TcpAccounts, TcpEvent, TcpQueues, TcpSummary, TcpTotal};
 use crate::model::{Device, Netns, Owner, Socket, SocketKind, Whose};
 use crate::probe::ProbeError;
 use crate::probe::tcp::{TcpEvents, TcpKindTotal, TcpProbe};
@@ -24,6 +25,8 @@ pub struct TcpSource {
     root: PathBuf,
     /// Keeps the filter up to date, where that is needed.
     _follower: Option<Follower>,
+    /// Looks at listeners' queues and at ports, where that is wanted.
+    queues: Option<TcpQueueWatch>,
     /// Details that nobody will see.
     given_up: u64,
 }
@@ -42,7 +45,13 @@ impl TcpSource {
         let root = Path::new("/");
         let tally = Tally::new(snmp::read(root).unwrap_or_default(), snmp::connections(root), rtt_by);
         let events = probe.take_events()?;
-        Ok(Self { probe, events, reasons, tally, root: root.into(), _follower: follower, given_up: 0 })
+        Ok(Self { probe, events, reasons, tally, root: root.into(), _follower: follower, queues: None, given_up: 0 })
+    }
+
+    /// The same, with what waits at listeners and what ports are in use.
+    #[must_use]
+    pub fn with_queues(self, queues: TcpQueueWatch) -> Self {
+        Self { queues: Some(queues), ..self }
     }
 
     /// Takes the next event; false when there is none.
@@ -63,13 +72,26 @@ impl TcpSource {
     /// What was counted since the last time.
     pub(super) fn interval(&mut self, names: &mut Named<'_, Surroundings>) -> Result<TcpSummary, ProbeError> {
         let now = self.read()?;
-        Ok(self.tally.interval(now, &mut Looked(names)))
+        let mut names = Looked(names);
+        let summary = self.tally.interval(now, &mut names);
+        Ok(TcpSummary { queues: self.queues(&mut names), ..summary })
     }
 
     /// What was counted in all.
     pub(super) fn whole(&mut self, names: &mut Named<'_, Surroundings>) -> Result<TcpSummary, ProbeError> {
         let now = self.read()?;
-        Ok(self.tally.whole(&now, &mut Looked(names)))
+        let mut names = Looked(names);
+        let summary = self.tally.whole(&now, &mut names);
+        Ok(TcpSummary { queues: self.queues(&mut names), ..summary })
+    }
+
+    /// What was seen of queues so far. Owners are looked for where something waited.
+    fn queues(&self, names: &mut Looked<'_, '_>) -> Option<Arc<TcpQueues>> {
+        let mut seen = self.queues.as_ref()?.read();
+        for row in seen.listeners.iter_mut().filter(|row| row.accept.most > 0 || row.syn.most > 0) {
+            row.owner = names.owner(row.inode.into(), 0);
+        }
+        Some(Arc::new(seen))
     }
 
     /// Takes the programs off: counts are final then.

@@ -5,9 +5,10 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::super::Exit;
-use crate::daemon::{Follower, TcpSource};
+use crate::daemon::{Follower, Looked, TcpQueueWatch, TcpSource};
 use crate::enrich::KernelResolver;
 use crate::filter::{Choice, Compiled, Wanted as Filtered, compile};
+use crate::kernel::netns::Namespaces;
 use crate::kernel::reasons::Reasons;
 use crate::kernel::tcp::TcpKernel;
 use crate::probe::tcp::{TcpKinds, TcpOptions, TcpProbe, TcpRtt};
@@ -39,23 +40,42 @@ impl TcpCapture {
         if let Some(follower) = &mut follower {
             follower.start().context("can't start the thread that keeps the filter up to date")?;
         }
-        Ok(TcpSource::new(probe, kernel.reset_reasons, self.story.rtt_by, follower)?)
+        let source = TcpSource::new(probe, kernel.reset_reasons, self.story.rtt_by, follower)?;
+        Ok(if self.story.queues { source.with_queues(queues(&filter.netns.only)?) } else { source })
     }
 
     fn options(self, compiled: &Compiled) -> TcpOptions {
-        let Wanted { retransmits, resets, states, closes, transitions, rtt_smoothed, rtt_samples, rtt_by } =
-            self.story;
-        let rtt = TcpRtt { smoothed: rtt_smoothed, samples: rtt_samples, by: rtt_by, histograms: HISTOGRAMS };
+        let wanted = self.story;
+        let rtt = TcpRtt {
+            smoothed: wanted.rtt_smoothed,
+            samples: wanted.rtt_samples,
+            by: wanted.rtt_by,
+            histograms: HISTOGRAMS,
+        };
         TcpOptions {
             attach: self.attach,
             rate: self.rate,
-            kinds: TcpKinds { retransmits, resets, states: states || transitions, closes },
-            rtt: (rtt_smoothed || rtt_samples).then_some(rtt),
+            kinds: TcpKinds {
+                retransmits: wanted.retransmits,
+                resets: wanted.resets,
+                states: wanted.states,
+                closes: wanted.closes,
+                transitions: wanted.transitions,
+            },
+            rtt: (rtt.smoothed || rtt.samples).then_some(rtt),
             filter: compiled.filter.clone(),
             owners: compiled.owned.entries.clone(),
             ..TcpOptions::default()
         }
     }
+}
+
+/// Looks at listeners' queues in the namespaces that are named, else in netdrop's own.
+fn queues(netns: &[String]) -> anyhow::Result<TcpQueueWatch> {
+    let mut namespaces = Namespaces::new("/");
+    namespaces.refresh();
+    TcpQueueWatch::start(Looked::named(netns, &namespaces))
+        .context("can't start the thread that looks at listeners' queues")
 }
 
 /// The filter's numbers.

@@ -101,7 +101,7 @@ impl Shared {
     /// Everything that is written, and where it goes.
     fn outlets(&self, story: &impl Story) -> anyhow::Result<Outlets> {
         let color = self.has_color();
-        let format = match self.format() {
+        let format = match story.format() {
             TcpFormat::Table => {
                 let terminal = Terminal::new(color);
                 Format::Live(story.table(terminal.view()), terminal)
@@ -171,14 +171,14 @@ pub trait Story: Sized {
     fn run(self) -> anyhow::Result<()> {
         self.check_usage()?;
         let shared = self.shared();
-        if shared.format() == TcpFormat::Table && !shared.on_terminal() {
+        if self.format() == TcpFormat::Table && !shared.on_terminal() {
             return Err(Exit::Usage(
                 "--format table draws on a terminal: elsewhere choose text or json".into(),
             )
             .into());
         }
         if shared.filters.explain_filter {
-            return explain(&shared.filters.wanted(), shared.format == Some(TcpFormat::Json));
+            return explain(&self.filters(), shared.format == Some(TcpFormat::Json));
         }
         let identity = identify()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -196,7 +196,7 @@ async fn follow(story: &impl Story, identity: Identity) -> anyhow::Result<Ended>
     let signals = Signals::new()?;
     let release = identity.features.release.clone();
     let (wanted, limits) =
-        (shared.filters.wanted(), Limits { duration: shared.duration, count: shared.count });
+        (story.filters(), Limits { duration: shared.duration, count: shared.count });
     let capture = TcpCapture { story: story.wanted(), rate: shared.rate(), attach: shared.attach.into() };
     let tcp = capture.attach(&wanted, &identity.reasons)?;
     let (aggregator, stop) = (Aggregator::new(story.by()), Stop::Signals(signals));

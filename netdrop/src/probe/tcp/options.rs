@@ -20,6 +20,8 @@ pub struct TcpKinds {
     pub states: bool,
     /// Ends of connections.
     pub closes: bool,
+    /// Changes of state counted, with the time spent, whether or not they are wanted in detail.
+    pub transitions: bool,
 }
 
 /// Which round-trip times are wanted.
@@ -74,7 +76,7 @@ impl Default for TcpOptions {
 impl TcpOptions {
     /// Whether connections are followed while they live.
     pub(super) fn tracks(&self) -> bool {
-        self.kinds.states || self.kinds.closes
+        self.kinds.states || self.kinds.closes || self.kinds.transitions
     }
 
     fn samples(&self) -> bool {
