@@ -25,6 +25,8 @@ pub struct Tally {
     by_kind: BTreeMap<CloseKind, Sum>,
     by_owner: HashMap<Arc<str>, Sum>,
     other_owners: Sum,
+    /// Those that never opened, by why.
+    never: BTreeMap<String, u64>,
     times: Times,
     /// Connections that existed at the start, or found no room in the kernel's table.
     older: u64,
@@ -59,6 +61,9 @@ impl Tally {
         let weight = u64::from(ended.event.weight);
         self.is_estimated |= weight > 1;
         self.by_kind.entry(ended.kind).or_default().add(ended);
+        if let Some(why) = never_opened(ended) {
+            *self.never.entry(why).or_default() += weight;
+        }
         let name = ended.event.owner.as_ref().and_then(|known| known.owner.first());
         let name = name.map_or_else(|| Arc::from(""), |name| name.command);
         let is_known = self.by_owner.len() < MOST_OWNERS || self.by_owner.contains_key(&name);
@@ -82,6 +87,8 @@ impl Tally {
             lines.extend(self.owners(width, color));
             lines.push(String::new());
             lines.extend(self.times.line());
+            lines.extend(self.never_opened());
+            lines.extend(self.without_line(ended));
             lines.extend(self.is_estimated.then(|| {
                 "~: estimated from the connections that have a line; the number of all is exact.".to_owned()
             }));
@@ -103,6 +110,20 @@ impl Tally {
             line += &format!("; the beginning of {} was not seen (>=)", self.about(thousands(self.older)));
         }
         line + "."
+    }
+
+    fn never_opened(&self) -> Option<String> {
+        let all = self.never.values().sum();
+        let each: Vec<_> =
+            self.never.iter().map(|(why, count)| format!("{} {why}", self.about(thousands(*count)))).collect();
+        (all > 0).then(|| format!("{} never opened: {}.", self.about(thousands(all)), each.join(", ")))
+    }
+
+    /// What no line stands for.
+    fn without_line(&self, ended: u64) -> Option<String> {
+        let told: u64 = self.by_kind.values().map(|sum| sum.connections).sum();
+        let missing = ended.saturating_sub(told);
+        (missing > 0).then(|| format!("{} more ended that no line stands for: they are in no sum.", thousands(missing)))
     }
 
     /// `~` before what is estimated.
@@ -152,6 +173,17 @@ impl Tally {
             Column::number("RETRANSMITS", rows, |(_, sum)| self.about(thousands(sum.retransmits))),
         ]
     }
+}
+
+/// Why it never opened; nothing where it did.
+fn never_opened(ended: &Ended<'_>) -> Option<String> {
+    Some(match (ended.kind, ended.error) {
+        (CloseKind::Refused, _) => "refused by a reset".into(),
+        (CloseKind::NoAnswer, _) => "without an answer to the SYN".into(),
+        (CloseKind::NotOpened, None) => "given up by their process before an answer".into(),
+        (CloseKind::NotOpened, Some(error)) => format!("failed with {}", words::error_name(error)),
+        _ => return None,
+    })
 }
 
 /// Buckets: four to each power of two of microseconds, up to 2⁴⁴ (half a year) and beyond.

@@ -14,6 +14,13 @@ use crate::units::{elapsed, per_second, rate, thousands};
 
 /// A part of a limit from which on it is worth a line, per cent.
 const NEARLY: u64 = 80;
+/// The same for a line among others.
+const SHOWN: u64 = 1;
+
+/// Whether something is at least so many per cent of a limit.
+fn is_part(used: u64, limit: u64, per_cent: u64) -> bool {
+    used > 0 && used.saturating_mul(100) >= limit.saturating_mul(per_cent)
+}
 
 /// What happens now, on one line.
 pub fn headline(summary: &Summary, tcp: &TcpSummary) -> String {
@@ -99,7 +106,12 @@ pub fn queues(seen: &TcpQueues, view: View, most: usize) -> Vec<String> {
     for namespace in &seen.namespaces {
         lines.extend(limits(namespace, seen.namespaces.len() > 1));
     }
-    lines.extend(seen.pressure.iter().take(most).map(|pair| pressure(pair, seen.namespaces.len() > 1)));
+    // The worst one, and what else takes more than a few.
+    let worth = |(index, pair): &(usize, &PortPressure)| {
+        *index == 0 || is_part(pair.used.into(), pair.available.into(), SHOWN)
+    };
+    let pressed = seen.pressure.iter().enumerate().filter(worth).take(most);
+    lines.extend(pressed.map(|(_, pair)| pressure(pair, seen.namespaces.len() > 1)));
     lines.into_iter().map(|line| if line.contains('\x1b') { line } else { cut(&line, view.width) }).collect()
 }
 
@@ -146,16 +158,17 @@ fn limits(namespace: &NetnsPorts, several: bool) -> Vec<String> {
     let whose = if several { format!("{}: ", NetnsName(&namespace.netns)) } else { String::new() };
     let mut parts = Vec::new();
     if let Some((now, most)) = namespace.time_wait {
-        let limit = namespace.time_wait_limit.map(|limit| format!(" of {}", thousands(limit))).unwrap_or_default();
-        parts.push(format!("TIME_WAIT {}{limit}, at most {}", thousands(now), thousands(most)));
+        let limit =
+            namespace.time_wait_limit.map(|limit| format!("/{}", thousands(limit))).unwrap_or_default();
+        parts.push(format!("TIME_WAIT {}{limit} (at most {})", thousands(now), thousands(most)));
     }
     if let Some((first, last)) = namespace.range {
         let reserved = match namespace.reserved {
             0 => String::new(),
-            reserved => format!(" without {} reserved", thousands(reserved.into())),
+            reserved => format!(" but {}", thousands(reserved.into())),
         };
         let ports = thousands(namespace.available().into());
-        parts.push(format!("ports {first}-{last}{reserved}: {ports} to each destination"));
+        parts.push(format!("{ports} ports ({first}-{last}{reserved})"));
     }
     let mut lines = Vec::new();
     if !parts.is_empty() {
@@ -168,7 +181,7 @@ fn limits(namespace: &NetnsPorts, several: bool) -> Vec<String> {
 fn pressure(pair: &PortPressure, several: bool) -> String {
     let whose = if several { format!("{}: ", NetnsName(&pair.netns)) } else { String::new() };
     format!(
-        "{whose}{} > {}: {} of {} ports in use ({}), {} of them in TIME_WAIT",
+        "{whose}{} > {}: {}/{} ports ({}), {} in TIME_WAIT",
         pair.local,
         Address(pair.remote),
         thousands(pair.used.into()),
@@ -222,7 +235,7 @@ pub fn waiting(seen: &TcpQueues) -> Vec<String> {
             )
         })
         .collect();
-    let is_near = |used: u64, limit: u64| used > 0 && used * 100 >= limit.saturating_mul(NEARLY);
+    let is_near = |used: u64, limit: u64| is_part(used, limit, NEARLY);
     for namespace in &seen.namespaces {
         if let (Some((now, _)), Some(limit)) = (namespace.time_wait, namespace.time_wait_limit)
             && is_near(now, limit)

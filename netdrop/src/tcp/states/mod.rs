@@ -5,6 +5,7 @@ mod lines;
 mod tests;
 
 use lines::{headline, queues, transitions};
+use netdrop_common::tcp_state::{CLOSE, LISTEN};
 
 use super::{accounts, words};
 use crate::model::tcp::{TcpEvent, TcpKind, TcpSummary, state_name};
@@ -153,15 +154,17 @@ impl Output for Text {
     fn tcp(&mut self, event: &TcpEvent, out: &mut Vec<u8>) {
         let (from, to, spent) = match event.kind {
             TcpKind::State { from, to, spent } => (from, to, spent),
-            TcpKind::Close { from, .. } => (from, netdrop_common::tcp_state::CLOSE, event.connection.in_state),
+            TcpKind::Close { from, .. } => (from, CLOSE, event.connection.in_state),
             _ => return,
         };
         self.clock.push(event.time, out);
         let change = format!("{} -> {}", state(from), state(to));
         let spent = spent.map_or_else(|| "-".into(), words::milliseconds);
-        let (local, remote) = (words::address(event.local), words::address(event.remote));
-        let way = words::direction(event);
-        let mut line = format!(" {change:<26} {spent:>12} ms {local} {way} {remote}");
+        let mut line = format!(" {change:<26} {spent:>12} ms {}", words::address(event.local));
+        // Who begins to listen, or ends it, has no other side.
+        if !matches!((from, to), (CLOSE, LISTEN) | (LISTEN, CLOSE)) {
+            line += &format!(" {} {}", words::direction(event), words::address(event.remote));
+        }
         if let Some(netns) = &event.netns {
             line += &format!(" netns {}", NetnsName(netns));
         }
