@@ -23,10 +23,10 @@ pub struct TcpSource {
     reasons: BTreeMap<u32, Arc<str>>,
     tally: Tally,
     root: PathBuf,
+    /// Looks at listeners' queues and ports in use, where that is asked for.
+    queues: Option<TcpQueueWatch>,
     /// Keeps the filter up to date, where that is needed.
     _follower: Option<Follower>,
-    /// Looks at listeners' queues and at ports, where that is wanted.
-    queues: Option<TcpQueueWatch>,
     /// Details that nobody will see.
     given_up: u64,
 }
@@ -40,18 +40,26 @@ impl TcpSource {
         mut probe: TcpProbe,
         reasons: BTreeMap<u32, Arc<str>>,
         rtt_by: u32,
-        follower: Option<Follower>,
     ) -> Result<Self, ProbeError> {
         let root = Path::new("/");
         let tally = Tally::new(snmp::read(root).unwrap_or_default(), snmp::connections(root), rtt_by);
         let events = probe.take_events()?;
-        Ok(Self { probe, events, reasons, tally, root: root.into(), _follower: follower, queues: None, given_up: 0 })
+        Ok(Self {
+            probe,
+            events,
+            reasons,
+            tally,
+            root: root.into(),
+            queues: None,
+            _follower: None,
+            given_up: 0,
+        })
     }
 
-    /// The same, with what waits at listeners and what ports are in use.
+    /// The same, with what keeps its filter up to date and what looks at queues, where they are asked for.
     #[must_use]
-    pub fn with_queues(self, queues: TcpQueueWatch) -> Self {
-        Self { queues: Some(queues), ..self }
+    pub fn with(self, follower: Option<Follower>, queues: Option<TcpQueueWatch>) -> Self {
+        Self { _follower: follower, queues, ..self }
     }
 
     /// Takes the next event; false when there is none.
@@ -72,7 +80,7 @@ impl TcpSource {
     /// What was counted since the last time.
     pub(super) fn interval(&mut self, names: &mut Named<'_, Surroundings>) -> Result<TcpSummary, ProbeError> {
         let now = self.read()?;
-        let mut names = Looked(names);
+        let mut names = Rows(names);
         let summary = self.tally.interval(now, &mut names);
         Ok(TcpSummary { queues: self.queues(&mut names), ..summary })
     }
@@ -80,18 +88,9 @@ impl TcpSource {
     /// What was counted in all.
     pub(super) fn whole(&mut self, names: &mut Named<'_, Surroundings>) -> Result<TcpSummary, ProbeError> {
         let now = self.read()?;
-        let mut names = Looked(names);
+        let mut names = Rows(names);
         let summary = self.tally.whole(&now, &mut names);
         Ok(TcpSummary { queues: self.queues(&mut names), ..summary })
-    }
-
-    /// What was seen of queues so far. Owners are looked for where something waited.
-    fn queues(&self, names: &mut Looked<'_, '_>) -> Option<Arc<TcpQueues>> {
-        let mut seen = self.queues.as_ref()?.read();
-        for row in seen.listeners.iter_mut().filter(|row| row.accept.most > 0 || row.syn.most > 0) {
-            row.owner = names.owner(row.inode.into(), 0);
-        }
-        Some(Arc::new(seen))
     }
 
     /// Takes the programs off: counts are final then.
@@ -104,6 +103,15 @@ impl TcpSource {
         while self.events.next().is_some() {
             self.given_up += 1;
         }
+    }
+
+    fn queues(&self, names: &mut Rows<'_, '_>) -> Option<Arc<TcpQueues>> {
+        let mut seen = self.queues.as_ref()?.read();
+        // Whose they are matters where something waited.
+        for row in seen.listeners.iter_mut().filter(|row| row.accept.most > 0 || row.syn.most > 0) {
+            row.owner = names.owner(row.inode.into(), 0);
+        }
+        Some(Arc::new(seen))
     }
 
     fn read(&self) -> Result<Reading, ProbeError> {
@@ -139,9 +147,9 @@ fn total(counted: TcpKindTotal) -> ((u8, u8), TcpTotal) {
 }
 
 /// Names of what round-trip times are told apart by.
-struct Looked<'a, 'n>(&'a mut Named<'n, Surroundings>);
+struct Rows<'a, 'n>(&'a mut Named<'n, Surroundings>);
 
-impl RttNames for Looked<'_, '_> {
+impl RttNames for Rows<'_, '_> {
     fn device(&mut self, netns: u32, ifindex: u32) -> Arc<Device> {
         self.0.device(netns, ifindex)
     }

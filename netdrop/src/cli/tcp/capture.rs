@@ -40,42 +40,34 @@ impl TcpCapture {
         if let Some(follower) = &mut follower {
             follower.start().context("can't start the thread that keeps the filter up to date")?;
         }
-        let source = TcpSource::new(probe, kernel.reset_reasons, self.story.rtt_by, follower)?;
-        Ok(if self.story.queues { source.with_queues(queues(&filter.netns.only)?) } else { source })
+        let queues = self.story.queues.then(|| TcpQueueWatch::start(looked_at(filter)));
+        let queues = queues.transpose().context("can't start the thread that looks at queues")?;
+        Ok(TcpSource::new(probe, kernel.reset_reasons, self.story.rtt_by)?.with(follower, queues))
     }
 
     fn options(self, compiled: &Compiled) -> TcpOptions {
-        let wanted = self.story;
-        let rtt = TcpRtt {
-            smoothed: wanted.rtt_smoothed,
-            samples: wanted.rtt_samples,
-            by: wanted.rtt_by,
-            histograms: HISTOGRAMS,
-        };
+        let Wanted {
+            retransmits,
+            resets,
+            states,
+            closes,
+            transitions,
+            rtt_smoothed,
+            rtt_samples,
+            rtt_by,
+            ..
+        } = self.story;
+        let rtt = TcpRtt { smoothed: rtt_smoothed, samples: rtt_samples, by: rtt_by, histograms: HISTOGRAMS };
         TcpOptions {
             attach: self.attach,
             rate: self.rate,
-            kinds: TcpKinds {
-                retransmits: wanted.retransmits,
-                resets: wanted.resets,
-                states: wanted.states,
-                closes: wanted.closes,
-                transitions: wanted.transitions,
-            },
-            rtt: (rtt.smoothed || rtt.samples).then_some(rtt),
+            kinds: TcpKinds { retransmits, resets, states, closes, transitions },
+            rtt: (rtt_smoothed || rtt_samples).then_some(rtt),
             filter: compiled.filter.clone(),
             owners: compiled.owned.entries.clone(),
             ..TcpOptions::default()
         }
     }
-}
-
-/// Looks at listeners' queues in the namespaces that are named, else in netdrop's own.
-fn queues(netns: &[String]) -> anyhow::Result<TcpQueueWatch> {
-    let mut namespaces = Namespaces::new("/");
-    namespaces.refresh();
-    TcpQueueWatch::start(Looked::named(netns, &namespaces))
-        .context("can't start the thread that looks at listeners' queues")
 }
 
 /// The filter's numbers.
@@ -88,4 +80,11 @@ fn compiled(filter: &Filtered, reasons: &Reasons) -> Result<Compiled, Exit> {
         ..filter.clone()
     };
     Ok(compile(&filter, reasons, &mut KernelResolver::new("/"))?)
+}
+
+/// The namespaces whose queues are looked at: those that the filter names, else netdrop's own.
+fn looked_at(filter: &Filtered) -> Vec<Looked> {
+    let mut namespaces = Namespaces::new("/");
+    namespaces.refresh();
+    Looked::named(&filter.netns.only, &namespaces)
 }

@@ -195,8 +195,7 @@ async fn follow(story: &impl Story, identity: Identity) -> anyhow::Result<Ended>
     let outlets = shared.outlets(story)?;
     let signals = Signals::new()?;
     let release = identity.features.release.clone();
-    let (wanted, limits) =
-        (story.filters(), Limits { duration: shared.duration, count: shared.count });
+    let (wanted, limits) = (story.filters(), Limits { duration: shared.duration, count: shared.count });
     let capture = TcpCapture { story: story.wanted(), rate: shared.rate(), attach: shared.attach.into() };
     let tcp = capture.attach(&wanted, &identity.reasons)?;
     let (aggregator, stop) = (Aggregator::new(story.by()), Stop::Signals(signals));

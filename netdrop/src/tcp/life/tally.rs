@@ -101,7 +101,9 @@ impl Tally {
         let mut line = match ended {
             0 => format!("No connection ended in {}", elapsed(time)),
             1 => format!("1 connection ended in {}", elapsed(time)),
-            _ => format!("{} connections ended in {}, {}", thousands(ended), elapsed(time), rate(ended, time)),
+            _ => {
+                format!("{} connections ended in {}, {}", thousands(ended), elapsed(time), rate(ended, time))
+            }
         };
         if let Some(existed) = tcp.existed.filter(|existed| *existed > 0) {
             line += &format!("; {} existed at the start", thousands(existed));
@@ -114,8 +116,11 @@ impl Tally {
 
     fn never_opened(&self) -> Option<String> {
         let all = self.never.values().sum();
-        let each: Vec<_> =
-            self.never.iter().map(|(why, count)| format!("{} {why}", self.about(thousands(*count)))).collect();
+        let each: Vec<_> = self
+            .never
+            .iter()
+            .map(|(why, count)| format!("{} {why}", self.about(thousands(*count))))
+            .collect();
         (all > 0).then(|| format!("{} never opened: {}.", self.about(thousands(all)), each.join(", ")))
     }
 
@@ -123,7 +128,9 @@ impl Tally {
     fn without_line(&self, ended: u64) -> Option<String> {
         let told: u64 = self.by_kind.values().map(|sum| sum.connections).sum();
         let missing = ended.saturating_sub(told);
-        (missing > 0).then(|| format!("{} more ended that no line stands for: they are in no sum.", thousands(missing)))
+        (missing > 0).then(|| {
+            format!("{} more ended that no line stands for: they are in no sum.", thousands(missing))
+        })
     }
 
     /// `~` before what is estimated.
