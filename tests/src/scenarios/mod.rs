@@ -28,6 +28,7 @@ mod tc_xdp;
 mod tcp;
 mod tcp_auth;
 mod tcp_handshake;
+mod tcp_life;
 mod tcp_segments;
 mod tun;
 mod tunnel;
@@ -67,6 +68,7 @@ pub fn all() -> Vec<Case> {
         filters::table(),
         classes::table(),
         whose::table(),
+        tcp_life::table(),
         knowledge::table(),
         lines::table(),
         owner::table(),

@@ -135,7 +135,8 @@ mod tests {
     };
     use super::*;
 
-    const NONE: TcpKinds = TcpKinds { retransmits: false, resets: false, states: false, closes: false };
+    const NONE: TcpKinds =
+        TcpKinds { retransmits: false, resets: false, states: false, closes: false, transitions: false };
 
     fn rtt(smoothed: bool, samples: bool) -> Option<TcpRtt> {
         Some(TcpRtt { smoothed, samples, by: 0, histograms: 1 })
@@ -146,6 +147,7 @@ mod tests {
     #[case::retransmits(TcpKinds { retransmits: true, ..NONE }, None, &[Retransmit, RetransmitSynAck])]
     #[case::resets(TcpKinds { resets: true, ..NONE }, None, &[ResetSent, ResetReceived])]
     #[case::states(TcpKinds { states: true, ..NONE }, None, &[State, Destroy])]
+    #[case::transitions(TcpKinds { transitions: true, ..NONE }, None, &[State, Destroy])]
     #[case::closes(TcpKinds { closes: true, ..NONE }, None, &[ResetSent, ResetReceived, State, Destroy])]
     #[case::smoothed(NONE, rtt(true, false), &[Probe])]
     #[case::samples(NONE, rtt(false, true), &[State, Probe])]

@@ -106,7 +106,7 @@ impl Tally {
             }
         };
         if let Some(existed) = tcp.existed.filter(|existed| *existed > 0) {
-            line += &format!("; {} existed at the start", thousands(existed));
+            line += &format!("; {} existed at the start in this namespace", thousands(existed));
         }
         if self.older > 0 {
             line += &format!("; the beginning of {} was not seen (>=)", self.about(thousands(self.older)));
