@@ -11,7 +11,7 @@ use super::super::by::By;
 use super::super::words::{self, Side};
 use super::meaning::answered;
 use super::table::{at_end, record};
-use super::{ResetType, Sums, exact, meaning, report};
+use super::{ResetType, Sums, exact, of_type, report};
 use crate::model::tcp::{TcpEvent, TcpKind};
 use crate::model::{Drop, Summary};
 use crate::output::color::{BOLD, RESET};
@@ -87,7 +87,7 @@ pub fn line(event: &TcpEvent, color: bool) -> Option<String> {
         line += &format!(" answers {}", answered(segment));
     }
     line += &words::belonging(event);
-    let text = meaning(event).map_or("", |meaning| meaning.text);
+    let text = of_type(&what);
     if !text.is_empty() {
         line += &format!(" -- {text}");
     }

@@ -89,7 +89,9 @@ pub fn columns(told: &Told, by: By, tcp: &TcpSummary, first: Vec<Column>) -> Vec
     let mut columns = first;
     // Each type has a column: where rows differ by type, the type is one.
     if by.has(Dimension::Type) {
-        columns.push(Column::text("TYPE", 7, rows, |row| row.key.what.map(|by| by.to_string())));
+        columns.push(Column::text("TYPE", 8, rows, |row| {
+            if row.is_others() { Some("(others)".into()) } else { row.key.what.map(|by| by.to_string()) }
+        }));
     }
     columns.extend(identity(by, rows));
     if by.has(Dimension::Flow) {
