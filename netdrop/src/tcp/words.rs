@@ -1,206 +1,149 @@
-//! Wording that retransmits and resets share: columns, accounts, who it is.
+//! Wording that the lines about connections share.
 
-use std::fmt;
-use std::sync::Arc;
+use std::time::Duration;
 
-use super::by::{By, Dimension};
-use super::rows::Row;
-use crate::model::tcp::{TcpAccounts, TcpEvent, TcpNumbers, TcpOwner, state_name};
-use crate::model::{Accounts, Endpoint, Netns};
-use crate::output::Clock;
-use crate::output::columns::Column;
-use crate::output::words::{Address, DeviceName, NetnsName, Plain};
-use crate::units::{microseconds, thousands};
+use nix::errno::Errno;
+use unicode_width::UnicodeWidthStr as _;
 
-/// The name of the row that sums what no other row stands for.
-const OTHERS: &str = "(all others)";
+use crate::model::tcp::{TcpEvent, TcpOwner};
+use crate::model::{Endpoint, Owner};
+use crate::output::columns::cut;
+use crate::output::words::{Address, Plain};
+use crate::units::{elapsed, microseconds};
 
-/// An address and a port, or a dash.
-pub(super) struct Side(pub Option<Endpoint>);
-
-impl fmt::Display for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(endpoint) => Address(endpoint).fmt(f),
-            None => f.write_str("-"),
-        }
+/// `ETIMEDOUT`, or `errno-N` (errno(3)).
+pub fn error_name(errno: u32) -> String {
+    match i32::try_from(errno).map(Errno::from_raw) {
+        Ok(known) if known != Errno::UnknownErrno => format!("{known:?}"),
+        _ => format!("errno-{errno}"),
     }
 }
 
-/// `curl(4242) by connect`.
-pub(super) fn owner(owner: &TcpOwner) -> Option<String> {
-    let text = Plain(&owner.owner.to_string()).to_string();
-    (!text.is_empty()).then(|| format!("{text} by {}", owner.by.as_str()))
+/// `10.0.0.1:80`; `-` where it isn't known.
+pub fn address(endpoint: Option<Endpoint>) -> String {
+    endpoint.map_or_else(|| "-".into(), |endpoint| Address(endpoint).to_string())
 }
 
-/// A time without the space before its unit, so that a value is one word.
-pub(super) fn time(us: u32) -> String {
-    microseconds(us.into()).replace(' ', "")
-}
-
-/// A state, or its number.
-pub(super) fn state(state: u8) -> String {
-    state_name(state).map_or_else(|| state.to_string(), Into::into)
-}
-
-/// ` dev eth0 netns web owner curl(4242) by connect (x12)`: the end of a line.
-pub(super) fn belonging(event: &TcpEvent) -> String {
-    let mut text = String::new();
-    if let Some(device) = &event.device {
-        text += &format!(" dev {}", DeviceName(device));
+/// The same in at most `width` columns: the address is cut, never the port.
+pub fn address_in(endpoint: Option<Endpoint>, width: usize) -> String {
+    let whole = address(endpoint);
+    if whole.len() <= width {
+        return whole;
     }
-    if let Some(netns) = &event.netns {
-        text += &format!(" netns {}", NetnsName(netns));
-    }
-    if let Some(owner) = event.owner.as_ref().and_then(owner) {
-        text += &format!(" owner {owner}");
-    }
-    if event.weight > 1 {
-        text += &format!(" (x{})", event.weight);
-    }
-    text
+    let Some(Endpoint { address, port: Some(port) }) = endpoint else { return cut(&whole, width) };
+    let port = format!(":{port}");
+    let short = cut(&address.to_string(), width.saturating_sub(port.len()));
+    cut(&(short + &port), width)
 }
 
-/// Whether every event was told in detail: then the sums of rows are exact, else estimates.
-pub(super) const fn is_whole(accounts: &TcpAccounts) -> bool {
-    accounts.sampled_out == 0 && accounts.ring_full == 0
-}
-
-/// The same of drops.
-pub(super) const fn is_whole_of_drops(accounts: &Accounts) -> bool {
-    accounts.sampled_out == 0 && accounts.ring_full == 0 && accounts.recursion_misses == 0
-}
-
-/// The congestion algorithm's name; empty where it isn't known.
-pub(super) fn algorithm(numbers: &TcpNumbers) -> String {
-    let end = numbers.algorithm.iter().position(|byte| *byte == 0).unwrap_or(numbers.algorithm.len());
-    Plain(&String::from_utf8_lossy(&numbers.algorithm[..end])).to_string()
-}
-
-/// What an errno means: `No buffer space available`.
-pub(super) fn errno(errno: u32) -> String {
-    let number = i32::try_from(errno).unwrap_or(i32::MAX);
-    let text = std::io::Error::from_raw_os_error(number).to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
-}
-
-/// The fields of a CSV line that all events have.
-pub(super) struct Fields;
-
-impl Fields {
-    pub(super) const NAMES: [&str; 13] = [
-        "time",
-        "weight",
-        "local_address",
-        "local_port",
-        "remote_address",
-        "remote_port",
-        "device",
-        "netns",
-        "netns_inode",
-        "owner_command",
-        "owner_pid",
-        "owner_known_by",
-        "workload",
-    ];
-
-    pub(super) fn of(event: &TcpEvent, clock: &mut Clock) -> [String; Self::NAMES.len()] {
-        fn text(value: Option<impl fmt::Display>) -> String {
-            value.map_or_else(String::new, |value| value.to_string())
-        }
-        let mut time = Vec::new();
-        clock.push(event.time, &mut time);
-        let address = |endpoint: Option<Endpoint>| text(endpoint.map(|endpoint| endpoint.address));
-        let port = |endpoint: Option<Endpoint>| text(endpoint.and_then(|endpoint| endpoint.port));
-        let owner = event.owner.as_ref();
-        let first = owner.and_then(|owner| owner.owner.first());
-        let netns = event.netns.as_deref();
-        [
-            String::from_utf8_lossy(&time).into_owned(),
-            event.weight.to_string(),
-            address(event.local),
-            port(event.local),
-            address(event.remote),
-            port(event.remote),
-            text(event.device.as_deref().and_then(|device| device.name.as_ref())),
-            text(netns.and_then(|netns| netns.name.as_ref())),
-            text(netns.map(|netns| netns.inode)),
-            text(first.as_ref().map(|first| &first.command)),
-            text(first.as_ref().map(|first| first.pid)),
-            text(owner.map(|owner| owner.by.as_str())),
-            text(owner.map(|owner| &owner.owner.workload)),
-        ]
-    }
-}
-
-/// The mark of numbers that are estimates.
-pub(super) const fn about(accounts: &TcpAccounts) -> &'static str {
-    if is_whole(accounts) { "" } else { "~" }
-}
-
-/// Where events and their details went; nothing is said of what is zero.
-pub(super) fn accounts(accounts: &TcpAccounts) -> Vec<String> {
-    let parts = [
-        (accounts.detailed, "with details"),
-        (accounts.sampled_out, "sampled out"),
-        (accounts.ring_full, "details lost (ring buffer full)"),
-        (accounts.filtered, "left out by the filter"),
-    ];
-    let told = parts.into_iter().filter(|(count, _)| *count > 0);
-    let told: Vec<_> = told.map(|(count, what)| format!("{} {what}", thousands(count))).collect();
-    let seen = format!("{} events seen: {}.", thousands(accounts.seen), told.join(", "));
-    let missed =
-        format!("{} more were not seen: the kernel's recursion guard kept them from netdrop.", thousands(accounts.recursion_misses));
-    let lines = [(accounts.seen, seen), (accounts.recursion_misses, missed)];
-    lines.into_iter().filter(|(count, _)| *count > 0).map(|(_, line)| line).collect()
-}
-
-/// The columns that say what rows are of, as far as they tell it apart.
-pub(super) fn identity<T, const N: usize>(by: By, rows: &[Row<T, N>]) -> Vec<Column> {
-    // The first column that says what a row is of names the row of all others.
-    let mut others = Some(OTHERS);
-    let mut columns = Vec::new();
-    let mut text = |title: &'static str, usual: usize, cell: &dyn Fn(&Row<T, N>) -> Option<String>| {
-        let others = others.take();
-        columns.push(Column::text(title, usual, rows, |row| {
-            if row.is_others() { others.map(Into::into) } else { cell(row) }
-        }));
+/// Who: `curl(4242)`, `nginx(4242)+2`, else where it runs; `-` where nobody is known. What became of the process since is left out.
+pub fn owner(owner: Option<&TcpOwner>) -> String {
+    let Some(TcpOwner { owner, .. }) = owner else { return "-".into() };
+    let text = match (owner.first(), owner.others()) {
+        (Some(name), 0) => name.to_string(),
+        (Some(name), others) => format!("{name}+{others}"),
+        (None, _) => owner.to_string(),
     };
-    let side = |endpoint: Option<Endpoint>| endpoint.map(|endpoint| Address(endpoint).to_string());
-    if by.has(Dimension::Flow) || by.has(Dimension::Local) {
-        text("LOCAL", 19, &|row| side(row.key.local));
-    }
-    if by.has(Dimension::Flow) || by.has(Dimension::Remote) {
-        text("REMOTE", 19, &|row| side(row.key.remote));
-    }
-    if by.has(Dimension::Port) && !by.has(Dimension::Flow) {
-        text("LPORT", 5, &|row| row.key.local_port.map(|port| port.to_string()));
-    }
-    if by.has(Dimension::RemotePort) && !by.has(Dimension::Flow) {
-        text("RPORT", 5, &|row| row.key.remote_port.map(|port| port.to_string()));
-    }
-    if by.has(Dimension::Owner) {
-        text("OWNER", 15, &|row| Some(row.key.owner.as_ref().map_or("-".into(), |owner| Plain(&owner.to_string()).to_string())));
-    }
-    if by.has(Dimension::Container) {
-        text("CONTAINER", 15, &|row| {
-            Some(row.key.workload.as_ref().map_or("-".into(), |workload| Plain(&workload.to_string()).to_string()))
-        });
-    }
-    if by.has(Dimension::Device) {
-        text("DEVICE", 8, &|row| {
-            let device = row.last.as_ref()?.device.as_ref();
-            Some(device.map_or("-".into(), |device| DeviceName(device).to_string()))
-        });
-    }
-    let spaces: std::collections::BTreeSet<u32> = rows.iter().map(|row| row.key.netns).collect();
-    let is_told = by.has(Dimension::Netns) || by.has(Dimension::Device);
-    if is_told || by.has(Dimension::Flow) && spaces.len() > 1 {
-        text("NETNS", 8, &|row| netns(row.last.as_ref()?.netns.as_ref()));
-    }
-    columns
+    if text.is_empty() { "-".into() } else { Plain(&text).to_string() }
 }
 
-fn netns(netns: Option<&Arc<Netns>>) -> Option<String> {
-    netns.map(|netns| NetnsName(netns).to_string())
+/// The same in at most `width` columns: the command is cut, never the number.
+pub fn owner_in(whose: Option<&TcpOwner>, width: usize) -> String {
+    let whole = owner(whose);
+    if whole.width() <= width {
+        return whole;
+    }
+    match whole.rfind('(').map(|at| whole.split_at(at)) {
+        Some((command, number)) if number.width() < width => cut(command, width - number.width()) + number,
+        _ => cut(&whole, width),
+    }
+}
+
+/// The container, pod or unit that it runs in; `-` where none is known.
+pub fn workload(owner: Option<&Owner>) -> String {
+    owner
+        .map(|owner| owner.workload.to_string())
+        .filter(|text| !text.is_empty())
+        .map_or_else(|| "-".into(), |text| Plain(&text).to_string())
+}
+
+/// Times that seldom take more than six columns: `850µs`, `20.5ms`, `1.25s`, `3m05s`, `1h02m`, `2d03h`.
+pub fn short_time(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (high, low, [unit, part]) = match seconds {
+        0..100 => return microseconds(time.as_secs_f64() * 1e6).replace(' ', ""),
+        100..3_600 => (seconds / 60, seconds % 60, ["m", "s"]),
+        3_600..86_400 => (seconds / 3_600, seconds % 3_600 / 60, ["h", "m"]),
+        _ => (seconds / 86_400, seconds % 86_400 / 3_600, ["d", "h"]),
+    };
+    format!("{high}{unit}{low:02}{part}")
+}
+
+/// Times in a sentence: `850 µs`, `20.5 ms`, `1.25 s`, `3 min 5 s`.
+pub fn told_time(time: Duration) -> String {
+    if time.as_secs() < 60 { microseconds(time.as_secs_f64() * 1e6) } else { elapsed(time) }
+}
+
+/// Milliseconds to the microsecond: `1500.123`.
+pub fn milliseconds(time: Duration) -> String {
+    let us = time.as_micros();
+    format!("{}.{:03}", us / 1000, us % 1000)
+}
+
+/// Who opened it: `>` this side, `<` the other, `?` unknown.
+pub fn direction(event: &TcpEvent) -> &'static str {
+    use crate::model::tcp::Opened;
+    match event.connection.opened {
+        Some(Opened::Active) => ">",
+        Some(Opened::Passive) => "<",
+        None => "?",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::tcp::KnownBy;
+    use crate::model::{Holding, Process};
+    use crate::tcp::samples::endpoint;
+
+    #[rstest::rstest]
+    #[case(850, "850µs")]
+    #[case(20_500, "20.5ms")]
+    #[case(1_250_000, "1.25s")]
+    #[case(99_000_000, "99s")]
+    #[case(100_000_000, "1m40s")]
+    #[case(3_599_000_000, "59m59s")]
+    #[case(3_720_000_000, "1h02m")]
+    #[case(183_600_000_000, "2d03h")]
+    fn times_are_short(#[case] us: u64, #[case] text: &str) {
+        assert_eq!(short_time(Duration::from_micros(us)), text);
+    }
+
+    #[rstest::rstest]
+    #[case("10.0.0.1:80", 21, "10.0.0.1:80")]
+    #[case("192.168.100.200:45678", 14, "192.168.…:45678")]
+    #[case("[2001:db8::1:2:3]:443", 15, "2001:db8::…:443")]
+    fn an_address_is_cut_before_its_port(#[case] whole: &str, #[case] width: usize, #[case] text: &str) {
+        let cut = address_in(Some(endpoint(whole)), width.max(text.chars().count()));
+        assert_eq!(cut, text);
+    }
+
+    #[rstest::rstest]
+    #[case("curl", 13, "curl(4242)")]
+    #[case("chromium-browser", 13, "chromi…(4242)")]
+    #[case("chromium-browser", 5, "chro…")]
+    fn a_command_is_cut_before_its_number(#[case] command: &str, #[case] width: usize, #[case] text: &str) {
+        let process = Process { pid: 4242, command: command.into(), holding: Holding::Gone };
+        let owner = Arc::new(Owner { processes: vec![process], ..Owner::default() });
+        assert_eq!(owner_in(Some(&TcpOwner { owner, by: KnownBy::Close }), width), text);
+    }
+
+    #[test]
+    fn errors_have_names() {
+        assert_eq!((error_name(110), error_name(99_999)), ("ETIMEDOUT".into(), "errno-99999".into()));
+        assert_eq!((owner(None), address(None)), ("-".into(), "-".into()));
+    }
 }

@@ -136,6 +136,14 @@ impl Shared {
 pub trait Story: Sized {
     /// Its flags.
     fn shared(&self) -> &Shared;
+    /// The format that was asked for or suits the place.
+    fn format(&self) -> TcpFormat {
+        self.shared().format()
+    }
+    /// What is left out in the kernel.
+    fn filters(&self) -> crate::filter::Wanted {
+        self.shared().filters.wanted()
+    }
     /// What is wanted of the kernel.
     fn wanted(&self) -> Wanted;
     /// The table for a terminal.

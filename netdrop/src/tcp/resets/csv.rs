@@ -1,6 +1,6 @@
 //! A reset a line as CSV (RFC 4180): a header that never changes; what isn't known is empty. Times are UTC.
 
-use super::super::words::{self, Fields};
+use super::super::columns::{self, Fields};
 use super::{ResetType, of_type};
 use crate::model::tcp::{TcpEvent, TcpKind};
 use crate::model::{Drop, Summary};
@@ -72,7 +72,7 @@ fn fields(event: &TcpEvent) -> Option<[String; NAMES.len()]> {
         what.direction().into(),
         told.unwrap_or_default().into(),
         derived.unwrap_or_default().trim_matches(['(', ')']).into(),
-        text(what.state.map(words::state)),
+        text(what.state.map(columns::state)),
         text(answers.map(|segment| segment.flags.to_string())),
         text(answers.map(|segment| segment.sequence.to_string())),
         text(answers.map(|segment| segment.length.to_string())),

@@ -33,10 +33,9 @@ struct Meaning {
 /// Of a reset; absent for other events.
 fn meaning(event: &TcpEvent) -> Option<Meaning> {
     match &event.kind {
-        TcpKind::ResetSent { reason: Some(reason), .. } if &**reason != "NOT_SPECIFIED" => Some(Meaning {
-            reason: Some(Arc::clone(reason)),
-            told: true,
-        }),
+        TcpKind::ResetSent { reason: Some(reason), .. } if &**reason != "NOT_SPECIFIED" => {
+            Some(Meaning { reason: Some(Arc::clone(reason)), told: true })
+        }
         TcpKind::ResetSent { state, answers, .. } => {
             let probes = event.numbers.is_some_and(|numbers| numbers.probes > 0);
             Some(Meaning { reason: sent(*state, *answers, probes).map(Into::into), told: false })
@@ -48,11 +47,7 @@ fn meaning(event: &TcpEvent) -> Option<Meaning> {
 
 /// What the state and the packet tell: `tcp_set_state` comes before the reset where a process ends the connection, and after it where
 /// a timer or an administrator does (`__tcp_close`, `tcp_disconnect`, `tcp_abort`, `tcp_keepalive_timer`; net/ipv4).
-fn sent(
-    in_state: Option<u8>,
-    answers: Option<Segment>,
-    probes: bool,
-) -> Option<&'static str> {
+fn sent(in_state: Option<u8>, answers: Option<Segment>, probes: bool) -> Option<&'static str> {
     const SYN: u8 = 0x02;
     const ACK: u8 = 0x10;
     let opens = |segment: Segment| segment.flags.0 & (SYN | ACK) == SYN;
@@ -112,7 +107,9 @@ pub fn of_type(what: &ResetType) -> &'static str {
 /// Of a reset the other side knows why: what its effect is depends on the state.
 const fn received(in_state: u8) -> &'static str {
     match in_state {
-        state::SYN_SENT => "The peer refuses: nobody listens at its port, or something on the way rejects it.",
+        state::SYN_SENT => {
+            "The peer refuses: nobody listens at its port, or something on the way rejects it."
+        }
         state::SYN_RECV | state::NEW_SYN_RECV => "The peer gave up while the connection was being opened.",
         state::ESTABLISHED => {
             "The peer aborted: it closed with unread data or by SO_LINGER 0, crashed, or doesn't know the connection any more."
@@ -142,7 +139,13 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case(Some("TCP_ABORT_ON_CLOSE"), Some(7), None, Some("TCP_ABORT_ON_CLOSE"), "The process closed the socket while")]
+    #[case(
+        Some("TCP_ABORT_ON_CLOSE"),
+        Some(7),
+        None,
+        Some("TCP_ABORT_ON_CLOSE"),
+        "The process closed the socket while"
+    )]
     #[case(Some("A_REASON_OF_TOMORROW"), Some(7), None, Some("A_REASON_OF_TOMORROW"), "")]
     #[case(Some("NOT_SPECIFIED"), Some(7), None, Some("(aborted)"), "A process closed it")]
     #[case(None, None, Some(0x02), Some("(closed port)"), "Nobody listens")]

@@ -1,7 +1,7 @@
 //! Wording and columns of the table and of the end.
 
 use super::super::by::{By, Dimension};
-use super::super::words::{self, Side, about, accounts, identity};
+use super::super::columns::{self, Side, about, accounts, identity};
 use super::{Directions, ResetType, SumsRow, exact, of_type};
 use crate::knowledge;
 use crate::model::Summary;
@@ -46,14 +46,16 @@ pub fn columns(rows: &[SumsRow], by: By, first: Vec<Column>) -> Vec<Column> {
         };
         // It names the row of all others, as the first of what tells rows apart.
         columns.push(Column::text("DIRECTION", 8, rows, |row| {
-            if row.is_others() { Some("(others)".into()) } else { what(row, |what| Some(what.direction().into())) }
+            if row.is_others() {
+                Some("(others)".into())
+            } else {
+                what(row, |what| Some(what.direction().into()))
+            }
         }));
         columns.push(Column::text("REASON", 22, rows, |row| {
             what(row, |what| what.reason.as_ref().map(|reason| Plain(reason).to_string()))
         }));
-        columns.push(Column::text("STATE", 11, rows, |row| {
-            what(row, |what| what.state.map(words::state))
-        }));
+        columns.push(Column::text("STATE", 11, rows, |row| what(row, |what| what.state.map(columns::state))));
     } else {
         let direction = |title, index: usize| {
             Column::number(title, rows, |row: &SumsRow| match row.total.0[index] {
@@ -103,7 +105,7 @@ fn sentence(what: &ResetType) -> Option<String> {
     let text = Some(of_type(what)).filter(|text| !text.is_empty())?;
     let name = match (&what.reason, what.state) {
         (Some(reason), _) => reason.to_string(),
-        (None, Some(state)) => format!("{} in {}", what.direction(), words::state(state)),
+        (None, Some(state)) => format!("{} in {}", what.direction(), columns::state(state)),
         (None, None) => what.direction().to_owned(),
     };
     Some(format!("{name}: {text}"))
@@ -147,7 +149,9 @@ fn meanings(rows: &[SumsRow]) -> Vec<String> {
         }
     }
     let known = types().filter(|what| what.told).find_map(|what| knowledge::reset(what.reason.as_deref()?));
-    lines.extend(known.map(|entry| format!("netdrop explain SK_RST_REASON_{}: causes and remedies.", entry.name())));
+    lines.extend(
+        known.map(|entry| format!("netdrop explain SK_RST_REASON_{}: causes and remedies.", entry.name())),
+    );
     lines
 }
 

@@ -8,7 +8,7 @@
 use std::io::Write as _;
 
 use super::super::by::By;
-use super::super::words::{self, Side};
+use super::super::columns::{self, Side};
 use super::meaning::answered;
 use super::table::{at_end, record};
 use super::{ResetType, Sums, exact, of_type, report};
@@ -80,13 +80,13 @@ pub fn line(event: &TcpEvent, color: bool) -> Option<String> {
     let what = ResetType::of(event)?;
     let (bold, reset) = if color { (BOLD, RESET) } else { ("", "") };
     let reason = what.reason.as_deref().unwrap_or("-");
-    let state = what.state.map_or_else(|| "-".to_owned(), words::state);
+    let state = what.state.map_or_else(|| "-".to_owned(), columns::state);
     let mut line = format!("{:8} {bold}{:22}{reset} {state:11}", what.direction(), Plain(reason).to_string());
     line += &format!(" {} > {}", Side(event.local), Side(event.remote));
     if let TcpKind::ResetSent { answers: Some(segment), .. } = &event.kind {
         line += &format!(" answers {}", answered(segment));
     }
-    line += &words::belonging(event);
+    line += &columns::belonging(event);
     let text = of_type(&what);
     if !text.is_empty() {
         line += &format!(" -- {text}");

@@ -1,6 +1,6 @@
 //! A retransmit a line as CSV (RFC 4180): a header that never changes; what isn't known is empty. Times are UTC.
 
-use super::super::words::{self, Fields};
+use super::super::columns::{self, Fields};
 use crate::model::tcp::{TcpEvent, TcpKind};
 use crate::model::{Drop, Summary};
 use crate::output::csv::record;
@@ -80,7 +80,7 @@ fn fields(event: &TcpEvent) -> Option<[String; NAMES.len()]> {
     };
     Some([
         by.to_string(),
-        words::state(*state),
+        columns::state(*state),
         segment.sequence.to_string(),
         segment.length.to_string(),
         segment.segments.to_string(),
@@ -96,7 +96,7 @@ fn fields(event: &TcpEvent) -> Option<[String; NAMES.len()]> {
             .map_or_else(String::new, |numbers| numbers.min_rtt_us.to_string()),
         of(|numbers| numbers.mss),
         of(|numbers| numbers.ca_state.into()),
-        event.numbers.as_ref().map_or_else(String::new, words::algorithm),
+        event.numbers.as_ref().map_or_else(String::new, columns::algorithm),
         of(|numbers| numbers.send_window),
         of(|numbers| numbers.packets_out),
         of(|numbers| numbers.lost_out),

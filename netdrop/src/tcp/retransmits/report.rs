@@ -1,7 +1,7 @@
 //! Wording and columns of the table and of the end.
 
 use super::super::by::{By, Dimension};
-use super::super::words::{self, about, accounts, identity};
+use super::super::columns::{self, about, accounts, identity};
 use super::Plan;
 use super::sums::{ByType, SumsRow, Told, failed};
 use crate::model::Summary;
@@ -60,13 +60,7 @@ fn count(retransmits: u64) -> String {
 
 /// The lines of an interval or of the whole run, at most `width` wide: a line a row, below it why, where that is asked for.
 /// At most `room` lines besides the titles.
-pub fn rows(
-    told: &Told,
-    plan: Plan,
-    columns: Vec<Column>,
-    view: (usize, bool),
-    room: usize,
-) -> Vec<String> {
+pub fn rows(told: &Told, plan: Plan, columns: Vec<Column>, view: (usize, bool), room: usize) -> Vec<String> {
     let (width, color) = view;
     let mut lines = table(columns, width, color).into_iter();
     let mut shown: Vec<String> = lines.next().into_iter().collect();
@@ -124,7 +118,7 @@ pub fn columns(told: &Told, by: By, tcp: &TcpSummary, first: Vec<Column>) -> Vec
             let cell = |row: &SumsRow| row.last.as_ref()?.numbers.as_ref().and_then(|numbers| of(numbers));
             Column::number(title, rows, |row| cell(row).unwrap_or_default()).optional()
         };
-        columns.push(number("SRTT", |numbers| (numbers.srtt_us > 0).then(|| words::time(numbers.srtt_us))));
+        columns.push(number("SRTT", |numbers| (numbers.srtt_us > 0).then(|| columns::time(numbers.srtt_us))));
         columns.push(number("CWND", |numbers| (numbers.cwnd > 0).then(|| numbers.cwnd.to_string())));
     }
     columns
@@ -146,7 +140,8 @@ pub fn end(summary: &Summary, told: &Told, plan: Plan, width: usize, color: bool
     }
     lines.extend(host_line(&tcp.host_total));
     if all > 0 {
-        let first = vec![Column::number("RETRANS", &told.rows, |row: &SumsRow| counted(tcp, row.total.sum()))];
+        let first =
+            vec![Column::number("RETRANS", &told.rows, |row: &SumsRow| counted(tcp, row.total.sum()))];
         lines.push(String::new());
         lines.extend(rows(told, plan, columns(told, plan.by, tcp, first), (width, color), usize::MAX));
         lines.extend(hint(told));
@@ -168,7 +163,9 @@ pub fn counted(tcp: &TcpSummary, count: u64) -> String {
 fn host_line(host: &HostCounts) -> Option<String> {
     let ratio = of_host(host)?;
     let again = thousands(host.segments_retransmitted);
-    Some(format!("This network namespace sent {again} segments again: {ratio} sent (TcpRetransSegs, TcpOutSegs)."))
+    Some(format!(
+        "This network namespace sent {again} segments again: {ratio} sent (TcpRetransSegs, TcpOutSegs)."
+    ))
 }
 
 /// What to ask next: the place of most drops.

@@ -3,9 +3,9 @@
 use netdrop_common::tcp::retransmit::FAILED;
 use netdrop_common::tcp::{TcpTotal, kind};
 
+use super::super::columns;
 use super::super::rows::{Counts, Row, Rows};
 use super::super::why::{Flow, Story, Why};
-use super::super::words;
 use super::Plan;
 use crate::model::tcp::{Retransmit, TcpCount, TcpEvent, TcpKind, TcpSummary};
 use crate::model::{Accounts, Drop};
@@ -74,7 +74,7 @@ impl Sums {
         if at_end {
             rows.sort_by_key(|row| (row.is_others(), std::cmp::Reverse(row.total.sum())));
         }
-        let whole = words::is_whole_of_drops(drops);
+        let whole = columns::is_whole_of_drops(drops);
         let story = |row: &SumsRow| {
             let (local, remote) = (row.key.local?, row.key.remote?);
             self.why.story(&Flow { local, remote, netns: row.key.netns }, whole)
@@ -88,7 +88,7 @@ impl Sums {
         if !self.plan.why {
             return Vec::new();
         }
-        let mut stories = self.why.stories(words::is_whole_of_drops(drops));
+        let mut stories = self.why.stories(columns::is_whole_of_drops(drops));
         stories.retain(|story| story.lately);
         stories
     }

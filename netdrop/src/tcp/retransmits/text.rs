@@ -7,7 +7,7 @@
 
 use std::io::Write as _;
 
-use super::super::words::{self, Side};
+use super::super::columns::{self, Side};
 use super::sums::{Sums, exact};
 use super::{Plan, report};
 use crate::model::tcp::{TcpEvent, TcpKind, TcpNumbers};
@@ -62,7 +62,10 @@ impl Output for Text {
         let (time, over) = (self.clock.time_of_day(summary.time), elapsed(summary.interval));
         let (count, each) = (thousands(count), rate(count, summary.interval));
         let host = report::of_host(&tcp.host).map_or_else(String::new, |host| format!("; host {host}"));
-        remark(&format!("{time}: {count} retransmits in {over}, {each}: {}{host}", report::types(&interval)), out);
+        remark(
+            &format!("{time}: {count} retransmits in {over}, {each}: {}{host}", report::types(&interval)),
+            out,
+        );
         for story in stories {
             let (local, remote) = (Side(Some(story.flow.local)), Side(Some(story.flow.remote)));
             remark(&format!("why {local} > {remote}: {}", story.sentence()), out);
@@ -87,7 +90,7 @@ fn remark(line: &str, out: &mut Vec<u8>) {
 pub fn line(event: &TcpEvent, color: bool) -> Option<String> {
     let TcpKind::Retransmit { by, segment, attempt, state, failed } = &event.kind else { return None };
     let (bold, reset) = if color { (BOLD, RESET) } else { ("", "") };
-    let mut line = format!("{bold}{by:7}{reset} {:11}", words::state(*state));
+    let mut line = format!("{bold}{by:7}{reset} {:11}", columns::state(*state));
     line += &format!(" {} > {}", Side(event.local), Side(event.remote));
     line += &format!(" seq {} len {}", segment.sequence, segment.length);
     if segment.segments > 1 {
@@ -95,10 +98,10 @@ pub fn line(event: &TcpEvent, color: bool) -> Option<String> {
     }
     line += &format!(" attempt {attempt}");
     if let Some(errno) = failed {
-        line += &format!(" failed ({})", words::errno(*errno));
+        line += &format!(" failed ({})", columns::errno(*errno));
     }
     line += &event.numbers.as_ref().map_or_else(String::new, numbers);
-    Some(line + &words::belonging(event))
+    Some(line + &columns::belonging(event))
 }
 
 /// ` cwnd 10 ssthresh 7 srtt 20.5ms cubic Loss`
@@ -109,9 +112,9 @@ fn numbers(numbers: &TcpNumbers) -> String {
         text += &format!(" ssthresh {}", numbers.ssthresh);
     }
     if numbers.srtt_us > 0 {
-        text += &format!(" srtt {}", words::time(numbers.srtt_us));
+        text += &format!(" srtt {}", columns::time(numbers.srtt_us));
     }
-    let algorithm = words::algorithm(numbers);
+    let algorithm = columns::algorithm(numbers);
     if !algorithm.is_empty() {
         text += &format!(" {algorithm}");
     }
