@@ -125,7 +125,7 @@ impl Page {
 }
 
 /// Lines of whole words, at most `width` columns wide unless one word is wider.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     if text.is_empty() {
         return Vec::new();
     }

@@ -312,9 +312,18 @@ impl DropsAt {
         }
     }
 
-    /// Whether something is missing after it: the normal end of a packet is no loss.
+    /// Whether something is missing after it. The normal end of a packet is no loss, and neither is what the receiver has had:
+    /// duplicates, probes of a closed window, keep-alives.
     pub fn is_loss(&self) -> bool {
-        self.class != Class::Lifecycle
+        const HAD: [&str; 3] = [HAD_BEFORE, "TCP_OLD_SEQUENCE", "TCP_OLD_ACK"];
+        // What reaches a connection in TIME_WAIT is freed without a reason after it was answered (`discard_it`, net/ipv4/tcp_ipv4.c).
+        const RECEIVE: [&str; 2] = ["tcp_v4_rcv", "tcp_v6_rcv"];
+        match self.reason.as_deref() {
+            _ if self.class == Class::Lifecycle => false,
+            Some("NOT_SPECIFIED") => !RECEIVE.contains(&&*self.function),
+            Some(reason) => !HAD.contains(&reason),
+            None => true,
+        }
     }
 }
 

@@ -10,6 +10,9 @@ use crate::output::columns::{Column, cut, table};
 use crate::output::words::Plain;
 use crate::units::{elapsed, per_second, rate, thousands};
 
+/// Rows at the end: whoever wants all has them as events.
+const MOST_LINES: usize = 60;
+
 /// `3 sent, 2 received`
 pub fn directions(counts: &Directions) -> String {
     let parts = counts.0.into_iter().zip(["sent", "received"]).filter(|(count, _)| *count > 0);
@@ -128,7 +131,7 @@ pub fn end(summary: &Summary, rows: &[SumsRow], by: By, width: usize, color: boo
             format!("{}{}", about(&tcp.total), thousands(row.total.sum()))
         })];
         lines.push(String::new());
-        lines.extend(self::rows(rows, columns(rows, by, first), width, color, usize::MAX));
+        lines.extend(self::rows(rows, columns(rows, by, first), width, color, MOST_LINES));
         lines.extend(meanings(rows));
         lines.push(String::new());
     }

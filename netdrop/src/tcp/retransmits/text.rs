@@ -14,7 +14,7 @@ use crate::model::tcp::{TcpEvent, TcpKind, TcpNumbers};
 use crate::model::{Drop, Summary};
 use crate::output::color::{BOLD, RESET};
 use crate::output::{Clock, Output};
-use crate::units::{elapsed, rate, thousands};
+use crate::units::{elapsed, rate};
 
 /// Lines in a pipe have no end; enough for every column whole.
 const ANY_WIDTH: usize = 1000;
@@ -60,12 +60,9 @@ impl Output for Text {
             return;
         }
         let (time, over) = (self.clock.time_of_day(summary.time), elapsed(summary.interval));
-        let (count, each) = (thousands(count), rate(count, summary.interval));
+        let (count, each) = (report::count(count), rate(count, summary.interval));
         let host = report::of_host(&tcp.host).map_or_else(String::new, |host| format!("; host {host}"));
-        remark(
-            &format!("{time}: {count} retransmits in {over}, {each}: {}{host}", report::types(&interval)),
-            out,
-        );
+        remark(&format!("{time}: {count} in {over}, {each}: {}{host}", report::types(&interval)), out);
         for story in stories {
             let (local, remote) = (Side(Some(story.flow.local)), Side(Some(story.flow.remote)));
             remark(&format!("why {local} > {remote}: {}", story.sentence()), out);

@@ -46,7 +46,9 @@ impl Story {
             Because::LossProbes => {
                 format!("tail loss probes alone: nothing shows that anything was lost; {none}")
             }
-            Because::NoAnswerToSyn => format!("the peer doesn't answer the SYN; {none}"),
+            Because::NoAnswerToSyn => {
+                format!("the peer doesn't answer the SYN (it is away, or its accept queue is full); {none}")
+            }
             Because::NoAnswerToSynAck => format!("the peer doesn't answer the SYN-ACK; {none}"),
             Because::LostBeyond => format!("{none}: lost beyond it"),
         }

@@ -102,7 +102,7 @@ fn drops_of_what_the_peer_sends_are_told_as_such() {
 #[case(Retransmit::Rto, "2 retransmits, no drop on this host: lost beyond it", "lost-beyond-this-host")]
 #[case(
     Retransmit::Syn,
-    "2 retransmits, the peer doesn't answer the SYN; no drop on this host",
+    "2 retransmits, the peer doesn't answer the SYN (it is away, or its accept queue is full); no drop on this host",
     "no-answer-to-syn"
 )]
 #[case(
@@ -126,6 +126,21 @@ fn without_drops(#[case] by: Retransmit, #[case] text: &str, #[case] because: &s
 fn what_was_sampled_out_may_have_been_it() {
     let story = why(Retransmit::Rto, 1, &[]);
     assert_snapshot!(story.stories(false)[0].sentence(), @"1 retransmit, no drop on this host among those told in detail: lost beyond it");
+}
+
+#[test]
+fn a_probe_of_a_closed_window_is_no_loss_where_it_is_dropped() {
+    let probe = parts(LOCAL, REMOTE, "tcp_validate_incoming", "TCP_OLD_SEQUENCE", Class::Malformed);
+    assert_eq!(why(Retransmit::LossProbe, 1, &[(&probe, 5)]).stories(true)[0].because, Because::LossProbes);
+}
+
+#[test]
+fn what_a_connection_in_time_wait_took_in_is_no_loss() {
+    let last = parts(REMOTE, LOCAL, "tcp_v4_rcv", "NOT_SPECIFIED", Class::Unknown);
+    assert_eq!(why(Retransmit::Rto, 1, &[(&last, 1)]).stories(true)[0].because, Because::LostBeyond);
+    let unknown = parts(REMOTE, LOCAL, "a_driver_xmit", "NOT_SPECIFIED", Class::Unknown);
+    let story = why(Retransmit::Rto, 1, &[(&unknown, 1)]);
+    assert_eq!(story.stories(true)[0].hint(), Some("a_driver_xmit"));
 }
 
 /// A closing socket's queue, a duplicate: nothing is missing after it.
