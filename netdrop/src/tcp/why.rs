@@ -13,8 +13,8 @@ use crate::knowledge::Class;
 use crate::model::tcp::{Retransmit, TcpEvent, TcpKind};
 use crate::model::{Drop, Endpoint, Netns};
 
-/// Flows with retransmits that are kept.
-const FLOWS: usize = 4096;
+/// Flows with retransmits that are kept: fewer than half of the pairs, so that there is room to be made among these.
+const FLOWS: usize = 2048;
 /// Pairs of addresses with drops that are kept.
 const PAIRS: usize = 8192;
 /// Places of drops that are told apart for one pair; those beyond are summed in the last.
@@ -231,9 +231,6 @@ impl Why {
         let middle = ages[ages.len() / 2];
         let wanted: std::collections::HashSet<_> = self.flows.keys().map(Flow::pair).collect();
         self.drops.retain(|pair, dropped| dropped.touched > middle || wanted.contains(pair));
-        if self.drops.len() >= PAIRS {
-            self.drops.retain(|_, dropped| dropped.touched > middle);
-        }
     }
 
     /// The story of one flow; absent where it sent nothing again. `whole`: every drop was seen in detail.
