@@ -81,17 +81,16 @@ pub fn line(event: &TcpEvent, color: bool) -> Option<String> {
     let (bold, reset) = if color { (BOLD, RESET) } else { ("", "") };
     let reason = what.reason.as_deref().unwrap_or("-");
     let state = what.state.map_or_else(|| "-".to_owned(), columns::state);
-    let mut line = format!("{:8} {bold}{:22}{reset} {state:11}", what.direction(), Plain(reason).to_string());
-    line += &format!(" {} > {}", Side(event.local), Side(event.remote));
+    let mut parts = vec![
+        format!("{:8} {bold}{:22}{reset} {state:11}", what.direction(), Plain(reason).to_string()),
+        format!("{} > {}", Side(event.local), Side(event.remote)),
+    ];
     if let TcpKind::ResetSent { answers: Some(segment), .. } = &event.kind {
-        line += &format!(" answers {}", answered(segment));
+        parts.push(format!("answers {}", answered(segment)));
     }
-    line += &columns::belonging(event);
-    let text = of_type(&what);
-    if !text.is_empty() {
-        line += &format!(" -- {text}");
-    }
-    Some(line)
+    parts.extend(columns::belonging(event));
+    parts.extend(Some(of_type(&what)).filter(|text| !text.is_empty()).map(|text| format!("-- {text}")));
+    Some(parts.join(" "))
 }
 
 #[cfg(test)]

@@ -61,10 +61,12 @@ impl Story {
         let about = if estimated { "~" } else { "" };
         let packets = losses.iter().map(|at| at.packets).sum();
         let segments = losses.iter().map(|at| at.segments).sum();
-        let mut drops = plural(about, packets, "drop");
-        if segments > packets {
-            drops += &format!(" ({about}{} segments)", thousands(segments));
-        }
+        let drops = plural(about, packets, "drop");
+        let drops = if segments > packets {
+            format!("{drops} ({about}{} segments)", thousands(segments))
+        } else {
+            drops
+        };
         let of_peer =
             if losses.iter().all(|at| at.source == self.flow.remote) { " of the peer's packets" } else { "" };
         if let [at] = losses[..] {

@@ -56,7 +56,7 @@ fn sentence(why: &Why) -> String {
 #[test]
 fn a_drop_for_each_retransmit_explains_them() {
     let backlog = backlog();
-    let story = why(Retransmit::Rto, 12, &vec![(&backlog, 1); 12]);
+    let story = why(Retransmit::Rto, 12, &[(&backlog, 1); 12]);
     assert_snapshot!(sentence(&story), @"12 retransmits, 12 drops at tcp_v4_rcv (SOCKET_BACKLOG) on this host in netns server");
     let story = &story.stories(true)[0];
     assert_eq!((story.because, story.hint()), (Because::DroppedHere, Some("SOCKET_BACKLOG")));
@@ -65,7 +65,7 @@ fn a_drop_for_each_retransmit_explains_them() {
 #[test]
 fn fewer_drops_explain_fewer() {
     let backlog = backlog();
-    let story = why(Retransmit::Fast, 12, &vec![(&backlog, 1); 3]);
+    let story = why(Retransmit::Fast, 12, &[(&backlog, 1); 3]);
     assert_snapshot!(sentence(&story), @"12 retransmits, but only 3 drops at tcp_v4_rcv (SOCKET_BACKLOG) on this host in netns server: 3 of 12 explained");
 }
 
