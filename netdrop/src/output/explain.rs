@@ -64,11 +64,13 @@ impl Page {
             (Kind::Reason, subsystem) => format!("drop reason of {subsystem}"),
         };
         let name = self.painted(BOLD, entry.name());
-        let class = match entry.kind() {
-            Kind::Reset => String::new(),
-            _ => self.painted(color::of(class), class.as_str()) + " ",
-        };
-        self.line(&format!("{name}: {class}({kind})"));
+        match entry.kind() {
+            Kind::Reset => self.line(&format!("{name} ({kind})")),
+            _ => {
+                let class = self.painted(color::of(class), class.as_str());
+                self.line(&format!("{name}: {class} ({kind})"));
+            }
+        }
     }
 
     fn heading(&mut self, text: &str) {
