@@ -8,16 +8,8 @@ use crate::output::csv::record;
 use crate::output::{Clock, Output};
 
 /// What only resets have.
-const NAMES: [&str; 8] = [
-    "direction",
-    "reason",
-    "derived_reason",
-    "state",
-    "answers_flags",
-    "answers_sequence",
-    "answers_length",
-    "meaning",
-];
+const NAMES: [&str; 7] =
+    ["direction", "reason", "derived_reason", "state", "answers_flags", "answers_sequence", "meaning"];
 
 /// The CSV format.
 #[derive(Debug)]
@@ -75,7 +67,6 @@ fn fields(event: &TcpEvent) -> Option<[String; NAMES.len()]> {
         text(what.state.map(columns::state)),
         text(answers.map(|segment| segment.flags.to_string())),
         text(answers.map(|segment| segment.sequence.to_string())),
-        text(answers.map(|segment| segment.length.to_string())),
         of_type(&what).into(),
     ])
 }

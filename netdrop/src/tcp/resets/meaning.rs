@@ -122,13 +122,13 @@ const fn received(in_state: u8) -> &'static str {
     }
 }
 
-/// What a reset answers, `SYN seq 5 len 0`.
+/// What a reset answers, `SYN seq 5`.
 pub(super) fn answered(segment: &Segment) -> String {
     let flags = match segment.flags {
         TcpFlags(0) => "-".to_owned(),
         flags => flags.to_string(),
     };
-    format!("{flags} seq {} len {}", segment.sequence, segment.length)
+    format!("{flags} seq {}", segment.sequence)
 }
 
 #[cfg(test)]

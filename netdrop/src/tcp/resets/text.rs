@@ -1,7 +1,7 @@
 //! A line a reset, for pipes and `grep`; lines of totals start with `#`.
 //!
 //! ```text
-//! 2026-11-22T01:43:45.123456+01:00 sent     NO_SOCKET              -           10.0.0.1:81 > 10.0.0.2:4242 answers SYN seq 5 len 0 netns web -- No socket waits …
+//! 2026-11-22T01:43:45.123456+01:00 sent     NO_SOCKET              -           10.0.0.1:81 > 10.0.0.2:4242 answers SYN seq 5 netns web -- No socket waits …
 //! ```
 //! A reason in brackets is derived; what isn't known is `-` in the first columns, and left out behind them.
 
