@@ -64,13 +64,11 @@ impl Page {
             (Kind::Reason, subsystem) => format!("drop reason of {subsystem}"),
         };
         let name = self.painted(BOLD, entry.name());
-        match entry.kind() {
-            Kind::Reset => self.line(&format!("{name} ({kind})")),
-            _ => {
-                let class = self.painted(color::of(class), class.as_str());
-                self.line(&format!("{name}: {class} ({kind})"));
-            }
+        if entry.kind() == Kind::Reset {
+            return self.line(&format!("{name} ({kind})"));
         }
+        let class = self.painted(color::of(class), class.as_str());
+        self.line(&format!("{name}: {class} ({kind})"));
     }
 
     fn heading(&mut self, text: &str) {
