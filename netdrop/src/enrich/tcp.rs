@@ -86,7 +86,8 @@ fn happened(raw: &Raw, reset_reason: impl Fn(u32) -> Option<Arc<str>>) -> Option
         kind::RESET_SENT => TcpKind::ResetSent {
             reason: if raw.reason == u32::MAX { None } else { reset_reason(raw.reason) },
             state: (raw.flags & FLAG_WITHOUT_SOCKET == 0).then_some(raw.new_state),
-            answers: (raw.segments > 0).then_some(segment),
+            // The program tells flags and sequence number of the packet, where there is one; no packet is without flags.
+            answers: (raw.tcp_flags != 0).then_some(segment),
         },
         kind::RESET_RECEIVED => TcpKind::ResetReceived { state: raw.new_state },
         kind::STATE => {

@@ -64,11 +64,11 @@ impl Page {
             (Kind::Reason, subsystem) => format!("drop reason of {subsystem}"),
         };
         let name = self.painted(BOLD, entry.name());
-        let class = match entry.kind() {
-            Kind::Reset => String::new(),
-            _ => self.painted(color::of(class), class.as_str()) + " ",
-        };
-        self.line(&format!("{name}: {class}({kind})"));
+        if entry.kind() == Kind::Reset {
+            return self.line(&format!("{name} ({kind})"));
+        }
+        let class = self.painted(color::of(class), class.as_str());
+        self.line(&format!("{name}: {class} ({kind})"));
     }
 
     fn heading(&mut self, text: &str) {
@@ -125,7 +125,7 @@ impl Page {
 }
 
 /// Lines of whole words, at most `width` columns wide unless one word is wider.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     if text.is_empty() {
         return Vec::new();
     }

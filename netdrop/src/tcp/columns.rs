@@ -43,22 +43,13 @@ pub(super) fn state(state: u8) -> String {
     state_name(state).map_or_else(|| state.to_string(), Into::into)
 }
 
-/// ` dev eth0 netns web owner curl(4242) by connect (x12)`: the end of a line.
-pub(super) fn belonging(event: &TcpEvent) -> String {
-    let mut text = String::new();
-    if let Some(device) = &event.device {
-        text += &format!(" dev {}", DeviceName(device));
-    }
-    if let Some(netns) = &event.netns {
-        text += &format!(" netns {}", NetnsName(netns));
-    }
-    if let Some(owner) = event.owner.as_ref().and_then(owner) {
-        text += &format!(" owner {owner}");
-    }
-    if event.weight > 1 {
-        text += &format!(" (x{})", event.weight);
-    }
-    text
+/// `dev eth0 netns web owner curl(4242) by connect (x12)`: the last words of a line.
+pub(super) fn belonging(event: &TcpEvent) -> impl Iterator<Item = String> {
+    let device = event.device.as_ref().map(|device| format!("dev {}", DeviceName(device)));
+    let netns = event.netns.as_ref().map(|netns| format!("netns {}", NetnsName(netns)));
+    let owner = event.owner.as_ref().and_then(owner).map(|owner| format!("owner {owner}"));
+    let weight = (event.weight > 1).then(|| format!("(x{})", event.weight));
+    [device, netns, owner, weight].into_iter().flatten()
 }
 
 /// Whether every event was told in detail: then the sums of rows are exact, else estimates.
@@ -75,13 +66,6 @@ pub(super) const fn is_whole_of_drops(accounts: &Accounts) -> bool {
 pub(super) fn algorithm(numbers: &TcpNumbers) -> String {
     let end = numbers.algorithm.iter().position(|byte| *byte == 0).unwrap_or(numbers.algorithm.len());
     Plain(&String::from_utf8_lossy(&numbers.algorithm[..end])).to_string()
-}
-
-/// What an errno means: `No buffer space available`.
-pub(super) fn errno(errno: u32) -> String {
-    let number = i32::try_from(errno).unwrap_or(i32::MAX);
-    let text = std::io::Error::from_raw_os_error(number).to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 /// The fields of a CSV line that all events have.

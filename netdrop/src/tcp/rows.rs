@@ -96,20 +96,20 @@ impl Last {
 pub struct Rows<T, const N: usize> {
     by: By,
     limit: usize,
-    rows: HashMap<Key<T>, Row<T, N>>,
+    table: HashMap<Key<T>, Row<T, N>>,
 }
 
 impl<T: Clone + Eq + Hash + Ord, const N: usize> Rows<T, N> {
     /// Of rows by `by`.
     pub fn new(by: By) -> Self {
-        Self { by, limit: LIMIT, rows: HashMap::new() }
+        Self { by, limit: LIMIT, table: HashMap::new() }
     }
 
     /// Adds the events that `event` stands for, to the column `kind`.
     pub fn record(&mut self, event: &TcpEvent, what: T, kind: usize) {
         let key = self.by.key(event, what);
-        let is_full = self.rows.len() >= self.limit;
-        let row = match self.rows.entry(key) {
+        let is_full = self.table.len() >= self.limit;
+        let row = match self.table.entry(key) {
             Entry::Occupied(row) => row.into_mut(),
             Entry::Vacant(_) if is_full => return,
             Entry::Vacant(place) => {
@@ -128,7 +128,7 @@ impl<T: Clone + Eq + Hash + Ord, const N: usize> Rows<T, N> {
     /// The rows, most of the interval first, then most of all; last the one of what the kernel counted (`interval`, `total`) and no
     /// row stands for.
     pub fn rows(&self, interval: &Counts<N>, total: &Counts<N>) -> Vec<Row<T, N>> {
-        let mut rows: Vec<_> = self.rows.values().cloned().collect();
+        let mut rows: Vec<_> = self.table.values().cloned().collect();
         rows.sort_unstable_by(|one, other| {
             let most = |row: &Row<T, N>| Reverse((row.interval.sum(), row.total.sum()));
             most(one).cmp(&most(other)).then_with(|| one.key.cmp(&other.key))
@@ -150,16 +150,16 @@ impl<T: Clone + Eq + Hash + Ord, const N: usize> Rows<T, N> {
 
     /// Starts the next interval. A full table gives up its smaller half, so that rows to come have a place.
     pub fn turn(&mut self) {
-        self.rows.values_mut().for_each(|row| row.interval = Counts::default());
-        if self.rows.len() < self.limit {
+        self.table.values_mut().for_each(|row| row.interval = Counts::default());
+        if self.table.len() < self.limit {
             return;
         }
-        let mut rows: Vec<_> = self.rows.drain().collect();
+        let mut rows: Vec<_> = self.table.drain().collect();
         rows.sort_unstable_by(|(one, its), (other, others)| {
             others.total.sum().cmp(&its.total.sum()).then_with(|| one.cmp(other))
         });
         rows.truncate(self.limit / 2);
-        self.rows.extend(rows);
+        self.table.extend(rows);
     }
 }
 
@@ -193,7 +193,7 @@ mod tests {
                     table.turn();
                     interval = Counts::default();
                 }
-                prop_assert!(table.rows.len() <= 8);
+                prop_assert!(table.table.len() <= 8);
             }
             let rows = table.rows(&interval, &exact);
             prop_assert_eq!(rows.iter().map(|row| row.total.sum()).sum::<u64>(), exact.sum());

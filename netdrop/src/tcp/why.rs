@@ -13,8 +13,8 @@ use crate::knowledge::Class;
 use crate::model::tcp::{Retransmit, TcpEvent, TcpKind};
 use crate::model::{Drop, Endpoint, Netns};
 
-/// Flows with retransmits that are kept.
-const FLOWS: usize = 4096;
+/// Flows with retransmits that are kept: fewer than half of the pairs, so that there is room to be made among these.
+const FLOWS: usize = 2048;
 /// Pairs of addresses with drops that are kept.
 const PAIRS: usize = 8192;
 /// Places of drops that are told apart for one pair; those beyond are summed in the last.
@@ -231,9 +231,6 @@ impl Why {
         let middle = ages[ages.len() / 2];
         let wanted: std::collections::HashSet<_> = self.flows.keys().map(Flow::pair).collect();
         self.drops.retain(|pair, dropped| dropped.touched > middle || wanted.contains(pair));
-        if self.drops.len() >= PAIRS {
-            self.drops.retain(|_, dropped| dropped.touched > middle);
-        }
     }
 
     /// The story of one flow; absent where it sent nothing again. `whole`: every drop was seen in detail.
@@ -312,9 +309,18 @@ impl DropsAt {
         }
     }
 
-    /// Whether something is missing after it: the normal end of a packet is no loss.
+    /// Whether something is missing after it. The normal end of a packet is no loss, and neither is what the receiver has had:
+    /// duplicates, probes of a closed window, keep-alives.
     pub fn is_loss(&self) -> bool {
-        self.class != Class::Lifecycle
+        const HAD: [&str; 3] = [HAD_BEFORE, "TCP_OLD_SEQUENCE", "TCP_OLD_ACK"];
+        // What reaches a connection in TIME_WAIT is freed without a reason after it was answered (`discard_it`, net/ipv4/tcp_ipv4.c).
+        const RECEIVE: [&str; 2] = ["tcp_v4_rcv", "tcp_v6_rcv"];
+        match self.reason.as_deref() {
+            _ if self.class == Class::Lifecycle => false,
+            Some("NOT_SPECIFIED") => !RECEIVE.contains(&&*self.function),
+            Some(reason) => !HAD.contains(&reason),
+            None => true,
+        }
     }
 }
 

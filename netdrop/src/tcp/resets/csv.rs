@@ -1,23 +1,15 @@
 //! A reset a line as CSV (RFC 4180): a header that never changes; what isn't known is empty. Times are UTC.
 
 use super::super::columns::{self, Fields};
-use super::{ResetType, meaning};
+use super::{ResetType, of_type};
 use crate::model::tcp::{TcpEvent, TcpKind};
 use crate::model::{Drop, Summary};
 use crate::output::csv::record;
 use crate::output::{Clock, Output};
 
 /// What only resets have.
-const NAMES: [&str; 8] = [
-    "direction",
-    "reason",
-    "derived_reason",
-    "state",
-    "answers_flags",
-    "answers_sequence",
-    "answers_length",
-    "meaning",
-];
+const NAMES: [&str; 7] =
+    ["direction", "reason", "derived_reason", "state", "answers_flags", "answers_sequence", "meaning"];
 
 /// The CSV format.
 #[derive(Debug)]
@@ -61,12 +53,12 @@ impl Output for Csv {
 }
 
 fn fields(event: &TcpEvent) -> Option<[String; NAMES.len()]> {
-    let (what, meaning) = (ResetType::of(event)?, meaning(event)?);
+    let what = ResetType::of(event)?;
     let (told, answers) = match &event.kind {
         TcpKind::ResetSent { reason, answers, .. } => (reason.as_deref(), answers.as_ref()),
         _ => (None, None),
     };
-    let derived = meaning.reason.as_deref().filter(|_| !meaning.told);
+    let derived = what.reason.as_deref().filter(|_| !what.told);
     let text = |of: Option<String>| of.unwrap_or_default();
     Some([
         what.direction().into(),
@@ -75,8 +67,7 @@ fn fields(event: &TcpEvent) -> Option<[String; NAMES.len()]> {
         text(what.state.map(columns::state)),
         text(answers.map(|segment| segment.flags.to_string())),
         text(answers.map(|segment| segment.sequence.to_string())),
-        text(answers.map(|segment| segment.length.to_string())),
-        meaning.text.into(),
+        of_type(&what).into(),
     ])
 }
 

@@ -7,7 +7,7 @@ mod table;
 mod text;
 
 pub use csv::Csv;
-pub use meaning::{Meaning, meaning};
+pub use meaning::of_type;
 pub use table::Table;
 pub use text::Text;
 
@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::by::{By, Dimension};
 use super::rows::{Counts, Row, Rows};
-use crate::model::tcp::{TcpEvent, TcpKind, TcpSummary};
+use crate::model::tcp::TcpSummary;
 use netdrop_common::tcp::{TcpTotal, kind};
 
 /// What rows are told apart by, if nothing is asked for.
@@ -30,21 +30,13 @@ pub struct ResetType {
     pub sent: bool,
     /// The kernel's reason, else what was derived, in brackets; absent where nothing tells.
     pub reason: Option<Arc<str>>,
+    /// Whether the kernel said so, or it was derived (before 6.10, and where the kernel says `NOT_SPECIFIED`).
+    pub told: bool,
     /// The state that the socket was in; absent without one.
     pub state: Option<u8>,
 }
 
 impl ResetType {
-    /// Of a reset; absent for other events.
-    pub fn of(event: &TcpEvent) -> Option<Self> {
-        let reason = meaning(event)?.reason;
-        match &event.kind {
-            TcpKind::ResetSent { state, .. } => Some(Self { sent: true, reason, state: *state }),
-            TcpKind::ResetReceived { state } => Some(Self { sent: false, reason, state: Some(*state) }),
-            _ => None,
-        }
-    }
-
     /// `sent` or `received`.
     pub const fn direction(&self) -> &'static str {
         if self.sent { "sent" } else { "received" }

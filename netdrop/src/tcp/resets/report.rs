@@ -2,13 +2,16 @@
 
 use super::super::by::{By, Dimension};
 use super::super::columns::{self, Side, about, accounts, identity};
-use super::{Directions, SumsRow, exact};
+use super::{Directions, ResetType, SumsRow, exact, of_type};
 use crate::knowledge;
 use crate::model::Summary;
 use crate::model::tcp::TcpSummary;
 use crate::output::columns::{Column, cut, table};
 use crate::output::words::Plain;
 use crate::units::{elapsed, per_second, rate, thousands};
+
+/// Rows at the end: whoever wants all has them as events.
+const MOST_LINES: usize = 60;
 
 /// `3 sent, 2 received`
 pub fn directions(counts: &Directions) -> String {
@@ -40,7 +43,7 @@ pub fn headline(summary: &Summary, tcp: &TcpSummary) -> String {
 pub fn columns(rows: &[SumsRow], by: By, first: Vec<Column>) -> Vec<Column> {
     let mut columns = first;
     if by.has(Dimension::Type) {
-        let what = |row: &SumsRow, of: fn(&super::ResetType) -> Option<String>| match &row.key.what {
+        let what = |row: &SumsRow, of: fn(&ResetType) -> Option<String>| match &row.key.what {
             Some(what) => of(what),
             None => None,
         };
@@ -97,10 +100,18 @@ pub fn rows(rows: &[SumsRow], columns: Vec<Column>, width: usize, color: bool, r
 
 /// What the row of most resets means.
 pub fn meaning(rows: &[SumsRow]) -> Option<String> {
-    let what = rows.iter().find_map(|row| row.key.what.as_ref())?;
-    let reason = what.reason.as_deref()?;
-    let entry = knowledge::reset(reason)?;
-    Some(format!("{reason}: {}", entry.meaning()))
+    rows.iter().find_map(|row| row.key.what.as_ref()).and_then(sentence)
+}
+
+/// `NO_SOCKET: …`, `received in ESTABLISHED: …`; absent where nothing tells.
+fn sentence(what: &ResetType) -> Option<String> {
+    let text = Some(of_type(what)).filter(|text| !text.is_empty())?;
+    let name = match (&what.reason, what.state) {
+        (Some(reason), _) => reason.to_string(),
+        (None, Some(state)) => format!("{} in {}", what.direction(), columns::state(state)),
+        (None, None) => what.direction().to_owned(),
+    };
+    Some(format!("{name}: {text}"))
 }
 
 /// The whole run: how many, every row, what the first means, what wasn't told, accounts.
@@ -120,7 +131,7 @@ pub fn end(summary: &Summary, rows: &[SumsRow], by: By, width: usize, color: boo
             format!("{}{}", about(&tcp.total), thousands(row.total.sum()))
         })];
         lines.push(String::new());
-        lines.extend(self::rows(rows, columns(rows, by, first), width, color, usize::MAX));
+        lines.extend(self::rows(rows, columns(rows, by, first), width, color, MOST_LINES));
         lines.extend(meanings(rows));
         lines.push(String::new());
     }
@@ -130,35 +141,27 @@ pub fn end(summary: &Summary, rows: &[SumsRow], by: By, width: usize, color: boo
     lines
 }
 
-/// What each reason means, the first three.
+/// What each type means, the first three, and where there is more about the kernel's reasons.
 fn meanings(rows: &[SumsRow]) -> Vec<String> {
     const EXPLAINED: usize = 3;
-    let mut told = Vec::new();
-    let reasons = rows.iter().filter_map(|row| row.key.what.as_ref()?.reason.as_deref());
-    for reason in reasons {
-        let Some(entry) = knowledge::reset(reason) else { continue };
-        let line = format!("{reason}: {}", entry.meaning());
-        if told.len() < EXPLAINED && !told.contains(&line) {
-            told.push(line);
+    let types = || rows.iter().filter_map(|row| row.key.what.as_ref());
+    let mut lines: Vec<String> = Vec::new();
+    for line in types().filter_map(sentence) {
+        if lines.len() < EXPLAINED && !lines.contains(&line) {
+            lines.push(line);
         }
     }
-    if let Some(reason) = rows.iter().find_map(|row| row.key.what.as_ref()?.reason.as_deref())
-        && knowledge::reset(reason).is_some()
-    {
-        told.push(format!("netdrop explain SK_RST_REASON_{reason}: causes and remedies."));
-    }
-    told
+    let known = types().filter(|what| what.told).find_map(|what| knowledge::reset(what.reason.as_deref()?));
+    lines.extend(
+        known.map(|entry| format!("netdrop explain SK_RST_REASON_{}: causes and remedies.", entry.name())),
+    );
+    lines
 }
 
 /// Reasons in brackets are netdrop's.
 fn derived(rows: &[SumsRow]) -> Option<String> {
-    let is_derived = |row: &SumsRow| {
-        row.key
-            .what
-            .as_ref()
-            .and_then(|what| what.reason.as_deref())
-            .is_some_and(|reason| reason.starts_with('('))
-    };
+    let is_derived =
+        |row: &SumsRow| row.key.what.as_ref().is_some_and(|what| what.reason.is_some() && !what.told);
     rows.iter().any(is_derived).then(|| {
         "Reasons in brackets are derived from the state and the packet that is answered: the kernel gives none (before 6.10, and NOT_SPECIFIED).".into()
     })
@@ -170,8 +173,8 @@ fn untold(tcp: &TcpSummary, total: &Directions) -> Option<String> {
     let untold = tcp.host_total.resets_out.saturating_sub(total.0[0]);
     (untold > 0 && tcp.total.filtered == 0).then(|| {
         format!(
-            "{} more sent in this network namespace that the tracepoint didn't tell (TcpOutRsts): before 6.10 those of no whole socket, as from closed ports.",
-            resets(untold)
+            "{} more sent in this network namespace than the tracepoint told (TcpOutRsts): before 6.10 it leaves out those of no whole socket, as from closed ports.",
+            thousands(untold)
         )
     })
 }

@@ -1,7 +1,7 @@
 //! A line a reset, for pipes and `grep`; lines of totals start with `#`.
 //!
 //! ```text
-//! 2026-11-22T01:43:45.123456+01:00 sent     NO_SOCKET              -           10.0.0.1:81 > 10.0.0.2:4242 answers SYN seq 5 len 0 netns web -- No socket waits …
+//! 2026-11-22T01:43:45.123456+01:00 sent     NO_SOCKET              -           10.0.0.1:81 > 10.0.0.2:4242 answers SYN seq 5 netns web -- No socket waits …
 //! ```
 //! A reason in brackets is derived; what isn't known is `-` in the first columns, and left out behind them.
 
@@ -11,7 +11,7 @@ use super::super::by::By;
 use super::super::columns::{self, Side};
 use super::meaning::answered;
 use super::table::{at_end, record};
-use super::{ResetType, Sums, exact, meaning, report};
+use super::{ResetType, Sums, exact, of_type, report};
 use crate::model::tcp::{TcpEvent, TcpKind};
 use crate::model::{Drop, Summary};
 use crate::output::color::{BOLD, RESET};
@@ -81,17 +81,16 @@ pub fn line(event: &TcpEvent, color: bool) -> Option<String> {
     let (bold, reset) = if color { (BOLD, RESET) } else { ("", "") };
     let reason = what.reason.as_deref().unwrap_or("-");
     let state = what.state.map_or_else(|| "-".to_owned(), columns::state);
-    let mut line = format!("{:8} {bold}{:22}{reset} {state:11}", what.direction(), Plain(reason).to_string());
-    line += &format!(" {} > {}", Side(event.local), Side(event.remote));
+    let mut parts = vec![
+        format!("{:8} {bold}{:22}{reset} {state:11}", what.direction(), Plain(reason).to_string()),
+        format!("{} > {}", Side(event.local), Side(event.remote)),
+    ];
     if let TcpKind::ResetSent { answers: Some(segment), .. } = &event.kind {
-        line += &format!(" answers {}", answered(segment));
+        parts.push(format!("answers {}", answered(segment)));
     }
-    line += &columns::belonging(event);
-    let text = meaning(event).map_or("", |meaning| meaning.text);
-    if !text.is_empty() {
-        line += &format!(" -- {text}");
-    }
-    Some(line)
+    parts.extend(columns::belonging(event));
+    parts.extend(Some(of_type(&what)).filter(|text| !text.is_empty()).map(|text| format!("-- {text}")));
+    Some(parts.join(" "))
 }
 
 #[cfg(test)]

@@ -2,13 +2,18 @@
 
 use super::super::by::{By, Dimension};
 use super::super::columns::{self, about, accounts, identity};
+use super::super::why::Story;
 use super::Plan;
 use super::sums::{ByType, SumsRow, Told, failed};
 use crate::model::Summary;
 use crate::model::tcp::{HostCounts, Retransmit, TcpSummary};
 use crate::output::columns::{Column, cut, table};
+use crate::output::explain::wrap;
 use crate::output::words::Plain;
 use crate::units::{elapsed, per_second, rate, thousands};
+
+/// Lines of rows at the end: whoever wants all has them as events.
+const MOST_LINES: usize = 60;
 
 /// `rto 5, fast 4`; empty without any.
 pub fn types(counts: &ByType) -> String {
@@ -54,26 +59,48 @@ pub fn headline(summary: &Summary, tcp: &TcpSummary, told: &Told) -> String {
 }
 
 /// `1 retransmit`, `12 retransmits`
-fn count(retransmits: u64) -> String {
+pub fn count(retransmits: u64) -> String {
     format!("{} retransmit{}", thousands(retransmits), if retransmits == 1 { "" } else { "s" })
 }
 
 /// The lines of an interval or of the whole run, at most `width` wide: a line a row, below it why, where that is asked for.
 /// At most `room` lines besides the titles.
-pub fn rows(told: &Told, plan: Plan, columns: Vec<Column>, view: (usize, bool), room: usize) -> Vec<String> {
+pub fn rows(told: &Told, columns: Vec<Column>, view: (usize, bool), room: usize) -> Vec<String> {
     let (width, color) = view;
     let mut lines = table(columns, width, color).into_iter();
     let mut shown: Vec<String> = lines.next().into_iter().collect();
-    let each = if plan.why { 2 } else { 1 };
-    let fits = if told.rows.len() * each <= room { told.rows.len() } else { room.saturating_sub(1) / each };
-    for (line, story) in lines.zip(&told.stories).take(fits) {
-        shown.push(line);
-        shown.extend(story.as_ref().map(|story| cut(&format!("  ↳ {}", story.sentence()), width)));
+    let blocks: Vec<Vec<String>> =
+        lines.zip(&told.stories).map(|(line, story)| block(line, story.as_ref(), width)).collect();
+    // Without room for all, the last line tells of the rest.
+    let all: usize = blocks.iter().map(Vec::len).sum();
+    let room = if all <= room { room } else { room.saturating_sub(1) };
+    let (mut used, mut fits) = (0, 0);
+    for block in &blocks {
+        if used + block.len() > room {
+            break;
+        }
+        used += block.len();
+        fits += 1;
+        shown.extend_from_slice(block);
     }
-    if fits < told.rows.len() {
-        shown.push(cut(&format!("… and {} more rows", thousands((told.rows.len() - fits) as u64)), width));
+    if fits < blocks.len() {
+        shown.push(cut(&format!("… and {} more rows", thousands((blocks.len() - fits) as u64)), width));
     }
     shown
+}
+
+/// A row's line, and why below it.
+fn block(line: String, story: Option<&Story>, width: usize) -> Vec<String> {
+    const INDENT: usize = 4;
+    let mut block = vec![line];
+    if let Some(story) = story {
+        let wrapped = wrap(&story.sentence(), width.saturating_sub(INDENT).max(1));
+        let mark = |index| if index == 0 { "  ↳ " } else { "    " };
+        block.extend(
+            wrapped.iter().enumerate().map(|(index, part)| cut(&format!("{}{part}", mark(index)), width)),
+        );
+    }
+    block
 }
 
 /// Columns: how many first (`first`), by what made TCP send again, ratio, what the row is of, the connection as it was last.
@@ -83,7 +110,9 @@ pub fn columns(told: &Told, by: By, tcp: &TcpSummary, first: Vec<Column>) -> Vec
     let mut columns = first;
     // Each type has a column: where rows differ by type, the type is one.
     if by.has(Dimension::Type) {
-        columns.push(Column::text("TYPE", 7, rows, |row| row.key.what.map(|by| by.to_string())));
+        columns.push(Column::text("TYPE", 8, rows, |row| {
+            if row.is_others() { Some("(others)".into()) } else { row.key.what.map(|by| by.to_string()) }
+        }));
     }
     columns.extend(identity(by, rows));
     if by.has(Dimension::Flow) {
@@ -141,7 +170,7 @@ pub fn end(summary: &Summary, told: &Told, plan: Plan, width: usize, color: bool
         let first =
             vec![Column::number("RETRANS", &told.rows, |row: &SumsRow| counted(tcp, row.total.sum()))];
         lines.push(String::new());
-        lines.extend(rows(told, plan, columns(told, plan.by, tcp, first), (width, color), usize::MAX));
+        lines.extend(rows(told, columns(told, plan.by, tcp, first), (width, color), MOST_LINES));
         lines.extend(hint(told));
         lines.push(String::new());
     }

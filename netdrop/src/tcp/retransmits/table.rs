@@ -93,7 +93,7 @@ fn render(summary: &Summary, told: &Told, plan: Plan, view: View) -> String {
         let hint = report::hint(told);
         // The headline, the titles, the hint and the cursor's line are no rows.
         let room = view.height.saturating_sub(3 + usize::from(hint.is_some())).max(1);
-        frame.extend(report::rows(told, plan, columns, (view.width, view.color), room));
+        frame.extend(report::rows(told, columns, (view.width, view.color), room));
         frame.extend(hint.map(|hint| cut(&hint, view.width)));
     }
     frame.truncate(view.height.saturating_sub(1).max(1));

@@ -8,13 +8,14 @@
 use std::io::Write as _;
 
 use super::super::columns::{self, Side};
+use super::super::words::error_name;
 use super::sums::{Sums, exact};
 use super::{Plan, report};
 use crate::model::tcp::{TcpEvent, TcpKind, TcpNumbers};
 use crate::model::{Drop, Summary};
 use crate::output::color::{BOLD, RESET};
 use crate::output::{Clock, Output};
-use crate::units::{elapsed, rate, thousands};
+use crate::units::{elapsed, rate};
 
 /// Lines in a pipe have no end; enough for every column whole.
 const ANY_WIDTH: usize = 1000;
@@ -60,12 +61,9 @@ impl Output for Text {
             return;
         }
         let (time, over) = (self.clock.time_of_day(summary.time), elapsed(summary.interval));
-        let (count, each) = (thousands(count), rate(count, summary.interval));
+        let (count, each) = (report::count(count), rate(count, summary.interval));
         let host = report::of_host(&tcp.host).map_or_else(String::new, |host| format!("; host {host}"));
-        remark(
-            &format!("{time}: {count} retransmits in {over}, {each}: {}{host}", report::types(&interval)),
-            out,
-        );
+        remark(&format!("{time}: {count} in {over}, {each}: {}{host}", report::types(&interval)), out);
         for story in stories {
             let (local, remote) = (Side(Some(story.flow.local)), Side(Some(story.flow.remote)));
             remark(&format!("why {local} > {remote}: {}", story.sentence()), out);
@@ -90,38 +88,31 @@ fn remark(line: &str, out: &mut Vec<u8>) {
 pub fn line(event: &TcpEvent, color: bool) -> Option<String> {
     let TcpKind::Retransmit { by, segment, attempt, state, failed } = &event.kind else { return None };
     let (bold, reset) = if color { (BOLD, RESET) } else { ("", "") };
-    let mut line = format!("{bold}{by:7}{reset} {:11}", columns::state(*state));
-    line += &format!(" {} > {}", Side(event.local), Side(event.remote));
-    line += &format!(" seq {} len {}", segment.sequence, segment.length);
-    if segment.segments > 1 {
-        line += &format!(" ({} segments)", segment.segments);
-    }
-    line += &format!(" attempt {attempt}");
-    if let Some(errno) = failed {
-        line += &format!(" failed ({})", columns::errno(*errno));
-    }
-    line += &event.numbers.as_ref().map_or_else(String::new, numbers);
-    Some(line + &columns::belonging(event))
+    let mut parts = vec![
+        format!("{bold}{by:7}{reset} {:11}", columns::state(*state)),
+        format!("{} > {}", Side(event.local), Side(event.remote)),
+        format!("seq {} len {}", segment.sequence, segment.length),
+    ];
+    parts.extend((segment.segments > 1).then(|| format!("({} segments)", segment.segments)));
+    parts.push(format!("attempt {attempt}"));
+    parts.extend(failed.map(|errno| format!("failed {}", error_name(errno))));
+    parts.extend(event.numbers.as_ref().into_iter().flat_map(numbers));
+    parts.extend(columns::belonging(event));
+    Some(parts.join(" "))
 }
 
-/// ` cwnd 10 ssthresh 7 srtt 20.5ms cubic Loss`
-fn numbers(numbers: &TcpNumbers) -> String {
+/// `cwnd 10 ssthresh 7 srtt 20.5ms cubic Loss`
+fn numbers(numbers: &TcpNumbers) -> impl Iterator<Item = String> + use<> {
     const STATES: [&str; 5] = ["Open", "Disorder", "CWR", "Recovery", "Loss"];
-    let mut text = format!(" cwnd {}", numbers.cwnd);
-    if numbers.ssthresh < NO_THRESHOLD {
-        text += &format!(" ssthresh {}", numbers.ssthresh);
-    }
-    if numbers.srtt_us > 0 {
-        text += &format!(" srtt {}", columns::time(numbers.srtt_us));
-    }
     let algorithm = columns::algorithm(numbers);
-    if !algorithm.is_empty() {
-        text += &format!(" {algorithm}");
-    }
-    if let Some(state) = STATES.get(usize::from(numbers.ca_state)) {
-        text += &format!(" {state}");
-    }
-    text
+    let parts = [
+        Some(format!("cwnd {}", numbers.cwnd)),
+        (numbers.ssthresh < NO_THRESHOLD).then(|| format!("ssthresh {}", numbers.ssthresh)),
+        (numbers.srtt_us > 0).then(|| format!("srtt {}", columns::time(numbers.srtt_us))),
+        Some(algorithm).filter(|algorithm| !algorithm.is_empty()),
+        STATES.get(usize::from(numbers.ca_state)).map(|state| (*state).to_owned()),
+    ];
+    parts.into_iter().flatten()
 }
 
 #[cfg(test)]

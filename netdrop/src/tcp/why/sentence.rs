@@ -46,7 +46,9 @@ impl Story {
             Because::LossProbes => {
                 format!("tail loss probes alone: nothing shows that anything was lost; {none}")
             }
-            Because::NoAnswerToSyn => format!("the peer doesn't answer the SYN; {none}"),
+            Because::NoAnswerToSyn => {
+                format!("the peer doesn't answer the SYN (it is away, or its accept queue is full); {none}")
+            }
             Because::NoAnswerToSynAck => format!("the peer doesn't answer the SYN-ACK; {none}"),
             Because::LostBeyond => format!("{none}: lost beyond it"),
         }
@@ -59,10 +61,12 @@ impl Story {
         let about = if estimated { "~" } else { "" };
         let packets = losses.iter().map(|at| at.packets).sum();
         let segments = losses.iter().map(|at| at.segments).sum();
-        let mut drops = plural(about, packets, "drop");
-        if segments > packets {
-            drops += &format!(" ({about}{} segments)", thousands(segments));
-        }
+        let drops = plural(about, packets, "drop");
+        let drops = if segments > packets {
+            format!("{drops} ({about}{} segments)", thousands(segments))
+        } else {
+            drops
+        };
         let of_peer =
             if losses.iter().all(|at| at.source == self.flow.remote) { " of the peer's packets" } else { "" };
         if let [at] = losses[..] {

@@ -19,7 +19,8 @@ fn parts(from: &str, to: &str, function: &str, reason: &str, class: Class) -> Pa
         ..Packet::default()
     };
     let mut parts = samples::udp();
-    parts.site = samples::site(function, 0x12);
+    let address = 0xffff_ffff_8100_0000 + function.len() as u64;
+    parts.site = Arc::new(crate::model::Site { address, ..(*samples::site(function, 0x12)).clone() });
     parts.reason = Some(samples::reason(reason, class));
     parts.netns = Some(samples::netns(2, "server"));
     parts.packet = packet;
@@ -55,7 +56,7 @@ fn sentence(why: &Why) -> String {
 #[test]
 fn a_drop_for_each_retransmit_explains_them() {
     let backlog = backlog();
-    let story = why(Retransmit::Rto, 12, &vec![(&backlog, 1); 12]);
+    let story = why(Retransmit::Rto, 12, &[(&backlog, 1); 12]);
     assert_snapshot!(sentence(&story), @"12 retransmits, 12 drops at tcp_v4_rcv (SOCKET_BACKLOG) on this host in netns server");
     let story = &story.stories(true)[0];
     assert_eq!((story.because, story.hint()), (Because::DroppedHere, Some("SOCKET_BACKLOG")));
@@ -64,7 +65,7 @@ fn a_drop_for_each_retransmit_explains_them() {
 #[test]
 fn fewer_drops_explain_fewer() {
     let backlog = backlog();
-    let story = why(Retransmit::Fast, 12, &vec![(&backlog, 1); 3]);
+    let story = why(Retransmit::Fast, 12, &[(&backlog, 1); 3]);
     assert_snapshot!(sentence(&story), @"12 retransmits, but only 3 drops at tcp_v4_rcv (SOCKET_BACKLOG) on this host in netns server: 3 of 12 explained");
 }
 
@@ -101,7 +102,7 @@ fn drops_of_what_the_peer_sends_are_told_as_such() {
 #[case(Retransmit::Rto, "2 retransmits, no drop on this host: lost beyond it", "lost-beyond-this-host")]
 #[case(
     Retransmit::Syn,
-    "2 retransmits, the peer doesn't answer the SYN; no drop on this host",
+    "2 retransmits, the peer doesn't answer the SYN (it is away, or its accept queue is full); no drop on this host",
     "no-answer-to-syn"
 )]
 #[case(
@@ -125,6 +126,21 @@ fn without_drops(#[case] by: Retransmit, #[case] text: &str, #[case] because: &s
 fn what_was_sampled_out_may_have_been_it() {
     let story = why(Retransmit::Rto, 1, &[]);
     assert_snapshot!(story.stories(false)[0].sentence(), @"1 retransmit, no drop on this host among those told in detail: lost beyond it");
+}
+
+#[test]
+fn a_probe_of_a_closed_window_is_no_loss_where_it_is_dropped() {
+    let probe = parts(LOCAL, REMOTE, "tcp_validate_incoming", "TCP_OLD_SEQUENCE", Class::Malformed);
+    assert_eq!(why(Retransmit::LossProbe, 1, &[(&probe, 5)]).stories(true)[0].because, Because::LossProbes);
+}
+
+#[test]
+fn what_a_connection_in_time_wait_took_in_is_no_loss() {
+    let last = parts(REMOTE, LOCAL, "tcp_v4_rcv", "NOT_SPECIFIED", Class::Unknown);
+    assert_eq!(why(Retransmit::Rto, 1, &[(&last, 1)]).stories(true)[0].because, Because::LostBeyond);
+    let unknown = parts(REMOTE, LOCAL, "a_driver_xmit", "NOT_SPECIFIED", Class::Unknown);
+    let story = why(Retransmit::Rto, 1, &[(&unknown, 1)]);
+    assert_eq!(story.stories(true)[0].hint(), Some("a_driver_xmit"));
 }
 
 /// A closing socket's queue, a duplicate: nothing is missing after it.
