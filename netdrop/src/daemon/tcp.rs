@@ -98,16 +98,21 @@ impl TcpSource {
                 rtt_others: counted.rtt_others,
                 recursion_misses: self.probe.recursion_misses()?,
             },
-            totals: self.probe.totals().into_iter().map(counted).collect(),
-            transitions: self.probe.transitions()?.into_iter().map(|one| ((one.from, one.to), one.total)).collect(),
+            totals: self.probe.totals().into_iter().map(total).collect(),
+            transitions: self
+                .probe
+                .transitions()?
+                .into_iter()
+                .map(|one| ((one.from, one.to), one.total))
+                .collect(),
             rtt: self.probe.rtt()?.into_iter().map(|one| (one.key, one.histogram)).collect(),
             host: snmp::read(&self.root).unwrap_or_default(),
         })
     }
 }
 
-fn counted(total: TcpKindTotal) -> ((u8, u8), TcpTotal) {
-    let TcpKindTotal { kind, detail, events, bytes, segments } = total;
+fn total(counted: TcpKindTotal) -> ((u8, u8), TcpTotal) {
+    let TcpKindTotal { kind, detail, events, bytes, segments } = counted;
     ((kind, detail), TcpTotal { events, bytes, segments, ..TcpTotal::default() })
 }
 

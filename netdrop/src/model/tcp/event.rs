@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use netdrop_common::tcp::TcpNumbers;
+use netdrop_common::tcp::{TcpNumbers, retransmit};
 
 use super::super::{CpuTask, Device, Endpoint, Netns, Owner, Socket, TcpFlags, Timestamp};
 
@@ -160,6 +160,8 @@ pub struct Connection {
     pub age: Option<Duration>,
     /// Since it was established; absent when it never was.
     pub established: Option<Duration>,
+    /// Since it got into the state that it is in, or leaves; absent when that wasn't seen.
+    pub in_state: Option<Duration>,
     /// A reset was sent for it.
     pub reset_sent: bool,
     /// One was received.
@@ -217,6 +219,20 @@ impl Retransmit {
             Self::Syn => "syn",
             Self::SynAck => "syn-ack",
             Self::Other => "other",
+        }
+    }
+}
+
+impl Retransmit {
+    /// By the detail that the kernel's program counts it under (netdrop-common's `retransmit`), whether it could be sent or not.
+    pub const fn of_detail(detail: u8) -> Self {
+        match detail & !retransmit::FAILED {
+            retransmit::RTO => Self::Rto,
+            retransmit::FAST => Self::Fast,
+            retransmit::LOSS_PROBE => Self::LossProbe,
+            retransmit::SYN => Self::Syn,
+            retransmit::SYN_ACK => Self::SynAck,
+            _ => Self::Other,
         }
     }
 }

@@ -38,25 +38,9 @@ impl Histogram {
         (count > 0).then(|| self.sum_us as f64 / count as f64)
     }
 
-    /// The number of the bucket that holds the quantile `q` (0 to 1), by the nearest rank: the least bucket up to whose end there
-    /// are at least `q` of all. Absent when empty.
+    /// The number of the bucket that holds the quantile `q` (0 to 1), see [`quantile_bucket`]; absent when empty.
     pub fn quantile(&self, q: f64) -> Option<usize> {
-        let count = self.count();
-        if count == 0 {
-            return None;
-        }
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a rank between 1 and count"
-        )]
-        let rank = ((q * count as f64).ceil() as u64).clamp(1, count);
-        let mut seen = 0;
-        self.buckets.iter().position(|in_bucket| {
-            seen += in_bucket;
-            seen >= rank
-        })
+        quantile_bucket(&self.buckets, q)
     }
 
     /// The buckets from the first to the last that isn't empty; absent when all are.
@@ -98,6 +82,24 @@ impl Histogram {
         self.sum_us += others.sum_us;
         self.buckets.iter_mut().zip(&others.buckets).for_each(|(sum, more)| *sum += more);
     }
+}
+
+/// The number of the bucket that holds the quantile `q` (0 to 1) of what was counted, by the nearest rank: the least bucket up to whose
+/// end there are at least `q` of all. Absent when nothing was counted.
+pub fn quantile_bucket(buckets: &[u64], q: f64) -> Option<usize> {
+    let count: u64 = buckets.iter().sum();
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rank between 1 and count"
+    )]
+    let rank = ((q * count as f64).ceil() as u64).clamp(1, count.max(1));
+    let mut seen = 0;
+    buckets.iter().position(|in_bucket| {
+        seen += in_bucket;
+        seen >= rank
+    })
 }
 
 #[cfg(test)]

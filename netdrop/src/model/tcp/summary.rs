@@ -8,7 +8,7 @@ use netdrop_common::tcp::{TRANSITION_BUCKETS, TcpTotal};
 use netdrop_common::tcp_state;
 
 use super::super::{Device, Endpoint, Netns, Owner};
-use super::Histogram;
+use super::{Histogram, TcpQueues, quantile_bucket};
 
 /// What was counted in an interval (in an `end`: in all), and since the start.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +29,8 @@ pub struct TcpSummary {
     pub host_total: HostCounts,
     /// Connections that existed at the start, by `/proc/net/tcp` and `tcp6`; absent where that can't be read.
     pub existed: Option<u64>,
+    /// Queues of listeners and what ports are in use; absent where they aren't asked for.
+    pub queues: Option<Arc<TcpQueues>>,
 }
 
 /// `detailed + sampled_out + ring_full + filtered = seen`, always; see netdrop-common's `TcpAccounts`.
@@ -179,4 +181,24 @@ pub const fn state_name(state: u8) -> Option<&'static str> {
         tcp_state::NEW_SYN_RECV => "NEW_SYN_RECV",
         _ => return None,
     })
+}
+
+impl TransitionRow {
+    /// Transitions of which the time spent is known.
+    pub fn timed(&self) -> u64 {
+        self.spent.iter().sum()
+    }
+
+    /// The mean time spent, exact; absent when none is known.
+    pub fn mean_spent(&self) -> Option<Duration> {
+        let timed = u128::from(self.timed());
+        (timed > 0).then(|| {
+            Duration::from_nanos(u64::try_from(self.spent_sum.as_nanos() / timed).unwrap_or(u64::MAX))
+        })
+    }
+
+    /// The least time that the quantile `q` (0 to 1) of the times spent is below, at most twice it; absent when none is known.
+    pub fn spent_below(&self, q: f64) -> Option<Duration> {
+        quantile_bucket(&self.spent, q).map(|bucket| Duration::from_micros(1 << bucket))
+    }
 }
