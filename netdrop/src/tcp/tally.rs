@@ -77,6 +77,7 @@ impl Tally {
             host: now.host.since(&before.host),
             host_total: now.host.since(&self.start),
             existed: self.existed,
+            queues: None,
         }
     }
 
