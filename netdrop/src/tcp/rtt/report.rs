@@ -59,7 +59,7 @@ pub fn numbers(
     if let Some(interval) = interval {
         all.push(Column::number("RATE", rows, |row| rate(of(row).count(), interval)).optional());
     }
-    all.push(Column::number("MEAN", rows, |row| mean(of(row))));
+    all.push(Column::number("MEAN", rows, |row| mean(of(row))).optional());
     for (name, q) in QUANTILES {
         let column = Column::number("", rows, |row| quantile(of(row), q)).titled(name.to_uppercase());
         all.push(if name == "min" { column.optional() } else { column });

@@ -103,7 +103,7 @@ impl Table {
         let now = rows.iter().map(|row| row.interval.count()).sum();
         let mut parts = vec![format!("{} round-trip times in {time}", thousands(total))];
         parts.push(format!("now {}", rate(now, self.last.interval)));
-        parts.push("±12.5 % but for counts and means".into());
+        parts.push("percentiles ±12.5 %".into());
         let lost = self.last.tcp.as_ref().map_or(0, |tcp| tcp.total.recursion_misses);
         if lost > 0 {
             parts.push(format!("{} unseen", thousands(lost)));
