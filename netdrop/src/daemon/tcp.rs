@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use super::follow::Follower;
 use super::surroundings::Surroundings;
+use super::tcp_queues::TcpQueueWatch;
 use crate::aggregate::Names as _;
 use crate::counters::snmp;
 use crate::enrich::{Beyond as _, Enricher, Named};
-use crate::model::tcp::{TcpAccounts, TcpEvent, TcpSummary, TcpTotal};
+use crate::model::tcp::{TcpAccounts, TcpEvent, TcpQueues, TcpSummary, TcpTotal};
 use crate::model::{Device, Netns, Owner, Socket, SocketKind, Whose};
 use crate::probe::ProbeError;
 use crate::probe::tcp::{TcpEvents, TcpKindTotal, TcpProbe};
@@ -22,6 +23,8 @@ pub struct TcpSource {
     reasons: BTreeMap<u32, Arc<str>>,
     tally: Tally,
     root: PathBuf,
+    /// Looks at listeners' queues and ports in use, where that is asked for.
+    queues: Option<TcpQueueWatch>,
     /// Keeps the filter up to date, where that is needed.
     _follower: Option<Follower>,
     /// Details that nobody will see.
@@ -37,12 +40,26 @@ impl TcpSource {
         mut probe: TcpProbe,
         reasons: BTreeMap<u32, Arc<str>>,
         rtt_by: u32,
-        follower: Option<Follower>,
     ) -> Result<Self, ProbeError> {
         let root = Path::new("/");
         let tally = Tally::new(snmp::read(root).unwrap_or_default(), snmp::connections(root), rtt_by);
         let events = probe.take_events()?;
-        Ok(Self { probe, events, reasons, tally, root: root.into(), _follower: follower, given_up: 0 })
+        Ok(Self {
+            probe,
+            events,
+            reasons,
+            tally,
+            root: root.into(),
+            queues: None,
+            _follower: None,
+            given_up: 0,
+        })
+    }
+
+    /// The same, with what keeps its filter up to date and what looks at queues, where they are asked for.
+    #[must_use]
+    pub fn with(self, follower: Option<Follower>, queues: Option<TcpQueueWatch>) -> Self {
+        Self { _follower: follower, queues, ..self }
     }
 
     /// Takes the next event; false when there is none.
@@ -63,13 +80,15 @@ impl TcpSource {
     /// What was counted since the last time.
     pub(super) fn interval(&mut self, names: &mut Named<'_, Surroundings>) -> Result<TcpSummary, ProbeError> {
         let now = self.read()?;
-        Ok(self.tally.interval(now, &mut Looked(names)))
+        let summary = self.tally.interval(now, &mut Rows(names));
+        Ok(TcpSummary { queues: self.queues(), ..summary })
     }
 
     /// What was counted in all.
     pub(super) fn whole(&mut self, names: &mut Named<'_, Surroundings>) -> Result<TcpSummary, ProbeError> {
         let now = self.read()?;
-        Ok(self.tally.whole(&now, &mut Looked(names)))
+        let summary = self.tally.whole(&now, &mut Rows(names));
+        Ok(TcpSummary { queues: self.queues(), ..summary })
     }
 
     /// Takes the programs off: counts are final then.
@@ -82,6 +101,10 @@ impl TcpSource {
         while self.events.next().is_some() {
             self.given_up += 1;
         }
+    }
+
+    fn queues(&self) -> Option<Arc<TcpQueues>> {
+        self.queues.as_ref().map(|queues| Arc::new(queues.read()))
     }
 
     fn read(&self) -> Result<Reading, ProbeError> {
@@ -117,9 +140,9 @@ fn total(counted: TcpKindTotal) -> ((u8, u8), TcpTotal) {
 }
 
 /// Names of what round-trip times are told apart by.
-struct Looked<'a, 'n>(&'a mut Named<'n, Surroundings>);
+struct Rows<'a, 'n>(&'a mut Named<'n, Surroundings>);
 
-impl RttNames for Looked<'_, '_> {
+impl RttNames for Rows<'_, '_> {
     fn device(&mut self, netns: u32, ifindex: u32) -> Arc<Device> {
         self.0.device(netns, ifindex)
     }
