@@ -2,6 +2,7 @@
 //! by how many.
 
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::bars::{count, steps};
@@ -46,7 +47,9 @@ impl Heat {
         }
         let shown: Vec<_> = self.intervals.iter().rev().take(columns).rev().collect();
         let mut all = Histogram::default();
-        shown.iter().for_each(|(_, histogram)| all.add(histogram));
+        for (_, histogram) in &shown {
+            all.add(histogram);
+        }
         let Some(span) = all.span() else { return Vec::new() };
         let steps = steps(&span, room - 2);
         let cells =
@@ -112,7 +115,7 @@ fn blocks(levels: impl Iterator<Item = Option<usize>>, color: bool) -> String {
             None => text.push(' '),
             Some(level) if color => {
                 if now != Some(level) {
-                    text += &format!("\x1b[38;5;{}m", COLORS[*level]);
+                    write!(text, "\x1b[38;5;{}m", COLORS[*level]).expect("a String takes every character");
                     now = Some(level);
                 }
                 text.push('█');
