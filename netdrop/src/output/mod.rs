@@ -85,6 +85,6 @@ pub trait Redrawn: Output {
 }
 
 /// Appends formatted text.
-fn append(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+pub(crate) fn append(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     out.write_fmt(text).expect("a Vec takes every byte");
 }

@@ -11,7 +11,7 @@ use crate::decode::endpoint;
 use crate::model::tcp::{
     Histogram, HostCounts, RttRow, RttWhat, TcpAccounts, TcpCount, TcpSummary, TcpTotal, TransitionRow,
 };
-use crate::model::{Device, Netns, Owner};
+use crate::model::{Device, Endpoint, Netns, Owner};
 
 /// All counters at one moment; the kernel's own are since the start of the programs, the host's since its start.
 #[derive(Debug, Clone, Default)]
@@ -108,7 +108,8 @@ impl Tally {
         };
         let side = |address: [u8; 16], port: u16, with_address: bool, with_port: bool| {
             let end = endpoint(key.family, address, if with_port { port } else { 0 });
-            end.filter(|_| with_address)
+            // An IPv6 socket may speak IPv4 (RFC 4291, 2.5.5.2): that is the same remote.
+            end.filter(|_| with_address).map(|end| Endpoint { address: end.address.to_canonical(), ..end })
         };
         RttRow {
             what: if key.what == SRTT { RttWhat::Smoothed } else { RttWhat::Sample },
@@ -217,6 +218,16 @@ mod tests {
             host: HostCounts { segments_out: 1000 + retransmits, ..HostCounts::default() },
             ..Reading::default()
         }
+    }
+
+    #[test]
+    fn an_ipv6_socket_that_speaks_ipv4_has_an_ipv4_remote() {
+        let mut tally = Tally::new(HostCounts::default(), None, by::REMOTE);
+        let remote = "::ffff:10.0.0.2".parse::<std::net::Ipv6Addr>().unwrap().octets();
+        let key = RttKey { remote, family: AF_INET6, what: SAMPLE, ..RttKey::default() };
+        let rtt = [(key, RttHistogram { sum_us: 0, buckets: [1; RTT_BUCKETS] })].into();
+        let summary = tally.interval(Reading { rtt, ..Reading::default() }, &mut Nobody);
+        assert_eq!(summary.rtt[0].remote.unwrap().address, IpAddr::from([10, 0, 0, 2]));
     }
 
     #[test]

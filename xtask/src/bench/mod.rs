@@ -21,7 +21,7 @@ mod tcp;
 mod tool;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -35,7 +35,6 @@ use limits::{Bound, Limit};
 use machine::Untimed;
 use report::{Report, Row};
 use sample::Sample;
-use tcp::Tcp;
 use tool::{Kind, Tool};
 
 /// How much to measure.
@@ -48,8 +47,11 @@ pub struct Options {
     #[arg(long, default_value_t = 200_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1000..=10_000_000))]
     packets: u64,
     /// Measure what follows TCP alone
-    #[arg(long)]
+    #[arg(long, conflicts_with = "write")]
     tcp: bool,
+    /// Measure this binary instead of one that is built now
+    #[arg(long, value_name = "FILE", conflicts_with = "write")]
+    netdrop: Option<PathBuf>,
     /// Fail when a limit is missed or can't be measured
     #[arg(long)]
     check: bool,
@@ -63,18 +65,22 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     if !workspace::is_root() {
         bail!("only root may load BPF programs: run `sudo cargo xtask bench`");
     }
-    let netdrop = workspace::static_release(&["netdrop"])?.join("netdrop");
-    let pipeline = workspace::static_release(&["netdrop-pipeline"])?.join("netdrop-pipeline");
-    let machine = machine::describe();
+    let netdrop = match &options.netdrop {
+        Some(netdrop) => netdrop.clone(),
+        None => workspace::static_release(&["netdrop"])?.join("netdrop"),
+    };
     machine::mount_tracefs()?;
-
-    let flood = Flood::new()?;
-    let tcp = tcp::measure(&netdrop, &flood, options.rounds)?;
     if options.tcp {
+        let tcp = tcp::measure(&netdrop, &Flood::new()?, options.rounds)?;
         let limits = tcp.limits();
         println!("\n{}\n{}", tcp.render(), limits::render(&limits));
         return Ok(verdict(options, &limits));
     }
+    let pipeline = workspace::static_release(&["netdrop-pipeline"])?.join("netdrop-pipeline");
+    let machine = machine::describe();
+
+    let flood = Flood::new()?;
+    let tcp = tcp::measure(&netdrop, &flood, options.rounds)?;
     let rows = measure(&netdrop, &flood, options)?;
     let explained = explain(&netdrop, &flood, options.rounds)?;
     let idle = idle(&netdrop, &flood, options.rounds)?;

@@ -71,12 +71,61 @@ impl Story for Rtt {
     }
 
     fn check_usage(&self) -> Result<(), Exit> {
+        let usage = |message: &str| Err(Exit::Usage(message.into()));
         if self.heatmap && self.shared.format() != TcpFormat::Table {
-            return Err(Exit::Usage(
-                "--heatmap draws on a terminal: elsewhere leave it out, the interval's lines tell the same"
-                    .into(),
-            ));
+            return usage(
+                "--heatmap draws on a terminal: elsewhere leave it out, each interval's lines tell the same",
+            );
+        }
+        if self.shared.count.is_some() {
+            return usage(
+                "--count counts events, and round-trip times are counted in the kernel: end by --duration",
+            );
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use netdrop_common::tcp::by;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        rtt: Rtt,
+    }
+
+    fn rtt(flags: &str) -> Rtt {
+        Line::try_parse_from(std::iter::once("rtt").chain(flags.split_whitespace())).unwrap().rtt
+    }
+
+    #[rstest::rstest]
+    #[case("", false, true, 0)]
+    #[case("--sample", false, true, 0)]
+    #[case("--srtt", true, false, 0)]
+    #[case("--srtt --sample --by remote,remote-port", true, true, by::REMOTE | by::REMOTE_PORT)]
+    #[case("--by route --by owner", false, true, by::ROUTE | by::OWNER)]
+    fn what_the_kernel_is_asked_for(
+        #[case] flags: &str,
+        #[case] smoothed: bool,
+        #[case] samples: bool,
+        #[case] rtt_by: u32,
+    ) {
+        let wanted = rtt(flags).wanted();
+        let expected = Wanted { rtt_smoothed: smoothed, rtt_samples: samples, rtt_by, ..Wanted::default() };
+        assert_eq!(wanted, expected);
+    }
+
+    #[rstest::rstest]
+    #[case("--heatmap --format text", false)]
+    #[case("--heatmap --format table", true)]
+    #[case("--count 3", false)]
+    #[case("--duration 3s", true)]
+    fn what_makes_no_sense_is_refused(#[case] flags: &str, #[case] is_fine: bool) {
+        assert_eq!(rtt(flags).check_usage().is_ok(), is_fine);
     }
 }

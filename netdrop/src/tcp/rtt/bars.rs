@@ -45,7 +45,7 @@ pub fn lines(histogram: &Histogram, width: usize, room: usize, color: bool) -> V
     let bar_width = width.saturating_sub(BESIDE).clamp(8, BAR_WIDTH);
     let columns = vec![
         Column::number("FROM", &steps, |step| start(step.start)),
-        Column::number("TO", &steps, |step| to(step)),
+        Column::number("TO", &steps, to),
         Column::number("COUNT", &steps, |step| thousands(count(histogram, step))),
         Column::number("SHARE", &steps, |step| share(count(histogram, step), all)).optional(),
         Column::bar(&steps, |step| bar(count(histogram, step), most, bar_width)),

@@ -41,7 +41,10 @@ mod tests {
 
     #[test]
     fn of_a_slow_path() {
-        assert_eq!(sentence(&slow()), "");
+        assert_eq!(
+            sentence(&slow()),
+            "mean 20.9 ms · min 18.4 ms · p50 18.4 ms · p90 22.5 ms · p99 26.6 ms · max 213 ms"
+        );
     }
 
     #[test]

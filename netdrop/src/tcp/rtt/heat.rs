@@ -2,6 +2,7 @@
 //! by how many.
 
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::bars::{count, steps};
@@ -46,7 +47,9 @@ impl Heat {
         }
         let shown: Vec<_> = self.intervals.iter().rev().take(columns).rev().collect();
         let mut all = Histogram::default();
-        shown.iter().for_each(|(_, histogram)| all.add(histogram));
+        for (_, histogram) in &shown {
+            all.add(histogram);
+        }
         let Some(span) = all.span() else { return Vec::new() };
         let steps = steps(&span, room - 2);
         let cells =
@@ -56,9 +59,8 @@ impl Heat {
             .iter()
             .rev()
             .map(|step| {
-                let cells = shown.iter().map(|(_, histogram)| shade(count(histogram, step), most, color));
-                let cells: String = cells.collect();
-                format!("{:>LABEL$}│{}", start(step.start), cells.trim_end())
+                let levels = shown.iter().map(|(_, histogram)| level(count(histogram, step), most, color));
+                format!("{:>LABEL$}│{}", start(step.start), blocks(levels, color))
             })
             .collect();
         let past = elapsed(shown.iter().map(|(interval, _)| *interval).sum());
@@ -79,31 +81,49 @@ fn axis(from: &str, to: &str, columns: usize) -> String {
 
 /// What the shades mean.
 fn legend(most: u64, width: usize, color: bool) -> String {
-    let levels = if color { COLORS.len() } else { RAMP.len() };
-    let ramp: String = (0..levels).map(|level| block(level, color)).collect();
+    let levels = ramp(color);
+    let blocks = blocks((0..levels).map(Some), color);
     let (before, after) = (format!("{:LABEL$} 1 ", ""), format!(" {} in an interval", thousands(most)));
     // What the colours are written with takes no columns.
-    if before.len() + levels + after.len() > width { String::new() } else { before + &ramp + &after }
+    if before.len() + levels + after.len() > width { String::new() } else { before + &blocks + &after }
 }
 
-fn block(level: usize, color: bool) -> String {
-    if color { format!("\x1b[38;5;{}m█{RESET}", COLORS[level]) } else { RAMP[level].into() }
+const fn ramp(color: bool) -> usize {
+    if color { COLORS.len() } else { RAMP.len() }
 }
 
-/// By the logarithm of the count, as what is rare is what is looked for.
-fn shade(count: u64, most: u64, color: bool) -> String {
-    let levels = if color { COLORS.len() } else { RAMP.len() };
-    if count == 0 {
-        return " ".into();
-    }
+/// How high a count is on the ramp, by its logarithm, as what is rare is what is looked for; nothing for nothing.
+fn level(count: u64, most: u64, color: bool) -> Option<usize> {
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "a place on a ramp"
     )]
-    let level = ((count as f64).ln() / (most.max(2) as f64).ln() * levels as f64) as usize;
-    block(level.min(levels - 1), color)
+    let level = |count: u64| ((count as f64).ln() / (most.max(2) as f64).ln() * ramp(color) as f64) as usize;
+    (count > 0).then(|| level(count).min(ramp(color) - 1))
+}
+
+/// A block a level, without what is empty at the end; colours only where they change.
+fn blocks(levels: impl Iterator<Item = Option<usize>>, color: bool) -> String {
+    let mut text = String::new();
+    let mut now = None;
+    let levels: Vec<_> = levels.collect();
+    let end = levels.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+    for level in &levels[..end] {
+        match level {
+            None => text.push(' '),
+            Some(level) if color => {
+                if now != Some(level) {
+                    write!(text, "\x1b[38;5;{}m", COLORS[*level]).expect("a String takes every character");
+                    now = Some(level);
+                }
+                text.push('█');
+            }
+            Some(level) => text += RAMP[*level],
+        }
+    }
+    text + if now.is_some() { RESET } else { "" }
 }
 
 #[cfg(test)]
@@ -141,7 +161,7 @@ mod tests {
     #[test]
     fn colours_are_a_ramp_as_well() {
         let line = heat(1).lines(60, 4, true).swap_remove(0).replace('\x1b', "␛");
-        assert_eq!(line, "");
+        assert_eq!(line, "  131 ms│␛[38;5;54m█␛[0m");
     }
 
     #[test]

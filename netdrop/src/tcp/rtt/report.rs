@@ -10,6 +10,7 @@ use crate::model::Summary;
 use crate::model::tcp::{Histogram, RttRow, RttWhat, TcpAccounts};
 use crate::output::columns::{Column, table};
 use crate::output::sparkline;
+use crate::tcp::accounts::missing;
 use crate::units::{elapsed, rate, thousands};
 
 /// Lines of the histogram at the end.
@@ -58,7 +59,7 @@ pub fn numbers(
     if let Some(interval) = interval {
         all.push(Column::number("RATE", rows, |row| rate(of(row).count(), interval)).optional());
     }
-    all.push(Column::number("MEAN", rows, |row| mean(of(row))));
+    all.push(Column::number("MEAN", rows, |row| mean(of(row))).optional());
     for (name, q) in QUANTILES {
         let column = Column::number("", rows, |row| quantile(of(row), q)).titled(name.to_uppercase());
         all.push(if name == "min" { column.optional() } else { column });
@@ -87,18 +88,13 @@ fn meanings(rows: &[RttRow]) -> Vec<String> {
     [RttWhat::Sample, RttWhat::Smoothed].into_iter().filter_map(told).collect()
 }
 
-/// What is missing from rows, a sentence each.
-pub fn accounts(accounts: &TcpAccounts) -> Vec<String> {
-    let sentences = [
-        (
-            accounts.rtt_others,
-            "of them are in the row of all others: the kernel's table had no room for a histogram of their own.",
-        ),
-        (
-            accounts.recursion_misses,
-            "more events were not seen: the kernel's recursion guard kept them from netdrop.",
-        ),
-    ];
-    let told = sentences.into_iter().filter(|(count, _)| *count > 0);
-    told.map(|(count, what)| format!("{} {what}", thousands(count))).collect()
+/// What rows don't tell, a sentence each.
+fn accounts(accounts: &TcpAccounts) -> Vec<String> {
+    let others = (accounts.rtt_others > 0).then(|| {
+        format!(
+            "{} of them are in the row of all others: the kernel's table had no room for a histogram of their own.",
+            thousands(accounts.rtt_others)
+        )
+    });
+    others.into_iter().chain(missing(accounts)).collect()
 }

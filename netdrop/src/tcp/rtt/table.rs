@@ -43,7 +43,7 @@ impl Table {
         let mut lines = vec![cut(&self.headline(&rows), width)];
         let room = height.saturating_sub(1).max(1);
         if let Some(first) = rows.first() {
-            let drawn = self.drawn(&rows, room);
+            let drawn = room > LEAST_BARS + 4;
             // The drawing takes at least what it needs to be of use, where rows leave it that.
             let for_rows = if drawn { room.saturating_sub(LEAST_BARS + 2).max(4) } else { room };
             let table = self.rows(&rows, for_rows.saturating_sub(1));
@@ -55,11 +55,6 @@ impl Table {
         }
         lines.truncate(room);
         lines.join("\n") + "\n"
-    }
-
-    /// Whether there may be room for a drawing below the rows.
-    fn drawn(&self, rows: &[RttRow], room: usize) -> bool {
-        room > LEAST_BARS + 4 && rows.iter().any(|row| row.total.count() > 0)
     }
 
     /// Now, by rows.
@@ -103,7 +98,7 @@ impl Table {
         let now = rows.iter().map(|row| row.interval.count()).sum();
         let mut parts = vec![format!("{} round-trip times in {time}", thousands(total))];
         parts.push(format!("now {}", rate(now, self.last.interval)));
-        parts.push("±12.5 % but for counts and means".into());
+        parts.push("percentiles ±12.5 %".into());
         let lost = self.last.tcp.as_ref().map_or(0, |tcp| tcp.total.recursion_misses);
         if lost > 0 {
             parts.push(format!("{} unseen", thousands(lost)));

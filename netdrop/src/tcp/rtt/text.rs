@@ -4,14 +4,12 @@
 //! 2026-11-22T01:43:45.123456+01:00 rtt sample remote=10.0.0.2 n=1020 mean=20.9ms min=19.5ms p50=20.5ms p90=22.5ms p99=45ms max=229ms
 //! ```
 
-use std::io::Write as _;
-
 use super::figures::{QUANTILES, mean, quantile};
 use super::identity::words;
 use super::rows::merged;
 use super::{By, report};
 use crate::model::{Drop, Summary};
-use crate::output::{Clock, Output};
+use crate::output::{Clock, Output, append};
 
 /// Lines in a pipe have no end; the bars stay near their numbers.
 const WIDTH: usize = 160;
@@ -45,19 +43,19 @@ impl Output for Text {
         let rows = merged(tcp.rtt.iter().cloned());
         for row in rows.iter().filter(|row| row.interval.count() > 0) {
             self.clock.push(summary.time, out);
-            let mut line = format!(" rtt {} n={}", words(self.by, &rows, row), row.interval.count());
-            line += &format!(" mean={}", word(&mean(&row.interval)));
+            let (what, of) = (words(self.by, &rows, row), &row.interval);
+            append(out, format_args!(" rtt {what} n={} mean={}", of.count(), word(&mean(of))));
             for (name, q) in QUANTILES {
-                line += &format!(" {name}={}", word(&quantile(&row.interval, q)));
+                append(out, format_args!(" {name}={}", word(&quantile(of, q))));
             }
-            writeln!(out, "{line}").expect("a Vec takes every byte");
+            out.push(b'\n');
         }
     }
 
     fn end(&mut self, summary: &Summary, out: &mut Vec<u8>) {
         for line in report::lines(summary, self.by, WIDTH, self.color) {
             let line = format!("# {line}");
-            writeln!(out, "{}", line.trim_end()).expect("a Vec takes every byte");
+            append(out, format_args!("{}\n", line.trim_end()));
         }
     }
 }

@@ -82,7 +82,7 @@ fn paced(flood: &Flood, connections: u64) -> Result<()> {
     })
 }
 
-/// Both ends. Each has a port of its own to connect to, so that sockets in TIME_WAIT leave enough ports to connect from.
+/// Both ends. Each has a port of its own to connect to, so that sockets in `TIME_WAIT` leave enough ports to connect from.
 struct Peer(TcpListener);
 
 impl Peer {

@@ -44,11 +44,12 @@ impl Tcp {
             self.transfers(),
             self.lives(),
             self.retransmits(),
-            "The tools that follow TCP, medians and ranges as above. A transfer is one connection over loopback, written and read in blocks of \
-128 KiB, its sender on the flood's CPU; each traced second stands beside an untraced one right before or after it, and what counts is the median \
-of their ratios. A connection is a request and an answer of 100 bytes with both of its ends on this host. Segments sent again are SYNs to a listener \
-whose queue is full. *Programs* is the kernel's own time of all of a tool's BPF programs (`BPF_ENABLE_STATS`, the taking of time included); the tool's \
-CPU time is that of its process at 1000 connections a second. bpftrace runs its tcplife.bt's and tcpretrans.bt's work on tracepoints.\n"
+            "What follows TCP: medians, in brackets the least and the most. A transfer is one connection over loopback, written and read in \
+blocks of 128 KiB, its sender on the flood's CPU, three pairs a round: a traced transfer stands beside an untraced one right before or after it, and what \
+counts is the median of what each pair lost. A connection is a request and an answer of 100 bytes with both of its ends on this host. Segments sent again \
+are SYNs to a listener whose queue is full. *Programs* is the kernel's own time of all of a tool's BPF programs (`BPF_ENABLE_STATS`, the taking of time \
+included); the CPU time is that of the tool's process at 1000 connections a second. bpftrace does the work of its tcplife.bt and tcpretrans.bt on \
+tracepoints, as not every kernel has kprobes.\n"
                 .to_owned(),
         ]
         .join("\n")

@@ -16,9 +16,9 @@ use super::time_of;
 /// Bytes of each write and read: iperf3's default for TCP.
 const BLOCK: usize = 128 << 10;
 /// Until windows are open and caches warm.
-const WARM_UP: Duration = Duration::from_millis(300);
+const WARM_UP: Duration = Duration::from_millis(200);
 /// What is measured.
-const MEASURED: Duration = Duration::from_millis(1000);
+const MEASURED: Duration = Duration::from_millis(600);
 /// For the programs' own times, which the kernel doesn't take for nothing.
 const TIMED: Duration = Duration::from_millis(200);
 
