@@ -6,16 +6,14 @@ use std::time::Duration;
 
 use netdrop_common::tcp::{
     FLAG_ACTIVE, FLAG_FIN_RECEIVED, FLAG_FIN_SENT, FLAG_KNOWN_SINCE_BIRTH, FLAG_PASSIVE, FLAG_RESET_RECEIVED,
-    FLAG_RESET_SENT, FLAG_WITHOUT_SOCKET, TASK_AT_CLOSE, TASK_AT_CONNECT, TcpEvent as Raw, kind, retransmit,
+    FLAG_RESET_SENT, FLAG_WITHOUT_SOCKET, TASK_AT_CLOSE, TASK_AT_CONNECT, TcpEvent as Raw, kind,
 };
 use netdrop_common::tcp_state;
 
 use super::{Beyond, Enricher, Named};
 use crate::aggregate::Names as _;
 use crate::decode::{endpoint, socket};
-use crate::model::tcp::{
-    CloseKind, Connection, KnownBy, Opened, Retransmit, Segment, TcpEvent, TcpKind, state_name,
-};
+use crate::model::tcp::{CloseKind, Connection, KnownBy, Opened, Retransmit, Segment, TcpEvent, TcpKind};
 use crate::model::{CpuTask, Endpoint, SocketKind, TcpFlags, Whose};
 
 impl Enricher {
@@ -79,14 +77,7 @@ fn happened(raw: &Raw, reset_reason: impl Fn(u32) -> Option<Arc<str>>) -> Option
     };
     Some(match raw.kind {
         kind::RETRANSMIT | kind::RETRANSMIT_SYN_ACK => TcpKind::Retransmit {
-            by: match raw.detail {
-                retransmit::RTO => Retransmit::Rto,
-                retransmit::FAST => Retransmit::Fast,
-                retransmit::LOSS_PROBE => Retransmit::LossProbe,
-                retransmit::SYN => Retransmit::Syn,
-                retransmit::SYN_ACK => Retransmit::SynAck,
-                _ => Retransmit::Other,
-            },
+            by: Retransmit::of_detail(raw.detail),
             segment,
             attempt: if raw.kind == kind::RETRANSMIT { raw.numbers.timeouts.into() } else { raw.attempt },
             state: raw.new_state,
@@ -157,9 +148,6 @@ fn close(raw: &Raw) -> CloseKind {
             CloseKind::Fin
         }
         tcp_state::FIN_WAIT1 if flag(FLAG_FIN_RECEIVED) => CloseKind::Fin,
-        state => {
-            debug_assert!(state_name(state).is_some() || state == 0);
-            CloseKind::Other
-        }
+        _ => CloseKind::Other,
     }
 }
