@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tracing::info;
 
-use super::details::{AttachName, Details};
+use super::details::Details;
 use super::output::print;
 use super::{Exit, privileges};
 use crate::aggregate::Aggregator;
@@ -67,7 +67,8 @@ impl Captured {
     ) -> Plan {
         let Self { probe, enricher, owners, follower, debug_info, witness, look, log } = self;
         Plan {
-            probe,
+            probe: Some(probe),
+            tcp: None,
             enricher,
             owners,
             follower,
@@ -171,11 +172,7 @@ impl Capture<'_> {
             None => RING,
         };
         Options {
-            attach: match details.attach {
-                AttachName::Auto => Attach::Auto,
-                AttachName::TpBtf => Attach::TpBtf,
-                AttachName::Raw => Attach::Raw,
-            },
+            attach: details.attach.into(),
             rate: self.rate(),
             snaplen: details.snaplen,
             filter: compiled.filter,

@@ -129,7 +129,7 @@ impl Watch {
 }
 
 /// What became of the output decides how the run ends; whatever it was, the counts are shown.
-fn report(ended: Ended) -> anyhow::Result<()> {
+pub fn report(ended: Ended) -> anyhow::Result<()> {
     let error = match ended.output {
         Ok(()) | Err(SinkError::Closed) => return Ok(()),
         Err(error) => error,

@@ -15,3 +15,4 @@ pub mod nft;
 pub mod nft_text;
 pub mod rule;
 pub mod snapshot;
+pub mod snmp;

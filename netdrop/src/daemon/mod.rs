@@ -19,6 +19,7 @@ mod sink;
 mod stop;
 mod surroundings;
 mod symbols;
+mod tcp;
 mod terminal;
 mod witness;
 
@@ -33,5 +34,6 @@ pub use run::{Ended, Limits, Plan, RunError, run};
 pub use screen::Screen;
 pub use sink::{Sink, SinkError};
 pub use stop::{Signals, Stop};
+pub use tcp::TcpSource;
 pub use terminal::Terminal;
 pub use witness::Witness;

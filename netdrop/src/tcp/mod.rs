@@ -7,6 +7,7 @@ pub mod rtt;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod states;
+pub mod tally;
 
 /// What is wanted of the programs on TCP's tracepoints. What isn't wanted isn't loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,5 +1,6 @@
 //! `netdrop tcp`: one file a subcommand, and what they have in common.
 
+mod capture;
 mod filter;
 mod life;
 mod resets;
@@ -8,6 +9,7 @@ mod rtt;
 mod shared;
 mod states;
 
+pub use capture::TcpCapture;
 use clap::{Args, Subcommand};
 use shared::Story;
 

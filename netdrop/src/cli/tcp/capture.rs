@@ -1,0 +1,80 @@
+//! From what is wanted of TCP to the attached programs: for `netdrop tcp`, and for `--tcp` of other commands.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use super::super::Exit;
+use crate::daemon::{Follower, TcpSource};
+use crate::enrich::KernelResolver;
+use crate::filter::{Choice, Wanted as Filtered, compile};
+use crate::kernel::reasons::Reasons;
+use crate::kernel::tcp::TcpKernel;
+use crate::probe::tcp::{TcpKinds, TcpOptions, TcpProbe, TcpRtt};
+use crate::probe::{Attach, Rate};
+use crate::tcp::Wanted;
+
+/// Different histograms of round-trip times, of all CPUs together: 4 MiB of the kernel's memory.
+const HISTOGRAMS: u32 = 4096;
+
+/// What is wanted of the programs.
+#[derive(Debug, Clone, Copy)]
+pub struct TcpCapture {
+    /// Which events and counts.
+    pub story: Wanted,
+    /// How many details.
+    pub rate: Rate,
+    /// How to attach.
+    pub attach: Attach,
+}
+
+impl TcpCapture {
+    /// Attaches them. Of a filter for drops, what only drops have (reason, class, function, protocol) is left out.
+    pub fn attach(self, filter: &Filtered, reasons: &Reasons) -> anyhow::Result<TcpSource> {
+        let kernel = TcpKernel::read(Path::new("/")).map_err(Exit::from)?;
+        let mut probe = {
+            let compiled = self.compiled(filter, reasons)?;
+            let options = self.options(compiled.filter, compiled.owned.entries.clone());
+            let mut probe = TcpProbe::attach(&kernel, &options).map_err(Exit::from)?;
+            let map = probe.take_owners();
+            let follower = map.map(|map| Follower::new(Path::new("/"), compiled.targets, &compiled.owned, map));
+            (probe, follower)
+        };
+        if let Some(follower) = &mut probe.1 {
+            follower.start().context("can't start the thread that keeps the filter up to date")?;
+        }
+        let (probe, follower) = probe;
+        Ok(TcpSource::new(probe, kernel.reset_reasons, self.story.rtt_by, follower)?)
+    }
+
+    fn compiled(self, filter: &Filtered, reasons: &Reasons) -> anyhow::Result<crate::filter::Compiled> {
+        let filter = Filtered {
+            reason: Choice::default(),
+            class: Choice::default(),
+            function: Choice::default(),
+            protocol: Choice::default(),
+            ..filter.clone()
+        };
+        Ok(compile(&filter, reasons, &mut KernelResolver::new("/")).map_err(Exit::from)?)
+    }
+
+    fn options(
+        self,
+        filter: Box<netdrop_common::Filter>,
+        owners: std::collections::HashMap<netdrop_common::OwnerKey, u32>,
+    ) -> TcpOptions {
+        let Wanted { retransmits, resets, states, closes, transitions, rtt_smoothed, rtt_samples, rtt_by } =
+            self.story;
+        let rtt =
+            TcpRtt { smoothed: rtt_smoothed, samples: rtt_samples, by: rtt_by, histograms: HISTOGRAMS };
+        TcpOptions {
+            attach: self.attach,
+            rate: self.rate,
+            kinds: TcpKinds { retransmits, resets, states: states || transitions, closes },
+            rtt: (rtt_smoothed || rtt_samples).then_some(rtt),
+            filter,
+            owners,
+            ..TcpOptions::default()
+        }
+    }
+}

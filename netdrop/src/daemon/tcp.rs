@@ -1,0 +1,143 @@
+//! TCP's programs as the loop sees them: events one by one, counts once an interval.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::follow::Follower;
+use super::surroundings::Surroundings;
+use crate::aggregate::Names as _;
+use crate::counters::snmp;
+use crate::enrich::{Beyond as _, Enricher, Named};
+use crate::model::tcp::{TcpAccounts, TcpEvent, TcpSummary, TcpTotal};
+use crate::model::{Device, Netns, Owner, Socket, SocketKind, Whose};
+use crate::probe::ProbeError;
+use crate::probe::tcp::{TcpEvents, TcpKindTotal, TcpProbe};
+use crate::tcp::tally::{Reading, RttNames, Tally};
+
+/// The programs with what is kept of them.
+pub struct TcpSource {
+    probe: TcpProbe,
+    events: TcpEvents,
+    reasons: BTreeMap<u32, Arc<str>>,
+    tally: Tally,
+    root: PathBuf,
+    /// Keeps the filter up to date, where that is needed.
+    _follower: Option<Follower>,
+    /// Details that nobody will see.
+    given_up: u64,
+}
+
+impl TcpSource {
+    /// The attached programs; `reasons` are the kernel's names of `enum sk_rst_reason`, `rtt_by` is what round-trip times are told apart by.
+    ///
+    /// # Errors
+    /// When their events can't be read.
+    pub fn new(
+        mut probe: TcpProbe,
+        reasons: BTreeMap<u32, Arc<str>>,
+        rtt_by: u32,
+        follower: Option<Follower>,
+    ) -> Result<Self, ProbeError> {
+        let root = Path::new("/");
+        let tally = Tally::new(snmp::read(root).unwrap_or_default(), snmp::connections(root), rtt_by);
+        let events = probe.take_events()?;
+        Ok(Self { probe, events, reasons, tally, root: root.into(), _follower: follower, given_up: 0 })
+    }
+
+    /// Takes the next event; false when there is none.
+    pub(super) fn next(
+        &mut self,
+        enricher: &mut Enricher,
+        beyond: &mut Surroundings,
+        take: impl FnOnce(&TcpEvent),
+    ) -> bool {
+        let Some(raw) = self.events.next() else { return false };
+        // A kind that isn't known can't be met: object and command are one binary.
+        if let Some(event) = enricher.tcp(&raw, |number| self.reasons.get(&number).cloned(), beyond) {
+            take(&event);
+        }
+        true
+    }
+
+    /// What was counted since the last time.
+    pub(super) fn interval(&mut self, names: &mut Named<'_, Surroundings>) -> Result<TcpSummary, ProbeError> {
+        let now = self.read()?;
+        Ok(self.tally.interval(now, &mut Looked(names)))
+    }
+
+    /// What was counted in all.
+    pub(super) fn whole(&mut self, names: &mut Named<'_, Surroundings>) -> Result<TcpSummary, ProbeError> {
+        let now = self.read()?;
+        Ok(self.tally.whole(&now, &mut Looked(names)))
+    }
+
+    /// Takes the programs off: counts are final then.
+    pub(super) fn detach(&mut self) {
+        self.probe.detach();
+    }
+
+    /// Details that nobody will see are accounted as sampled out.
+    pub(super) fn give_up_unread(&mut self) {
+        while self.events.next().is_some() {
+            self.given_up += 1;
+        }
+    }
+
+    fn read(&self) -> Result<Reading, ProbeError> {
+        let counted = self.probe.accounts();
+        Ok(Reading {
+            accounts: TcpAccounts {
+                seen: counted.seen,
+                detailed: counted.detailed - self.given_up,
+                sampled_out: counted.sampled_out + self.given_up,
+                ring_full: counted.ring_full,
+                filtered: counted.filtered,
+                untracked: counted.untracked,
+                rtt_seen: counted.rtt_seen,
+                rtt_others: counted.rtt_others,
+                recursion_misses: self.probe.recursion_misses()?,
+            },
+            totals: self.probe.totals().into_iter().map(counted).collect(),
+            transitions: self.probe.transitions()?.into_iter().map(|one| ((one.from, one.to), one.total)).collect(),
+            rtt: self.probe.rtt()?.into_iter().map(|one| (one.key, one.histogram)).collect(),
+            host: snmp::read(&self.root).unwrap_or_default(),
+        })
+    }
+}
+
+fn counted(total: TcpKindTotal) -> ((u8, u8), TcpTotal) {
+    let TcpKindTotal { kind, detail, events, bytes, segments } = total;
+    ((kind, detail), TcpTotal { events, bytes, segments, ..TcpTotal::default() })
+}
+
+/// Names of what round-trip times are told apart by.
+struct Looked<'a, 'n>(&'a mut Named<'n, Surroundings>);
+
+impl RttNames for Looked<'_, '_> {
+    fn device(&mut self, netns: u32, ifindex: u32) -> Arc<Device> {
+        self.0.device(netns, ifindex)
+    }
+
+    fn netns(&mut self, inode: u32) -> Arc<Netns> {
+        self.0.netns(inode)
+    }
+
+    fn owner(&mut self, inode: u64, cgroup: u64) -> Option<Arc<Owner>> {
+        let known = |number: u64| (number != 0).then_some(number);
+        let socket = Socket {
+            whose: Whose::Packet,
+            kind: SocketKind::Full,
+            family: netdrop_common::AF_INET,
+            protocol: 6,
+            state: netdrop_common::tcp_state::ESTABLISHED,
+            local: None,
+            remote: None,
+            queues: None,
+            inode: known(inode),
+            cookie: None,
+            cgroup: known(cgroup),
+        };
+        self.0.beyond.of_tcp(Some(&socket), None).map(|owner| owner.owner)
+    }
+}
