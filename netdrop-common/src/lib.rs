@@ -73,7 +73,9 @@ plain! {
     tcp::TcpTransition = 24 + tcp::TRANSITION_BUCKETS * 8,
     tcp::RttKey = 88,
     tcp::RttHistogram = 8 + tcp::RTT_BUCKETS * 8,
-    tcp::TcpSettings = 12 * 4,
+    tcp::TcpSettings = 15 * 4,
+    tcp::TcpLayout = 58 * 4,
+    tcp::TcpConnection = 72,
     Filter = 40 + MAX_RULES * (24 + 32 + 12 + 12 + 40 + 12),
 }
 

@@ -57,7 +57,7 @@ pub struct TcpCpu {
 
 /// How often sockets went from one state into another, and how long they had been in the first.
 #[repr(C)]
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpTransition {
     /// Transitions.
     pub count: u64,

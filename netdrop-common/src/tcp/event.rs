@@ -33,6 +33,9 @@ pub mod retransmit {
     pub const SYN: u8 = 4;
     /// A listener's SYN-ACK.
     pub const SYN_ACK: u8 = 5;
+    /// Added to one of these: it couldn't be sent (the tracepoint tells it from 6.16 on). It is no retransmission, so these details
+    /// aren't among them; [`super::TcpEvent::failed`] says why.
+    pub const FAILED: u8 = 16;
 }
 
 /// [`TcpEvent::flags`]: the connection was opened from here (`TCP_SYN_SENT` was seen).

@@ -16,6 +16,12 @@ pub struct TcpSettings {
     pub burst_ns: u32,
     /// 1 when there is any rule in the filter.
     pub filtered: u32,
+    /// 1 when retransmissions are wanted in detail.
+    pub retransmits: u32,
+    /// 1 when resets are wanted in detail.
+    pub resets: u32,
+    /// 1 when connections are followed: what is known of their past.
+    pub tracked: u32,
     /// 1 when events of states other than the end are wanted in detail.
     pub states: u32,
     /// 1 when ends of connections are wanted in detail.

@@ -18,3 +18,4 @@ pub mod privileged;
 pub mod reasons;
 pub mod stack;
 pub mod symbols;
+pub mod tcp;

@@ -12,6 +12,7 @@ mod program;
 mod ring;
 mod stacks;
 mod sys;
+pub mod tcp;
 mod traps;
 
 use std::collections::HashMap;
