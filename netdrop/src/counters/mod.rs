@@ -16,3 +16,5 @@ pub mod nft_text;
 pub mod rule;
 pub mod snapshot;
 pub mod snmp;
+pub mod tcp_limits;
+pub mod tcp_sockets;

@@ -16,7 +16,8 @@ pub fn read(root: &Path) -> io::Result<HostCounts> {
 
 /// A protocol has two lines: names, then numbers in the same order. What isn't there is zero.
 pub fn parse(text: &str) -> HostCounts {
-    let mut lines = text.lines().filter_map(|line| line.strip_prefix("Tcp:")).map(str::split_ascii_whitespace);
+    let mut lines =
+        text.lines().filter_map(|line| line.strip_prefix("Tcp:")).map(str::split_ascii_whitespace);
     let (Some(names), Some(numbers)) = (lines.next(), lines.next()) else { return HostCounts::default() };
     let mut counts = HostCounts::default();
     for (name, number) in names.zip(numbers) {

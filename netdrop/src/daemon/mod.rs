@@ -20,6 +20,7 @@ mod stop;
 mod surroundings;
 mod symbols;
 mod tcp;
+mod tcp_queues;
 mod terminal;
 mod witness;
 
@@ -35,5 +36,6 @@ pub use screen::Screen;
 pub use sink::{Sink, SinkError};
 pub use stop::{Signals, Stop};
 pub use tcp::TcpSource;
+pub use tcp_queues::{Looked, TcpQueueWatch};
 pub use terminal::Terminal;
 pub use witness::Witness;

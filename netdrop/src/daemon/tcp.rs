@@ -9,7 +9,7 @@ use super::surroundings::Surroundings;
 use crate::aggregate::Names as _;
 use crate::counters::snmp;
 use crate::enrich::{Beyond as _, Enricher, Named};
-use crate::model::tcp::{TcpAccounts, TcpEvent, TcpSummary, TcpTotal};
+use crate::model::tcp::{Closes, TcpAccounts, TcpEvent, TcpSummary, TcpTotal};
 use crate::model::{Device, Netns, Owner, Socket, SocketKind, Whose};
 use crate::probe::ProbeError;
 use crate::probe::tcp::{TcpEvents, TcpKindTotal, TcpProbe};
@@ -20,6 +20,10 @@ pub struct TcpSource {
     probe: TcpProbe,
     events: TcpEvents,
     reasons: BTreeMap<u32, Arc<str>>,
+    /// The same by number, for counts.
+    reset_reasons: Arc<[Arc<str>]>,
+    /// How connections ended.
+    closes: Closes,
     tally: Tally,
     root: PathBuf,
     /// Keeps the filter up to date, where that is needed.
@@ -42,7 +46,19 @@ impl TcpSource {
         let root = Path::new("/");
         let tally = Tally::new(snmp::read(root).unwrap_or_default(), snmp::connections(root), rtt_by);
         let events = probe.take_events()?;
-        Ok(Self { probe, events, reasons, tally, root: root.into(), _follower: follower, given_up: 0 })
+        let reset_reasons = by_number(&reasons);
+        let closes = Closes::default();
+        Ok(Self {
+            probe,
+            events,
+            reasons,
+            reset_reasons,
+            closes,
+            tally,
+            root: root.into(),
+            _follower: follower,
+            given_up: 0,
+        })
     }
 
     /// Takes the next event; false when there is none.
@@ -55,6 +71,7 @@ impl TcpSource {
         let Some(raw) = self.events.next() else { return false };
         // A kind that isn't known can't be met: object and command are one binary.
         if let Some(event) = enricher.tcp(&raw, |number| self.reasons.get(&number).cloned(), beyond) {
+            self.closes.record(&event);
             take(&event);
         }
         true
@@ -99,11 +116,26 @@ impl TcpSource {
                 recursion_misses: self.probe.recursion_misses()?,
             },
             totals: self.probe.totals().into_iter().map(counted).collect(),
-            transitions: self.probe.transitions()?.into_iter().map(|one| ((one.from, one.to), one.total)).collect(),
+            transitions: self
+                .probe
+                .transitions()?
+                .into_iter()
+                .map(|one| ((one.from, one.to), one.total))
+                .collect(),
             rtt: self.probe.rtt()?.into_iter().map(|one| (one.key, one.histogram)).collect(),
             host: snmp::read(&self.root).unwrap_or_default(),
+            closes: self.closes,
+            reset_reasons: Arc::clone(&self.reset_reasons),
         })
     }
+}
+
+/// Those that a detail can tell; an empty name where there is none.
+fn by_number(reasons: &BTreeMap<u32, Arc<str>>) -> Arc<[Arc<str>]> {
+    let told = 0..netdrop_common::tcp::TCP_DETAILS as u32 - 1;
+    let last = reasons.keys().copied().filter(|number| told.contains(number)).max();
+    let numbers = 0..last.map_or(0, |last| last + 1);
+    numbers.map(|number| reasons.get(&number).cloned().unwrap_or_else(|| "".into())).collect()
 }
 
 fn counted(total: TcpKindTotal) -> ((u8, u8), TcpTotal) {

@@ -113,6 +113,7 @@ fn connection(raw: &Raw) -> Connection {
         },
         age: since(raw.time_ns, raw.started_ns),
         established: since(raw.time_ns, raw.established_ns),
+        in_state: since(raw.time_ns, raw.since_ns),
         reset_sent: flag(FLAG_RESET_SENT),
         reset_received: flag(FLAG_RESET_RECEIVED),
         fin_received: flag(FLAG_FIN_RECEIVED),
@@ -121,9 +122,15 @@ fn connection(raw: &Raw) -> Connection {
 }
 
 /// How it ended: by what was seen of resets, by `sk_err`, by the state before.
+///
+/// What ends a connection sets `sk_err` just before: `tcp_reset` (`net/ipv4/tcp_input.c`) `ECONNREFUSED`, `EPIPE` or `ECONNRESET`, by the state;
+/// `tcp_write_err` (`net/ipv4/tcp_timer.c`) `ETIMEDOUT`, or what ICMP had told of the way meanwhile; `tcp_abort` `ECONNABORTED`. This side's resets
+/// mostly follow the change of state (`__tcp_close` with unread data, `tcp_disconnect` with `SO_LINGER` 0; `net/ipv4/tcp.c`): a
+/// connection that goes without an error from a state in which its peer must be told so (`tcp_need_reset`) is reset by this side.
 fn close(raw: &Raw) -> CloseKind {
     const ECONNREFUSED: u32 = libc::ECONNREFUSED.cast_unsigned();
     const ECONNRESET: u32 = libc::ECONNRESET.cast_unsigned();
+    const ECONNABORTED: u32 = libc::ECONNABORTED.cast_unsigned();
     const EPIPE: u32 = libc::EPIPE.cast_unsigned();
     const ETIMEDOUT: u32 = libc::ETIMEDOUT.cast_unsigned();
     let flag = |flag: u16| raw.flags & flag != 0;
@@ -134,20 +141,49 @@ fn close(raw: &Raw) -> CloseKind {
             _ => CloseKind::NotOpened,
         };
     }
-    if flag(FLAG_RESET_RECEIVED) || matches!(raw.error, ECONNRESET | EPIPE | ECONNREFUSED) {
-        return CloseKind::ResetReceived;
-    }
-    if raw.error == ETIMEDOUT {
-        return CloseKind::Timeout;
-    }
-    if flag(FLAG_RESET_SENT) {
-        return CloseKind::ResetSent;
+    match raw.error {
+        _ if flag(FLAG_RESET_RECEIVED) => return CloseKind::ResetReceived,
+        ECONNRESET | EPIPE | ECONNREFUSED => return CloseKind::ResetReceived,
+        ECONNABORTED => return CloseKind::ResetSent,
+        ETIMEDOUT => return CloseKind::Timeout,
+        _ if flag(FLAG_RESET_SENT) => return CloseKind::ResetSent,
+        0 => {}
+        _ => return CloseKind::Timeout,
     }
     match raw.old_state {
         tcp_state::LAST_ACK | tcp_state::TIME_WAIT | tcp_state::CLOSING | tcp_state::FIN_WAIT2 => {
             CloseKind::Fin
         }
-        tcp_state::FIN_WAIT1 if flag(FLAG_FIN_RECEIVED) => CloseKind::Fin,
+        tcp_state::ESTABLISHED | tcp_state::CLOSE_WAIT | tcp_state::FIN_WAIT1 => CloseKind::ResetSent,
         _ => CloseKind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case::both_fins(tcp_state::LAST_ACK, 0, 0, CloseKind::Fin)]
+    #[case::into_time_wait(tcp_state::FIN_WAIT2, 0, FLAG_FIN_RECEIVED, CloseKind::Fin)]
+    #[case::simultaneous(tcp_state::CLOSING, 0, FLAG_FIN_RECEIVED, CloseKind::Fin)]
+    #[case::reset(tcp_state::ESTABLISHED, libc::ECONNRESET, 0, CloseKind::ResetReceived)]
+    #[case::reset_after_the_fin(tcp_state::CLOSE_WAIT, libc::EPIPE, 0, CloseKind::ResetReceived)]
+    #[case::reset_without_an_error(tcp_state::FIN_WAIT2, 0, FLAG_RESET_RECEIVED, CloseKind::ResetReceived)]
+    #[case::linger_0(tcp_state::ESTABLISHED, 0, 0, CloseKind::ResetSent)]
+    #[case::unread_data(tcp_state::CLOSE_WAIT, 0, FLAG_FIN_RECEIVED, CloseKind::ResetSent)]
+    #[case::aborted_by_ss(tcp_state::ESTABLISHED, libc::ECONNABORTED, FLAG_RESET_SENT, CloseKind::ResetSent)]
+    #[case::timed_out(tcp_state::ESTABLISHED, libc::ETIMEDOUT, 0, CloseKind::Timeout)]
+    #[case::keepalive(tcp_state::ESTABLISHED, libc::ETIMEDOUT, FLAG_RESET_SENT, CloseKind::Timeout)]
+    #[case::timed_out_on_a_broken_way(tcp_state::ESTABLISHED, libc::EHOSTUNREACH, 0, CloseKind::Timeout)]
+    #[case::refused(tcp_state::SYN_SENT, libc::ECONNREFUSED, FLAG_RESET_RECEIVED, CloseKind::Refused)]
+    #[case::no_answer(tcp_state::SYN_SENT, libc::ETIMEDOUT, 0, CloseKind::NoAnswer)]
+    #[case::unreachable(tcp_state::SYN_SENT, libc::EHOSTUNREACH, 0, CloseKind::NotOpened)]
+    #[case::given_up(tcp_state::SYN_SENT, 0, 0, CloseKind::NotOpened)]
+    #[case::reset_before_it_opened(tcp_state::SYN_RECV, libc::ECONNRESET, 0, CloseKind::Refused)]
+    #[case::a_state_of_tomorrow(14, 0, 0, CloseKind::Other)]
+    fn ends(#[case] old_state: u8, #[case] error: i32, #[case] flags: u16, #[case] expected: CloseKind) {
+        let raw = Raw { kind: kind::CLOSE, old_state, error: error.cast_unsigned(), flags, ..Raw::default() };
+        assert_eq!(close(&raw), expected);
     }
 }

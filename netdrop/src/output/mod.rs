@@ -3,10 +3,10 @@
 
 mod attribution;
 mod clock;
-mod color;
+pub(crate) mod color;
 pub(crate) mod columns;
 mod comparison;
-mod csv;
+pub(crate) mod csv;
 mod datagram;
 mod dropwatch;
 mod escape;
@@ -23,9 +23,9 @@ mod junit;
 mod logged;
 mod pcapng;
 mod repeats;
-mod report;
+pub(crate) mod report;
 mod rotate;
-mod screen;
+pub(crate) mod screen;
 mod stacks;
 mod syslog;
 mod table;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use netdrop_common::tcp::retransmit::FAILED;
 use netdrop_common::tcp::{TCP_DETAILS, TRANSITION_BUCKETS, TcpTotal, kind, rtt_bucket};
 use serde::Deserialize;
 
@@ -11,7 +12,7 @@ use super::line::{address, endpoint, owner, workload, wrong};
 use super::object::{Device, Endpoint, Netns, Owner, Text};
 use crate::model;
 use crate::model::tcp::{
-    CloseKind, Counted, FAILED, Histogram, HostCounts, Retransmit, RttRow, RttWhat, TcpAccounts, TcpCount,
+    CloseKind, Counted, Histogram, HostCounts, Retransmit, RttRow, RttWhat, TcpAccounts, TcpCount,
     TcpSummary, TransitionRow, state_name,
 };
 

@@ -1,6 +1,8 @@
 //! TCP's own story: what the subcommands of `netdrop tcp` make of events and counts; a folder a subcommand. Pure.
 
+pub mod accounts;
 pub mod life;
+pub mod queues;
 pub mod resets;
 pub mod retransmits;
 pub mod rtt;
@@ -8,6 +10,7 @@ pub mod rtt;
 pub(crate) mod samples;
 pub mod states;
 pub mod tally;
+pub mod words;
 
 /// What is wanted of the programs on TCP's tracepoints. What isn't wanted isn't loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,6 +26,8 @@ pub struct Wanted {
     pub closes: bool,
     /// Changes of state counted, with the time in each.
     pub transitions: bool,
+    /// Listeners' queues and ports in use, sampled by [`crate::daemon::TcpQueueWatch`].
+    pub queues: bool,
     /// Smoothed round-trip times.
     pub rtt_smoothed: bool,
     /// Round-trip times of each acknowledgement.

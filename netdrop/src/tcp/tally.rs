@@ -9,7 +9,8 @@ use netdrop_common::{AF_INET, AF_INET6};
 
 use crate::decode::endpoint;
 use crate::model::tcp::{
-    Histogram, HostCounts, RttRow, RttWhat, TcpAccounts, TcpCount, TcpSummary, TcpTotal, TransitionRow,
+    Closes, Histogram, HostCounts, RttRow, RttWhat, TcpAccounts, TcpCount, TcpSummary, TcpTotal,
+    TransitionRow,
 };
 use crate::model::{Device, Netns, Owner};
 
@@ -26,6 +27,10 @@ pub struct Reading {
     pub rtt: HashMap<RttKey, RttHistogram>,
     /// What the kernel counts itself.
     pub host: HostCounts,
+    /// How connections ended, as details told it.
+    pub closes: Closes,
+    /// The names of `enum sk_rst_reason` by number; see [`TcpSummary::reset_reasons`].
+    pub reset_reasons: Arc<[Arc<str>]>,
 }
 
 /// Who knows the names of what round-trip times are told apart by.
@@ -77,6 +82,10 @@ impl Tally {
             host: now.host.since(&before.host),
             host_total: now.host.since(&self.start),
             existed: self.existed,
+            closes: now.closes.since(&before.closes),
+            closes_total: now.closes,
+            reset_reasons: Arc::clone(&now.reset_reasons),
+            queues: None,
         }
     }
 
@@ -85,14 +94,21 @@ impl Tally {
         keys.sort_unstable();
         let row = |key: &RttKey| {
             let total = histogram(&now.rtt[key]);
-            let interval = before.rtt.get(key).map_or_else(|| total.clone(), |then| total.since(&histogram(then)));
+            let interval =
+                before.rtt.get(key).map_or_else(|| total.clone(), |then| total.since(&histogram(then)));
             self.named(key, interval, total, names)
         };
         keys.into_iter().map(row).collect()
     }
 
     /// Names what is asked for.
-    fn named(&self, key: &RttKey, interval: Histogram, total: Histogram, names: &mut impl RttNames) -> RttRow {
+    fn named(
+        &self,
+        key: &RttKey,
+        interval: Histogram,
+        total: Histogram,
+        names: &mut impl RttNames,
+    ) -> RttRow {
         let asked = |bit: u32| self.rtt_by & bit != 0 && key.others == 0;
         let gateway = match key.gateway_family {
             AF_INET | AF_INET6 => endpoint(key.gateway_family, key.gateway, 0).map(|gateway| gateway.address),
@@ -112,7 +128,8 @@ impl Tally {
             gateway: gateway.filter(|_| asked(by::ROUTE)),
             device: (asked(by::DEVICE | by::ROUTE) && key.ifindex != 0)
                 .then(|| names.device(key.netns, key.ifindex)),
-            netns: (key.netns != 0 && asked(by::NETNS | by::DEVICE | by::ROUTE)).then(|| names.netns(key.netns)),
+            netns: (key.netns != 0 && asked(by::NETNS | by::DEVICE | by::ROUTE))
+                .then(|| names.netns(key.netns)),
             owner: if asked(by::OWNER | by::CGROUP) { names.owner(key.inode, key.cgroup) } else { None },
             interval,
             total,

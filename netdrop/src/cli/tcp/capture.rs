@@ -37,7 +37,8 @@ impl TcpCapture {
             let options = self.options(compiled.filter, compiled.owned.entries.clone());
             let mut probe = TcpProbe::attach(&kernel, &options).map_err(Exit::from)?;
             let map = probe.take_owners();
-            let follower = map.map(|map| Follower::new(Path::new("/"), compiled.targets, &compiled.owned, map));
+            let follower =
+                map.map(|map| Follower::new(Path::new("/"), compiled.targets, &compiled.owned, map));
             (probe, follower)
         };
         if let Some(follower) = &mut probe.1 {
@@ -63,10 +64,9 @@ impl TcpCapture {
         filter: Box<netdrop_common::Filter>,
         owners: std::collections::HashMap<netdrop_common::OwnerKey, u32>,
     ) -> TcpOptions {
-        let Wanted { retransmits, resets, states, closes, transitions, rtt_smoothed, rtt_samples, rtt_by } =
+        let Wanted { retransmits, resets, states, closes, transitions, rtt_smoothed, rtt_samples, rtt_by, queues: _ } =
             self.story;
-        let rtt =
-            TcpRtt { smoothed: rtt_smoothed, samples: rtt_samples, by: rtt_by, histograms: HISTOGRAMS };
+        let rtt = TcpRtt { smoothed: rtt_smoothed, samples: rtt_samples, by: rtt_by, histograms: HISTOGRAMS };
         TcpOptions {
             attach: self.attach,
             rate: self.rate,

@@ -15,7 +15,9 @@ use super::super::watch::report;
 use super::TcpCapture;
 use super::filter::TcpFilters;
 use crate::aggregate::{Aggregator, By};
-use crate::daemon::{Ended, Format, Limits, Outlet, Outlets, Plan, Signals, Sink, Stop, Terminal, Witness, run};
+use crate::daemon::{
+    Ended, Format, Limits, Outlet, Outlets, Plan, Signals, Sink, Stop, Terminal, Witness, run,
+};
 use crate::enrich::Enricher;
 use crate::filter::Choice;
 use crate::kernel::host;
@@ -107,7 +109,10 @@ impl Shared {
             TcpFormat::Text => Format::Lines(story.text(color)),
             TcpFormat::Json => Format::Lines(Box::new(Json::new().on(host::read(Path::new("/"))))),
             TcpFormat::Csv => Format::Lines(story.csv().ok_or_else(|| {
-                Exit::Usage("--format csv writes a line an event, and this tells of counts: choose text or json".into())
+                Exit::Usage(
+                    "--format csv writes a line an event, and this tells of counts: choose text or json"
+                        .into(),
+                )
             })?),
         };
         let sink = Sink::start(self.open()?).context("can't start the thread that writes")?;
@@ -131,6 +136,14 @@ impl Shared {
 pub trait Story: Sized {
     /// Its flags.
     fn shared(&self) -> &Shared;
+    /// The format that was asked for or suits the place.
+    fn format(&self) -> TcpFormat {
+        self.shared().format()
+    }
+    /// What is left out in the kernel.
+    fn filters(&self) -> crate::filter::Wanted {
+        self.shared().filters.wanted()
+    }
     /// What is wanted of the kernel.
     fn wanted(&self) -> Wanted;
     /// The table for a terminal.
@@ -182,7 +195,8 @@ async fn follow(story: &impl Story, identity: Identity) -> anyhow::Result<Ended>
     let outlets = shared.outlets(story)?;
     let signals = Signals::new()?;
     let release = identity.features.release.clone();
-    let (wanted, limits) = (shared.filters.wanted(), Limits { duration: shared.duration, count: shared.count });
+    let (wanted, limits) =
+        (shared.filters.wanted(), Limits { duration: shared.duration, count: shared.count });
     let capture = TcpCapture { story: story.wanted(), rate: shared.rate(), attach: shared.attach.into() };
     let tcp = capture.attach(&wanted, &identity.reasons)?;
     let (aggregator, stop) = (Aggregator::new(story.by()), Stop::Signals(signals));

@@ -160,6 +160,8 @@ pub struct Connection {
     pub age: Option<Duration>,
     /// Since it was established; absent when it never was.
     pub established: Option<Duration>,
+    /// Since it got into the state that it is in, or leaves; absent when that wasn't seen.
+    pub in_state: Option<Duration>,
     /// A reset was sent for it.
     pub reset_sent: bool,
     /// One was received.

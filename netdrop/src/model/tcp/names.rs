@@ -1,11 +1,9 @@
 //! The words for what was counted by kind and detail.
 
+use netdrop_common::tcp::retransmit::FAILED;
 use netdrop_common::tcp::{TCP_DETAILS, kind, retransmit};
 
 use super::{Retransmit, TcpCount, TcpSummary, state_name};
-
-/// Added to a retransmission's detail: it couldn't be sent.
-pub const FAILED: u8 = 16;
 
 /// What kind of event was counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -9,6 +9,7 @@ use netdrop_common::tcp_state;
 
 use super::super::{Device, Endpoint, Netns, Owner};
 use super::Closes;
+use super::TcpQueues;
 
 /// What was counted in an interval (in an `end`: in all), and since the start.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +37,8 @@ pub struct TcpSummary {
     /// The names of the kernel's `enum sk_rst_reason` by number, without `SK_RST_REASON_`: what the details of resets sent are called;
     /// an empty one where the kernel has none, and none before 6.10.
     pub reset_reasons: Arc<[Arc<str>]>,
+    /// Queues of listeners and what ports are in use; absent where they aren't asked for.
+    pub queues: Option<Arc<TcpQueues>>,
 }
 
 /// `detailed + sampled_out + ring_full + filtered = seen`, always; see netdrop-common's `TcpAccounts`.
@@ -250,4 +253,41 @@ pub const fn state_name(state: u8) -> Option<&'static str> {
         tcp_state::NEW_SYN_RECV => "NEW_SYN_RECV",
         _ => return None,
     })
+}
+
+/// The bucket that holds the quantile `q` (0 to 1) of what was counted; absent when nothing was.
+pub fn quantile_bucket(buckets: &[u64], q: f64) -> Option<usize> {
+    let count: u64 = buckets.iter().sum();
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rank between 1 and count"
+    )]
+    let rank = ((q * count as f64).ceil() as u64).clamp(1, count.max(1));
+    let mut seen = 0;
+    buckets.iter().position(|in_bucket| {
+        seen += in_bucket;
+        seen >= rank
+    })
+}
+
+impl TransitionRow {
+    /// Transitions of which the time spent is known.
+    pub fn timed(&self) -> u64 {
+        self.spent.iter().sum()
+    }
+
+    /// The mean time spent, exact; absent when none is known.
+    pub fn mean_spent(&self) -> Option<Duration> {
+        let timed = u128::from(self.timed());
+        (timed > 0).then(|| {
+            Duration::from_nanos(u64::try_from(self.spent_sum.as_nanos() / timed).unwrap_or(u64::MAX))
+        })
+    }
+
+    /// The least time that the quantile `q` (0 to 1) of the times spent is below, at most twice it; absent when none is known.
+    pub fn spent_below(&self, q: f64) -> Option<Duration> {
+        quantile_bucket(&self.spent, q).map(|bucket| Duration::from_micros(1 << bucket))
+    }
 }

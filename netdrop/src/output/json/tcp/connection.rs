@@ -5,8 +5,6 @@ use super::super::socket::push_queues;
 use crate::model::tcp::{Connection, Opened, TcpEvent, TcpNumbers};
 use crate::model::{Socket, SocketKind};
 
-/// Before there is a threshold (`TCP_INFINITE_SSTHRESH`, include/net/tcp.h).
-const NO_THRESHOLD: u32 = 0x7fff_ffff;
 /// `icsk_ca_state` (`enum tcp_ca_state`, include/uapi/linux/tcp.h).
 const CA_STATES: [&str; 5] = ["open", "disorder", "cwr", "recovery", "loss"];
 
@@ -17,7 +15,7 @@ pub(super) fn push(out: &mut Vec<u8>, event: &TcpEvent) {
     }
     if let Some(numbers) = &event.numbers {
         push_connection(out, &event.connection);
-        push_numbers(out, numbers);
+        push_numbers(out, event, numbers);
     }
 }
 
@@ -67,7 +65,7 @@ fn push_connection(out: &mut Vec<u8>, connection: &Connection) {
     enclose(out, start, br#","connection":{"#);
 }
 
-fn push_numbers(out: &mut Vec<u8>, numbers: &TcpNumbers) {
+fn push_numbers(out: &mut Vec<u8>, event: &TcpEvent, numbers: &TcpNumbers) {
     number(out, br#","tcp":{"bytes_sent":"#, numbers.bytes_sent);
     number(out, br#","bytes_retransmitted":"#, numbers.bytes_retransmitted);
     number(out, br#","bytes_acked":"#, numbers.bytes_acked);
@@ -84,12 +82,12 @@ fn push_numbers(out: &mut Vec<u8>, numbers: &TcpNumbers) {
     number(out, br#","retransmitted_out":"#, numbers.retransmitted_out);
     number(out, br#","delivered":"#, numbers.delivered);
     number(out, br#","cwnd":"#, numbers.cwnd);
-    if numbers.ssthresh != NO_THRESHOLD {
-        number(out, br#","ssthresh":"#, numbers.ssthresh);
+    if let Some(segments) = event.ssthresh() {
+        number(out, br#","ssthresh":"#, segments);
     }
     push_times(out, numbers);
     number(out, br#","mss":"#, numbers.mss);
-    if let Some(rate) = delivery_rate(numbers) {
+    if let Some(rate) = event.delivery_rate() {
         number(out, br#","delivery_rate":"#, rate);
     }
     number(out, br#","send_window":"#, numbers.send_window);
@@ -104,9 +102,13 @@ fn push_numbers(out: &mut Vec<u8>, numbers: &TcpNumbers) {
     }
     number(out, br#","timeouts":"#, numbers.timeouts);
     number(out, br#","probes":"#, numbers.probes);
-    let end = numbers.algorithm.iter().position(|byte| *byte == 0).unwrap_or(numbers.algorithm.len());
-    if end > 0 {
-        string(out, br#","algorithm":"#, &String::from_utf8_lossy(&numbers.algorithm[..end]));
+    if let Some(algorithm) = event.algorithm() {
+        string(out, br#","algorithm":"#, &algorithm);
+    }
+    if let Some(payload) = event.payload() {
+        number(out, br#","payload_sent":"#, payload.sent);
+        number(out, br#","payload_acked":"#, payload.acked);
+        number(out, br#","payload_received":"#, payload.received);
     }
     out.push(b'}');
 }
@@ -123,14 +125,6 @@ fn push_times(out: &mut Vec<u8>, numbers: &TcpNumbers) {
     if numbers.rtt_us > 0 {
         number(out, br#","rtt_us":"#, numbers.rtt_us);
     }
-}
-
-/// Bytes a second, as `tcpi_delivery_rate` has it (`tcp_compute_delivery_rate`, net/ipv4/tcp.c); absent before there is one.
-fn delivery_rate(numbers: &TcpNumbers) -> Option<u64> {
-    let bytes = u64::from(numbers.rate_delivered) * u64::from(numbers.mss);
-    (numbers.rate_interval_us > 0 && bytes > 0)
-        .then(|| u64::try_from(u128::from(bytes) * 1_000_000 / u128::from(numbers.rate_interval_us)).ok())
-        .flatten()
 }
 
 /// Makes the members since `start` an object, the comma of the first making room for `opening`; nothing of nothing.

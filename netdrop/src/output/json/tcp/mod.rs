@@ -11,13 +11,12 @@ pub(super) use summary::push_summary;
 
 use std::borrow::Cow;
 
-use nix::errno::Errno;
-
 use super::super::Clock;
 use super::owner::push_owner;
-use super::push::{self, number, string};
+use super::push::{number, string};
 use super::{push_device, push_endpoint, push_flags, push_netns};
 use crate::model::tcp::{Segment, TcpEvent, TcpKind, state_name};
+use crate::tcp::words::error_name;
 
 /// One event's line.
 pub(super) fn push_event(clock: &mut Clock, event: &TcpEvent, out: &mut Vec<u8>) {
@@ -130,14 +129,6 @@ fn push_owner_of(out: &mut Vec<u8>, event: &TcpEvent) {
     }
 }
 
-/// `ETIMEDOUT`, or `errno-N` (errno(3)).
-fn error_name(errno: u32) -> String {
-    match i32::try_from(errno).map(Errno::from_raw) {
-        Ok(known) if known != Errno::UnknownErrno => format!("{known:?}"),
-        _ => format!("errno-{errno}"),
-    }
-}
-
 /// `"buckets":[[from,to,count],…]`, those that hold something, after `key`.
 fn push_buckets(out: &mut Vec<u8>, key: &[u8], buckets: impl Iterator<Item = (u64, u64, u64)>) {
     out.extend_from_slice(key);
@@ -152,10 +143,4 @@ fn push_buckets(out: &mut Vec<u8>, key: &[u8], buckets: impl Iterator<Item = (u6
         out.push(b']');
     }
     out.push(b']');
-}
-
-/// A time in µs that a mean or a sum is, whole.
-fn push_us(out: &mut Vec<u8>, key: &[u8], us: u128) {
-    out.extend_from_slice(key);
-    push::decimal(out, us);
 }
