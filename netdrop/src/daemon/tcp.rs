@@ -115,7 +115,7 @@ impl TcpSource {
                 rtt_others: counted.rtt_others,
                 recursion_misses: self.probe.recursion_misses()?,
             },
-            totals: self.probe.totals().into_iter().map(counted).collect(),
+            totals: self.probe.totals().into_iter().map(total).collect(),
             transitions: self
                 .probe
                 .transitions()?
@@ -138,8 +138,8 @@ fn by_number(reasons: &BTreeMap<u32, Arc<str>>) -> Arc<[Arc<str>]> {
     numbers.map(|number| reasons.get(&number).cloned().unwrap_or_else(|| "".into())).collect()
 }
 
-fn counted(total: TcpKindTotal) -> ((u8, u8), TcpTotal) {
-    let TcpKindTotal { kind, detail, events, bytes, segments } = total;
+fn total(counted: TcpKindTotal) -> ((u8, u8), TcpTotal) {
+    let TcpKindTotal { kind, detail, events, bytes, segments } = counted;
     ((kind, detail), TcpTotal { events, bytes, segments, ..TcpTotal::default() })
 }
 

@@ -1,15 +1,19 @@
 //! TCP's own story: what the subcommands of `netdrop tcp` make of events and counts; a folder a subcommand. Pure.
 
+pub mod by;
 pub mod accounts;
+mod columns;
 pub mod life;
 pub mod queues;
 pub mod resets;
 pub mod retransmits;
+mod rows;
 pub mod rtt;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod states;
 pub mod tally;
+pub mod why;
 pub mod words;
 
 /// What is wanted of the programs on TCP's tracepoints. What isn't wanted isn't loaded.

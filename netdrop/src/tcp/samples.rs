@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::tcp::{
-    Connection, KnownBy, Opened, TcpAccounts, TcpEvent, TcpKind, TcpNumbers, TcpOwner, TcpSummary,
+    Connection, KnownBy, Opened, Retransmit, Segment, TcpAccounts, TcpEvent, TcpKind, TcpNumbers, TcpOwner,
+    TcpSummary,
 };
 use crate::model::{
-    Endpoint, Holding, Owner, Process, Queues, Socket, SocketKind, Summary, Timestamp, Whose,
+    Endpoint, Holding, Owner, Process, Queues, Socket, SocketKind, Summary, TcpFlags, Timestamp, Whose,
 };
 
 pub fn endpoint(text: &str) -> Endpoint {
@@ -39,6 +40,12 @@ pub fn event(kind: TcpKind) -> TcpEvent {
         numbers: Some(numbers()),
         cpu: 1,
     }
+}
+
+/// A segment of a sender that has seen worse, sent again.
+pub fn retransmit(by: Retransmit) -> TcpEvent {
+    let segment = Segment { sequence: 123_456, length: 1448, segments: 1, flags: TcpFlags(0x10) };
+    event(TcpKind::Retransmit { by, segment, attempt: 1, state: 1, failed: None })
 }
 
 fn socket(local: Endpoint, remote: Endpoint) -> Socket {

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use super::super::Exit;
 use crate::daemon::{Follower, TcpSource};
 use crate::enrich::KernelResolver;
-use crate::filter::{Choice, Wanted as Filtered, compile};
+use crate::filter::{Choice, Compiled, Wanted as Filtered, compile};
 use crate::kernel::reasons::Reasons;
 use crate::kernel::tcp::TcpKernel;
 use crate::probe::tcp::{TcpKinds, TcpOptions, TcpProbe, TcpRtt};
@@ -32,38 +32,17 @@ impl TcpCapture {
     /// Attaches them. Of a filter for drops, what only drops have (reason, class, function, protocol) is left out.
     pub fn attach(self, filter: &Filtered, reasons: &Reasons) -> anyhow::Result<TcpSource> {
         let kernel = TcpKernel::read(Path::new("/")).map_err(Exit::from)?;
-        let mut probe = {
-            let compiled = self.compiled(filter, reasons)?;
-            let options = self.options(compiled.filter, compiled.owned.entries.clone());
-            let mut probe = TcpProbe::attach(&kernel, &options).map_err(Exit::from)?;
-            let map = probe.take_owners();
-            let follower =
-                map.map(|map| Follower::new(Path::new("/"), compiled.targets, &compiled.owned, map));
-            (probe, follower)
-        };
-        if let Some(follower) = &mut probe.1 {
+        let compiled = compiled(filter, reasons)?;
+        let mut probe = TcpProbe::attach(&kernel, &self.options(&compiled)).map_err(Exit::from)?;
+        let follow = |map| Follower::new(Path::new("/"), compiled.targets, &compiled.owned, map);
+        let mut follower = probe.take_owners().map(follow);
+        if let Some(follower) = &mut follower {
             follower.start().context("can't start the thread that keeps the filter up to date")?;
         }
-        let (probe, follower) = probe;
         Ok(TcpSource::new(probe, kernel.reset_reasons, self.story.rtt_by, follower)?)
     }
 
-    fn compiled(self, filter: &Filtered, reasons: &Reasons) -> anyhow::Result<crate::filter::Compiled> {
-        let filter = Filtered {
-            reason: Choice::default(),
-            class: Choice::default(),
-            function: Choice::default(),
-            protocol: Choice::default(),
-            ..filter.clone()
-        };
-        Ok(compile(&filter, reasons, &mut KernelResolver::new("/")).map_err(Exit::from)?)
-    }
-
-    fn options(
-        self,
-        filter: Box<netdrop_common::Filter>,
-        owners: std::collections::HashMap<netdrop_common::OwnerKey, u32>,
-    ) -> TcpOptions {
+    fn options(self, compiled: &Compiled) -> TcpOptions {
         let Wanted { retransmits, resets, states, closes, transitions, rtt_smoothed, rtt_samples, rtt_by, queues: _ } =
             self.story;
         let rtt = TcpRtt { smoothed: rtt_smoothed, samples: rtt_samples, by: rtt_by, histograms: HISTOGRAMS };
@@ -72,9 +51,21 @@ impl TcpCapture {
             rate: self.rate,
             kinds: TcpKinds { retransmits, resets, states: states || transitions, closes },
             rtt: (rtt_smoothed || rtt_samples).then_some(rtt),
-            filter,
-            owners,
+            filter: compiled.filter.clone(),
+            owners: compiled.owned.entries.clone(),
             ..TcpOptions::default()
         }
     }
+}
+
+/// The filter's numbers.
+fn compiled(filter: &Filtered, reasons: &Reasons) -> Result<Compiled, Exit> {
+    let filter = Filtered {
+        reason: Choice::default(),
+        class: Choice::default(),
+        function: Choice::default(),
+        protocol: Choice::default(),
+        ..filter.clone()
+    };
+    Ok(compile(&filter, reasons, &mut KernelResolver::new("/"))?)
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use netdrop_common::tcp::TcpNumbers;
+use netdrop_common::tcp::{TcpNumbers, retransmit};
 
 use super::super::{CpuTask, Device, Endpoint, Netns, Owner, Socket, TcpFlags, Timestamp};
 
@@ -219,6 +219,20 @@ impl Retransmit {
             Self::Syn => "syn",
             Self::SynAck => "syn-ack",
             Self::Other => "other",
+        }
+    }
+}
+
+impl Retransmit {
+    /// By the detail that the kernel's program counts it under (netdrop-common's `retransmit`), whether it could be sent or not.
+    pub const fn of_detail(detail: u8) -> Self {
+        match detail & !retransmit::FAILED {
+            retransmit::RTO => Self::Rto,
+            retransmit::FAST => Self::Fast,
+            retransmit::LOSS_PROBE => Self::LossProbe,
+            retransmit::SYN => Self::Syn,
+            retransmit::SYN_ACK => Self::SynAck,
+            _ => Self::Other,
         }
     }
 }

@@ -84,18 +84,6 @@ impl Retransmit {
             Self::Other => (kind::RETRANSMIT, retransmit::OTHER),
         }
     }
-
-    /// By netdrop-common's `retransmit` number, with or without the one that says that it failed.
-    pub const fn of_detail(detail: u8) -> Self {
-        match detail & !FAILED {
-            retransmit::RTO => Self::Rto,
-            retransmit::FAST => Self::Fast,
-            retransmit::LOSS_PROBE => Self::LossProbe,
-            retransmit::SYN => Self::Syn,
-            retransmit::SYN_ACK => Self::SynAck,
-            _ => Self::Other,
-        }
-    }
 }
 
 impl TcpSummary {

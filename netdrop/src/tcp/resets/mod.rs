@@ -1,50 +1,69 @@
-//! `netdrop tcp resets`.
+//! `netdrop tcp resets`: resets sent and received, and why.
 
-use crate::model::{Drop, Summary};
-use crate::output::{Output, Redrawn, View};
+mod csv;
+mod meaning;
+mod report;
+mod table;
+mod text;
 
-/// The table for a terminal.
-#[derive(Debug)]
-pub struct Table {
-    view: View,
+pub use csv::Csv;
+pub use meaning::{Meaning, meaning};
+pub use table::Table;
+pub use text::Text;
+
+use std::sync::Arc;
+
+use super::by::{By, Dimension};
+use super::rows::{Counts, Row, Rows};
+use crate::model::tcp::{TcpEvent, TcpKind, TcpSummary};
+use netdrop_common::tcp::{TcpTotal, kind};
+
+/// What rows are told apart by, if nothing is asked for.
+pub fn by_default() -> By {
+    [Dimension::Type].into_iter().collect()
 }
 
-impl Table {
-    /// For a terminal of this size.
-    pub fn new(view: View) -> Self {
-        Self { view }
+/// What makes resets alike: the type of `--by`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ResetType {
+    /// Sent, or received.
+    pub sent: bool,
+    /// The kernel's reason, else what was derived, in brackets; absent where nothing tells.
+    pub reason: Option<Arc<str>>,
+    /// The state that the socket was in; absent without one.
+    pub state: Option<u8>,
+}
+
+impl ResetType {
+    /// Of a reset; absent for other events.
+    pub fn of(event: &TcpEvent) -> Option<Self> {
+        let reason = meaning(event)?.reason;
+        match &event.kind {
+            TcpKind::ResetSent { state, .. } => Some(Self { sent: true, reason, state: *state }),
+            TcpKind::ResetReceived { state } => Some(Self { sent: false, reason, state: Some(*state) }),
+            _ => None,
+        }
+    }
+
+    /// `sent` or `received`.
+    pub const fn direction(&self) -> &'static str {
+        if self.sent { "sent" } else { "received" }
     }
 }
 
-impl Output for Table {
-    fn drop(&mut self, _: &Drop<'_>, _: &mut Vec<u8>) {}
-    fn summary(&mut self, _: &Summary, _: &mut Vec<u8>) {}
-    fn end(&mut self, _: &Summary, _: &mut Vec<u8>) {}
+/// Sent and received.
+type Directions = Counts<2>;
+type SumsRow = Row<ResetType, 2>;
+type Sums = Rows<ResetType, 2>;
+
+/// The kernel's exact counts of the interval, and since the start.
+fn exact(tcp: &TcpSummary) -> (Directions, Directions) {
+    let sum = |of: fn(&crate::model::tcp::TcpCount) -> &TcpTotal| {
+        let all = |kind| tcp.of_kind(kind).map(|count| of(count).events).sum();
+        Counts([all(kind::RESET_SENT), all(kind::RESET_RECEIVED)])
+    };
+    (sum(|count| &count.counts), sum(|count| &count.total))
 }
 
-impl Redrawn for Table {
-    fn resize(&mut self, width: usize, height: usize, _: &mut Vec<u8>) {
-        self.view = View { width, height, ..self.view };
-    }
-}
-
-/// Lines for a pipe.
-#[derive(Debug)]
-pub struct Text {
-    color: bool,
-}
-
-impl Text {
-    /// With colour or without.
-    pub fn new(color: bool) -> Self {
-        Self { color }
-    }
-}
-
-impl Output for Text {
-    fn drop(&mut self, _: &Drop<'_>, _: &mut Vec<u8>) {
-        let _ = self.color;
-    }
-    fn summary(&mut self, _: &Summary, _: &mut Vec<u8>) {}
-    fn end(&mut self, _: &Summary, _: &mut Vec<u8>) {}
-}
+#[cfg(test)]
+mod samples;

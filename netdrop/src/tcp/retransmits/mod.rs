@@ -1,50 +1,32 @@
-//! `netdrop tcp retransmits`.
+//! `netdrop tcp retransmits`: what TCP sent again, and with drops at hand why.
 
-use crate::model::{Drop, Summary};
-use crate::output::{Output, Redrawn, View};
+mod csv;
+mod report;
+mod sums;
+mod table;
+mod text;
 
-/// The table for a terminal.
-#[derive(Debug)]
-pub struct Table {
-    view: View,
+pub use csv::Csv;
+pub use sums::Sums;
+pub use table::Table;
+pub use text::Text;
+
+use super::by::{By, Dimension};
+
+/// What is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan {
+    /// What rows are told apart by.
+    pub by: By,
+    /// Whether each flow's retransmits are joined with this host's drops.
+    pub why: bool,
 }
 
-impl Table {
-    /// For a terminal of this size.
-    pub fn new(view: View) -> Self {
-        Self { view }
+impl Default for Plan {
+    fn default() -> Self {
+        Self { by: [Dimension::Flow].into_iter().collect(), why: false }
     }
 }
 
-impl Output for Table {
-    fn drop(&mut self, _: &Drop<'_>, _: &mut Vec<u8>) {}
-    fn summary(&mut self, _: &Summary, _: &mut Vec<u8>) {}
-    fn end(&mut self, _: &Summary, _: &mut Vec<u8>) {}
-}
-
-impl Redrawn for Table {
-    fn resize(&mut self, width: usize, height: usize, _: &mut Vec<u8>) {
-        self.view = View { width, height, ..self.view };
-    }
-}
-
-/// Lines for a pipe.
-#[derive(Debug)]
-pub struct Text {
-    color: bool,
-}
-
-impl Text {
-    /// With colour or without.
-    pub fn new(color: bool) -> Self {
-        Self { color }
-    }
-}
-
-impl Output for Text {
-    fn drop(&mut self, _: &Drop<'_>, _: &mut Vec<u8>) {
-        let _ = self.color;
-    }
-    fn summary(&mut self, _: &Summary, _: &mut Vec<u8>) {}
-    fn end(&mut self, _: &Summary, _: &mut Vec<u8>) {}
-}
+#[cfg(test)]
+pub(super) mod samples;

@@ -1,0 +1,159 @@
+//! Why there was a reset, in words: by the kernel's reason, else by what can be told from the state and the packet that it answers.
+
+use std::sync::Arc;
+
+use netdrop_common::tcp_state as state;
+
+use crate::knowledge;
+use crate::model::TcpFlags;
+use crate::model::tcp::{Segment, TcpEvent, TcpKind};
+
+/// What a reset means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meaning {
+    /// The kernel's reason, else what was derived, in brackets; absent where nothing tells.
+    pub reason: Option<Arc<str>>,
+    /// One sentence; empty where nothing tells.
+    pub text: &'static str,
+    /// Whether the kernel said so, or it was derived (before 6.10, and where the kernel says `NOT_SPECIFIED`).
+    pub told: bool,
+}
+
+/// Of a reset; absent for other events.
+pub fn meaning(event: &TcpEvent) -> Option<Meaning> {
+    match &event.kind {
+        TcpKind::ResetSent { reason: Some(reason), .. } if &**reason != "NOT_SPECIFIED" => Some(Meaning {
+            reason: Some(Arc::clone(reason)),
+            text: knowledge::reset(reason).map_or("", knowledge::Entry::meaning),
+            told: true,
+        }),
+        TcpKind::ResetSent { state, answers, .. } => {
+            let probes = event.numbers.is_some_and(|numbers| numbers.probes > 0);
+            let derived = sent(*state, *answers, probes);
+            Some(Meaning { reason: derived.0.map(Into::into), text: derived.1, told: false })
+        }
+        TcpKind::ResetReceived { state } => {
+            Some(Meaning { reason: None, text: received(*state), told: false })
+        }
+        _ => None,
+    }
+}
+
+/// What the state and the packet tell: `tcp_set_state` comes before the reset where a process ends the connection, and after it where
+/// a timer or an administrator does (`__tcp_close`, `tcp_disconnect`, `tcp_abort`, `tcp_keepalive_timer`; net/ipv4).
+fn sent(
+    in_state: Option<u8>,
+    answers: Option<Segment>,
+    probes: bool,
+) -> (Option<&'static str>, &'static str) {
+    const SYN: u8 = 0x02;
+    const ACK: u8 = 0x10;
+    let opens = |segment: Segment| segment.flags.0 & (SYN | ACK) == SYN;
+    let (label, text) = match (answers, in_state) {
+        (Some(segment), None) if opens(segment) => {
+            ("(closed port)", "Nobody listens at the port: the peer sees its connection refused.")
+        }
+        (Some(_), None) => (
+            "(no connection)",
+            "The segment belongs to no connection here: it had ended, or is another host's.",
+        ),
+        (Some(_), Some(state::TIME_WAIT)) => {
+            ("(time-wait)", "A segment came for a connection that is closed here.")
+        }
+        (Some(_), Some(state::LISTEN)) => {
+            ("(listener)", "A listener got a segment that belongs to no connection it knows.")
+        }
+        (Some(_), Some(state::SYN_SENT)) => {
+            ("(wrong answer)", "The answer to this host's SYN acknowledges something else: an old connection's.")
+        }
+        (Some(_), Some(state::SYN_RECV | state::NEW_SYN_RECV)) => (
+            "(handshake)",
+            "A connection was refused in the middle of its handshake: a wrong segment, or a full accept queue with tcp_abort_on_overflow.",
+        ),
+        (
+            Some(_),
+            Some(state::FIN_WAIT1 | state::FIN_WAIT2 | state::CLOSING | state::LAST_ACK | state::CLOSE),
+        ) => ("(after close)", "Data came after the process had closed the socket."),
+        (None, Some(state::CLOSE)) => (
+            "(aborted)",
+            "A process closed it with unread data, or aborted it (SO_LINGER 0, a closed listener, disconnect).",
+        ),
+        (None, Some(state::FIN_WAIT2)) => ("(no FIN)", "It was closed here, and the peer never sent its FIN."),
+        (None, Some(_)) if probes => ("(keep-alive)", "The peer answered no keep-alive probe."),
+        (None, Some(_)) => (
+            "(given up)",
+            "It was ended by a timer, for lack of memory, or by an administrator (ss -K).",
+        ),
+        _ => return (None, ""),
+    };
+    (Some(label), text)
+}
+
+/// Of a reset the other side knows why: what its effect is depends on the state.
+const fn received(in_state: u8) -> &'static str {
+    match in_state {
+        state::SYN_SENT => "The peer refuses: nobody listens at its port, or something on the way rejects it.",
+        state::SYN_RECV | state::NEW_SYN_RECV => "The peer gave up while the connection was being opened.",
+        state::ESTABLISHED => {
+            "The peer aborted: it closed with unread data or by SO_LINGER 0, crashed, or doesn't know the connection any more."
+        }
+        state::CLOSE_WAIT => "The peer had closed before: it refuses what was sent to it since.",
+        state::FIN_WAIT1 | state::FIN_WAIT2 | state::CLOSING | state::LAST_ACK => {
+            "This side had closed before: the peer ends it without the last words."
+        }
+        _ => "",
+    }
+}
+
+/// What a reset answers, `SYN seq 5 len 0`.
+pub(super) fn answered(segment: &Segment) -> String {
+    let flags = match segment.flags {
+        TcpFlags(0) => "-".to_owned(),
+        flags => flags.to_string(),
+    };
+    format!("{flags} seq {} len {}", segment.sequence, segment.length)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::super::samples::sent as event;
+    use super::*;
+
+    #[rstest]
+    #[case(Some("TCP_ABORT_ON_CLOSE"), Some(7), None, Some("TCP_ABORT_ON_CLOSE"), "The process closed the socket while")]
+    #[case(Some("A_REASON_OF_TOMORROW"), Some(7), None, Some("A_REASON_OF_TOMORROW"), "")]
+    #[case(Some("NOT_SPECIFIED"), Some(7), None, Some("(aborted)"), "A process closed it")]
+    #[case(None, None, Some(0x02), Some("(closed port)"), "Nobody listens")]
+    #[case(None, None, Some(0x12), Some("(no connection)"), "The segment belongs")]
+    #[case(None, Some(6), Some(0x10), Some("(time-wait)"), "A segment came")]
+    #[case(None, Some(10), Some(0x10), Some("(listener)"), "A listener got")]
+    #[case(None, Some(2), Some(0x12), Some("(wrong answer)"), "The answer")]
+    #[case(None, Some(12), Some(0x10), Some("(handshake)"), "A connection was refused")]
+    #[case(None, Some(5), Some(0x18), Some("(after close)"), "Data came")]
+    #[case(None, Some(7), Some(0x18), Some("(after close)"), "Data came")]
+    #[case(None, Some(5), None, Some("(no FIN)"), "It was closed here")]
+    #[case(None, Some(1), None, Some("(given up)"), "It was ended")]
+    #[case(None, Some(1), Some(0x10), None, "")]
+    #[case(None, None, None, None, "")]
+    fn a_reset_that_was_sent(
+        #[case] reason: Option<&str>,
+        #[case] state: Option<u8>,
+        #[case] flags: Option<u8>,
+        #[case] label: Option<&str>,
+        #[case] text: &str,
+    ) {
+        let meaning = meaning(&event(reason, state, flags)).unwrap();
+        assert_eq!(meaning.reason.as_deref(), label);
+        assert!(meaning.text.starts_with(text) && text.is_empty() == meaning.text.is_empty(), "{meaning:?}");
+        assert_eq!(meaning.told, label.is_some_and(|label| !label.starts_with('(')));
+    }
+
+    #[test]
+    fn unanswered_probes_tell_of_keep_alive() {
+        let mut event = event(None, Some(1), None);
+        event.numbers.as_mut().unwrap().probes = 9;
+        assert_eq!(meaning(&event).unwrap().reason.as_deref(), Some("(keep-alive)"));
+    }
+}
