@@ -153,7 +153,9 @@ fn look(path: Option<&Path>, seen: &Mutex<NetnsQueues>, stopped: &Receiver<()>) 
             format!("can't enter the network namespace {} to look at its queues: {error}; this needs CAP_SYS_ADMIN", path.display())
         })?;
     }
-    let failed = |error: io::Error| format!("can't list TCP's sockets (sock_diag): {error}; the kernel needs CONFIG_INET_TCP_DIAG");
+    let failed = |error: io::Error| {
+        format!("can't list TCP's sockets (sock_diag): {error}; the kernel needs CONFIG_INET_TCP_DIAG")
+    };
     let mut sockets = TcpSockets::open().map_err(failed)?;
     let start = Instant::now();
     let mut queues = Turn::new(QUEUES_EVERY, start);

@@ -13,9 +13,7 @@ use netdrop_common::tcp_state;
 use super::{Beyond, Enricher, Named};
 use crate::aggregate::Names as _;
 use crate::decode::{endpoint, socket};
-use crate::model::tcp::{
-    CloseKind, Connection, KnownBy, Opened, Retransmit, Segment, TcpEvent, TcpKind,
-};
+use crate::model::tcp::{CloseKind, Connection, KnownBy, Opened, Retransmit, Segment, TcpEvent, TcpKind};
 use crate::model::{CpuTask, Endpoint, SocketKind, TcpFlags, Whose};
 
 impl Enricher {

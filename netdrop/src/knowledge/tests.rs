@@ -87,8 +87,8 @@ fn names_are_there_once() {
 #[test]
 fn records_have_known_fields_alone() {
     const FIELDS: [&str; 13] = [
-        "Reason", "Site", "Trap", "Reset", "Class", "Like", "Meaning", "Normal", "Cause", "Confirm", "Remedy",
-        "Caution", "Source",
+        "Reason", "Site", "Trap", "Reset", "Class", "Like", "Meaning", "Normal", "Cause", "Confirm",
+        "Remedy", "Caution", "Source",
     ];
     for entry in entries() {
         for line in entry.record.lines().filter(|line| !line.starts_with('#')) {
@@ -285,9 +285,18 @@ fn questions_are_understood(#[case] asked: &str, #[case] names: &[&str], #[case]
 
 #[rstest]
 #[case("NO_SOKET", "nothing is known about `NO_SOKET`; did you mean `NO_SOCKET`?")]
-#[case("TCP_ABORT_ON_CLOS", "nothing is known about `TCP_ABORT_ON_CLOS`; did you mean `TCP_ABORT_ON_DATA` or `TCP_ABORT_ON_CLOSE`?")]
-#[case("SK_RST_REASON_TCP_STAT", "nothing is known about `SK_RST_REASON_TCP_STAT`; did you mean `TCP_STATE`?")]
-#[case("SK_RST_REASON_XDP", "nothing is known about `SK_RST_REASON_XDP` (`netdrop explain --list` shows all names)")]
+#[case(
+    "TCP_ABORT_ON_CLOS",
+    "nothing is known about `TCP_ABORT_ON_CLOS`; did you mean `TCP_ABORT_ON_DATA` or `TCP_ABORT_ON_CLOSE`?"
+)]
+#[case(
+    "SK_RST_REASON_TCP_STAT",
+    "nothing is known about `SK_RST_REASON_TCP_STAT`; did you mean `TCP_STATE`?"
+)]
+#[case(
+    "SK_RST_REASON_XDP",
+    "nothing is known about `SK_RST_REASON_XDP` (`netdrop explain --list` shows all names)"
+)]
 #[case("ip_forwrd", "nothing is known about `ip_forwrd`; did you mean `ip_forward`?")]
 #[case("tail_dropp", "nothing is known about `tail_dropp`; did you mean `tail_drop`?")]
 #[case("", "nothing is known about `` (`netdrop explain --list` shows all names)")]

@@ -50,7 +50,8 @@ impl By {
     /// What a row is of that `event` belongs to; `what` is the event's type.
     pub(super) fn key<T>(self, event: &TcpEvent, what: T) -> Key<T> {
         let port = |endpoint: Option<Endpoint>| endpoint.and_then(|endpoint| endpoint.port);
-        let address = |endpoint: Option<Endpoint>| endpoint.map(|endpoint| Endpoint { port: None, ..endpoint });
+        let address =
+            |endpoint: Option<Endpoint>| endpoint.map(|endpoint| Endpoint { port: None, ..endpoint });
         let flow = self.has(Dimension::Flow);
         let owner = event.owner.as_ref().map(|owner| &*owner.owner);
         let device = event.device.as_ref().filter(|_| self.has(Dimension::Device));
@@ -58,7 +59,11 @@ impl By {
         let in_netns = flow || device.is_some() || self.has(Dimension::Netns);
         Key {
             what: self.has(Dimension::Type).then_some(what),
-            local: if flow { event.local } else { address(event.local).filter(|_| self.has(Dimension::Local)) },
+            local: if flow {
+                event.local
+            } else {
+                address(event.local).filter(|_| self.has(Dimension::Local))
+            },
             remote: if flow {
                 event.remote
             } else {
@@ -139,8 +144,11 @@ mod tests {
 
     #[test]
     fn a_row_has_what_it_is_told_apart_by_alone() {
-        let flow =
-            Key { local: Some(endpoint("10.0.0.1:45678")), remote: Some(endpoint("10.0.0.2:80")), ..Key::default() };
+        let flow = Key {
+            local: Some(endpoint("10.0.0.1:45678")),
+            remote: Some(endpoint("10.0.0.2:80")),
+            ..Key::default()
+        };
         assert_eq!(key(&[Dimension::Flow]), flow);
         assert_eq!(key(&[Dimension::Flow, Dimension::Port, Dimension::Remote]), flow);
         assert_eq!(key(&[Dimension::RemotePort]), Key { remote_port: Some(80), ..Key::default() });

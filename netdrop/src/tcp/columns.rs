@@ -149,8 +149,10 @@ pub(super) fn accounts(accounts: &TcpAccounts) -> Vec<String> {
     let told = parts.into_iter().filter(|(count, _)| *count > 0);
     let told: Vec<_> = told.map(|(count, what)| format!("{} {what}", thousands(count))).collect();
     let seen = format!("{} events seen: {}.", thousands(accounts.seen), told.join(", "));
-    let missed =
-        format!("{} more were not seen: the kernel's recursion guard kept them from netdrop.", thousands(accounts.recursion_misses));
+    let missed = format!(
+        "{} more were not seen: the kernel's recursion guard kept them from netdrop.",
+        thousands(accounts.recursion_misses)
+    );
     let lines = [(accounts.seen, seen), (accounts.recursion_misses, missed)];
     lines.into_iter().filter(|(count, _)| *count > 0).map(|(_, line)| line).collect()
 }
@@ -180,11 +182,18 @@ pub(super) fn identity<T, const N: usize>(by: By, rows: &[Row<T, N>]) -> Vec<Col
         text("RPORT", 5, &|row| row.key.remote_port.map(|port| port.to_string()));
     }
     if by.has(Dimension::Owner) {
-        text("OWNER", 15, &|row| Some(row.key.owner.as_ref().map_or("-".into(), |owner| Plain(&owner.to_string()).to_string())));
+        text("OWNER", 15, &|row| {
+            Some(row.key.owner.as_ref().map_or("-".into(), |owner| Plain(&owner.to_string()).to_string()))
+        });
     }
     if by.has(Dimension::Container) {
         text("CONTAINER", 15, &|row| {
-            Some(row.key.workload.as_ref().map_or("-".into(), |workload| Plain(&workload.to_string()).to_string()))
+            Some(
+                row.key
+                    .workload
+                    .as_ref()
+                    .map_or("-".into(), |workload| Plain(&workload.to_string()).to_string()),
+            )
         });
     }
     if by.has(Dimension::Device) {

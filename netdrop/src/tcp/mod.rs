@@ -1,7 +1,7 @@
 //! TCP's own story: what the subcommands of `netdrop tcp` make of events and counts; a folder a subcommand. Pure.
 
-pub mod by;
 pub mod accounts;
+pub mod by;
 mod columns;
 pub mod life;
 pub mod queues;

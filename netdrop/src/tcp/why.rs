@@ -243,7 +243,8 @@ impl Why {
 
     /// Every flow's, most retransmits first.
     pub fn stories(&self, whole: bool) -> Vec<Story> {
-        let mut stories: Vec<_> = self.flows.iter().map(|(flow, sent)| self.told(flow, sent, whole)).collect();
+        let mut stories: Vec<_> =
+            self.flows.iter().map(|(flow, sent)| self.told(flow, sent, whole)).collect();
         stories.sort_unstable_by(|one, other| {
             other.retransmits.cmp(&one.retransmits).then_with(|| one.flow.cmp(&other.flow))
         });
@@ -321,7 +322,8 @@ impl DropsAt {
 fn because(flow: &Flow, sent: &Sent, drops: &[DropsAt]) -> Because {
     let all: u64 = sent.by.iter().sum();
     let only = |by: Retransmit| sent.by[by as usize] == all;
-    let sum = |of: &dyn Fn(&DropsAt) -> bool| drops.iter().filter(|at| of(at)).map(|at| at.segments).sum::<u64>();
+    let sum =
+        |of: &dyn Fn(&DropsAt) -> bool| drops.iter().filter(|at| of(at)).map(|at| at.segments).sum::<u64>();
     let lost = sum(&DropsAt::is_loss);
     let had_before = sum(&|at| at.source == flow.local && at.reason.as_deref() == Some(HAD_BEFORE));
     match () {

@@ -54,19 +54,17 @@ pub fn owner_in(whose: Option<&TcpOwner>, width: usize) -> String {
         return whole;
     }
     match whole.rfind('(').map(|at| whole.split_at(at)) {
-        Some((command, number)) if number.width() < width => {
-            cut(command, width - number.width()) + number
-        }
+        Some((command, number)) if number.width() < width => cut(command, width - number.width()) + number,
         _ => cut(&whole, width),
     }
 }
 
 /// The container, pod or unit that it runs in; `-` where none is known.
 pub fn workload(owner: Option<&Owner>) -> String {
-    owner.map(|owner| owner.workload.to_string()).filter(|text| !text.is_empty()).map_or_else(
-        || "-".into(),
-        |text| Plain(&text).to_string(),
-    )
+    owner
+        .map(|owner| owner.workload.to_string())
+        .filter(|text| !text.is_empty())
+        .map_or_else(|| "-".into(), |text| Plain(&text).to_string())
 }
 
 /// Times that seldom take more than six columns: `850µs`, `20.5ms`, `1.25s`, `3m05s`, `1h02m`, `2d03h`.

@@ -17,6 +17,7 @@ mod running;
 mod sample;
 mod session;
 mod table;
+mod tcp;
 mod tool;
 
 use std::fs;
@@ -34,6 +35,7 @@ use limits::{Bound, Limit};
 use machine::Untimed;
 use report::{Report, Row};
 use sample::Sample;
+use tcp::Tcp;
 use tool::{Kind, Tool};
 
 /// How much to measure.
@@ -45,6 +47,9 @@ pub struct Options {
     /// Packets of one flood
     #[arg(long, default_value_t = 200_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1000..=10_000_000))]
     packets: u64,
+    /// Measure what follows TCP alone
+    #[arg(long)]
+    tcp: bool,
     /// Fail when a limit is missed or can't be measured
     #[arg(long)]
     check: bool,
@@ -64,6 +69,12 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     machine::mount_tracefs()?;
 
     let flood = Flood::new()?;
+    let tcp = tcp::measure(&netdrop, &flood, options.rounds)?;
+    if options.tcp {
+        let limits = tcp.limits();
+        println!("\n{}\n{}", tcp.render(), limits::render(&limits));
+        return Ok(verdict(options, &limits));
+    }
     let rows = measure(&netdrop, &flood, options)?;
     let explained = explain(&netdrop, &flood, options.rounds)?;
     let idle = idle(&netdrop, &flood, options.rounds)?;
@@ -75,7 +86,11 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         place: flood.place(),
         rounds: options.rounds.into(),
         packets: options.packets,
-        limits: limits(&rows, &explained, &idle, events_per_second.as_ref(), binary),
+        limits: limits(&rows, &explained, &idle, events_per_second.as_ref(), binary)
+            .into_iter()
+            .chain(tcp.limits())
+            .collect(),
+        tcp,
         rows,
         explained,
         idle,
@@ -88,8 +103,12 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         fs::write(&path, report.document()).with_context(|| format!("cannot write {}", path.display()))?;
         println!("written to docs/benchmark.md");
     }
-    let missed = report.limits.iter().any(|limit| limit.holds() != Some(true));
-    Ok(if options.check && missed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(verdict(options, &report.limits))
+}
+
+fn verdict(options: &Options, limits: &[Limit]) -> ExitCode {
+    let missed = limits.iter().any(|limit| limit.holds() != Some(true));
+    if options.check && missed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 /// All tools in each round, one after the other: what changes on the machine changes for all.

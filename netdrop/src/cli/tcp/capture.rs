@@ -43,8 +43,17 @@ impl TcpCapture {
     }
 
     fn options(self, compiled: &Compiled) -> TcpOptions {
-        let Wanted { retransmits, resets, states, closes, transitions, rtt_smoothed, rtt_samples, rtt_by, queues: _ } =
-            self.story;
+        let Wanted {
+            retransmits,
+            resets,
+            states,
+            closes,
+            transitions,
+            rtt_smoothed,
+            rtt_samples,
+            rtt_by,
+            queues: _,
+        } = self.story;
         let rtt = TcpRtt { smoothed: rtt_smoothed, samples: rtt_samples, by: rtt_by, histograms: HISTOGRAMS };
         TcpOptions {
             attach: self.attach,

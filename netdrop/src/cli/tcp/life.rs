@@ -19,10 +19,24 @@ use crate::tcp::life::{Csv, Table, Text};
 #[derive(Debug, Args)]
 pub struct Life {
     /// Local ports or ranges (--sport), as in tcplife
-    #[arg(short = 'L', long, value_name = "N[-M],…", value_delimiter = ',', conflicts_with = "sport", help_heading = "Filters (a list: any of it; several filters: all; --not-…: all but these)")]
+    #[arg(
+        short = 'L',
+        long,
+        value_name = "N[-M],…",
+        value_delimiter = ',',
+        conflicts_with = "sport",
+        help_heading = "Filters (a list: any of it; several filters: all; --not-…: all but these)"
+    )]
     local_port: Vec<String>,
     /// Remote ports or ranges (--dport), as in tcplife
-    #[arg(short = 'D', long, value_name = "N[-M],…", value_delimiter = ',', conflicts_with = "dport", help_heading = "Filters (a list: any of it; several filters: all; --not-…: all but these)")]
+    #[arg(
+        short = 'D',
+        long,
+        value_name = "N[-M],…",
+        value_delimiter = ',',
+        conflicts_with = "dport",
+        help_heading = "Filters (a list: any of it; several filters: all; --not-…: all but these)"
+    )]
     remote_port: Vec<String>,
     /// --format csv: all there is, with a header (RFC 4180)
     #[arg(long, conflicts_with = "format", help_heading = "Output")]
@@ -63,7 +77,6 @@ impl Story for Life {
     fn csv(&self) -> Option<Box<dyn Output>> {
         Some(Box::new(Csv::default()))
     }
-
 }
 
 /// From when on connections are watched, until a summary says it better.

@@ -2,16 +2,46 @@
 
 use clap::Args;
 
-use super::shared::{Shared, Story};
-use crate::output::{Output, Redrawn, View};
+use super::super::Exit;
+use super::shared::{Shared, Story, TcpFormat};
+use crate::output::{Clock, Output, Redrawn, View};
 use crate::tcp::Wanted;
-use crate::tcp::rtt::{Table, Text};
+use crate::tcp::rtt::{By, Csv, Dimension, Table, Text};
+
+/// What people ask for most.
+const EXAMPLES: &str = "\
+Counted are the acknowledgements of what this host sends: a host that only receives measures nothing.
+
+Examples:
+  netdrop tcp rtt --by remote --dport 443
+  netdrop tcp rtt --heatmap --interval 500ms
+  netdrop tcp rtt --by route,device --duration 1m --format text
+  netdrop tcp rtt --srtt --sample --host 10.0.0.0/8";
 
 /// `netdrop tcp rtt`.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Rtt {
     #[command(flatten)]
     shared: Shared,
+    /// What histograms are told apart by [default: nothing, one of all]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "…", help_heading = "Output")]
+    by: Vec<Dimension>,
+    /// What each acknowledgement of new data tells; the default
+    #[arg(long, help_heading = "Output")]
+    sample: bool,
+    /// The smoothed time, as it is at each of these acknowledgements; with --sample both
+    #[arg(long, help_heading = "Output")]
+    srtt: bool,
+    /// A heat map over time instead of a histogram, on a terminal that is wide enough
+    #[arg(long, help_heading = "Output")]
+    heatmap: bool,
+}
+
+impl Rtt {
+    fn by(&self) -> By {
+        self.by.iter().copied().collect()
+    }
 }
 
 impl Story for Rtt {
@@ -20,14 +50,33 @@ impl Story for Rtt {
     }
 
     fn wanted(&self) -> Wanted {
-        Wanted::default()
+        Wanted {
+            rtt_smoothed: self.srtt,
+            rtt_samples: self.sample || !self.srtt,
+            rtt_by: self.by().bits(),
+            ..Wanted::default()
+        }
     }
 
     fn table(&self, view: View) -> Box<dyn Redrawn> {
-        Box::new(Table::new(view))
+        Box::new(Table::new(view, self.by(), self.heatmap))
     }
 
     fn text(&self, color: bool) -> Box<dyn Output> {
-        Box::new(Text::new(color))
+        Box::new(Text::new(self.by(), Clock::local(), color))
+    }
+
+    fn csv(&self) -> Option<Box<dyn Output>> {
+        Some(Box::new(Csv))
+    }
+
+    fn check_usage(&self) -> Result<(), Exit> {
+        if self.heatmap && self.shared.format() != TcpFormat::Table {
+            return Err(Exit::Usage(
+                "--heatmap draws on a terminal: elsewhere leave it out, the interval's lines tell the same"
+                    .into(),
+            ));
+        }
+        Ok(())
     }
 }

@@ -26,13 +26,7 @@ impl Story for States {
     /// The table is made of counts alone.
     fn wanted(&self) -> Wanted {
         let in_detail = self.format() != TcpFormat::Table || self.shared.count.is_some();
-        Wanted {
-            states: in_detail,
-            closes: in_detail,
-            transitions: true,
-            queues: true,
-            ..Wanted::default()
-        }
+        Wanted { states: in_detail, closes: in_detail, transitions: true, queues: true, ..Wanted::default() }
     }
 
     fn table(&self, view: View) -> Box<dyn Redrawn> {

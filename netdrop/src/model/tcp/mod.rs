@@ -2,6 +2,7 @@
 
 mod closes;
 mod event;
+mod histogram;
 mod names;
 mod payload;
 mod queues;
@@ -10,11 +11,11 @@ mod summary;
 
 pub use closes::Closes;
 pub use event::{CloseKind, Connection, KnownBy, Opened, Retransmit, Segment, TcpEvent, TcpKind, TcpOwner};
+pub use histogram::{Histogram, quantile_bucket};
 pub use names::Counted;
 pub use netdrop_common::tcp::{TcpNumbers, TcpTotal};
 pub use payload::Payload;
 pub use queues::{DEPTH_BUCKETS, Depth, ListenerRow, NetnsPorts, PortPressure, TcpQueues};
 pub use summary::{
-    Histogram, HostCounts, RttRow, RttWhat, TcpAccounts, TcpCount, TcpSummary, TransitionRow,
-    quantile_bucket, state_name,
+    HostCounts, RttRow, RttWhat, TcpAccounts, TcpCount, TcpSummary, TransitionRow, state_name,
 };

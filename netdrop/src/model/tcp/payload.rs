@@ -58,7 +58,9 @@ impl TcpEvent {
         match self.kind {
             TcpKind::Close { from: tcp_state::FIN_WAIT2 | tcp_state::TIME_WAIT, .. }
             | TcpKind::State { from: tcp_state::FIN_WAIT2 | tcp_state::TIME_WAIT, .. } => true,
-            TcpKind::Close { kind: CloseKind::Fin, from: tcp_state::LAST_ACK | tcp_state::CLOSING, .. } => true,
+            TcpKind::Close {
+                kind: CloseKind::Fin, from: tcp_state::LAST_ACK | tcp_state::CLOSING, ..
+            } => true,
             _ => false,
         }
     }
@@ -91,7 +93,8 @@ impl TcpEvent {
         let numbers = self.numbers.as_ref()?;
         let (segments, us) = (numbers.rate_delivered, numbers.rate_interval_us);
         let bytes = u128::from(segments) * u128::from(numbers.mss);
-        (segments > 0 && us > 0).then(|| u64::try_from(bytes * 1_000_000 / u128::from(us)).unwrap_or(u64::MAX))
+        (segments > 0 && us > 0)
+            .then(|| u64::try_from(bytes * 1_000_000 / u128::from(us)).unwrap_or(u64::MAX))
     }
 
     /// The congestion algorithm's name; absent where it isn't known.
@@ -226,11 +229,8 @@ mod tests {
     #[test]
     fn what_was_not_measured_is_absent() {
         let mut event = samples::event(TcpKind::ResetReceived { state: 1 });
-        event.numbers = Some(TcpNumbers {
-            min_rtt_us: u32::MAX,
-            ssthresh: NO_THRESHOLD,
-            ..TcpNumbers::default()
-        });
+        event.numbers =
+            Some(TcpNumbers { min_rtt_us: u32::MAX, ssthresh: NO_THRESHOLD, ..TcpNumbers::default() });
         assert_eq!((event.srtt(), event.min_rtt(), event.ssthresh()), (None, None, None));
         assert_eq!((event.delivery_rate(), event.algorithm()), (None, None));
         let event = samples::event(TcpKind::ResetReceived { state: 1 });

@@ -4,12 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use netdrop_common::tcp::{RTT_BUCKETS, TRANSITION_BUCKETS, TcpTotal, rtt_bucket_start};
+use netdrop_common::tcp::{TRANSITION_BUCKETS, TcpTotal};
 use netdrop_common::tcp_state;
 
 use super::super::{Device, Endpoint, Netns, Owner};
-use super::Closes;
-use super::TcpQueues;
+use super::{Closes, Histogram, TcpQueues, quantile_bucket};
 
 /// What was counted in an interval (in an `end`: in all), and since the start.
 #[derive(Debug, Clone, Default)]
@@ -125,70 +124,6 @@ pub struct RttRow {
     pub total: Histogram,
 }
 
-/// A histogram of times: netdrop-common's buckets, four to each power of two.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Histogram {
-    /// Sum of all, µs.
-    pub sum_us: u64,
-    /// How many in each bucket.
-    pub buckets: [u64; RTT_BUCKETS],
-}
-
-impl Default for Histogram {
-    fn default() -> Self {
-        Self { sum_us: 0, buckets: [0; RTT_BUCKETS] }
-    }
-}
-
-impl Histogram {
-    /// How many times.
-    pub fn count(&self) -> u64 {
-        self.buckets.iter().sum()
-    }
-
-    /// The arithmetic mean, µs; absent when empty. Exact.
-    pub fn mean_us(&self) -> Option<f64> {
-        let count = self.count();
-        #[expect(clippy::cast_precision_loss, reason = "a mean of microseconds")]
-        (count > 0).then(|| self.sum_us as f64 / count as f64)
-    }
-
-    /// The bucket that holds the quantile `q` (0 to 1): the range of µs in which it lies; absent when empty.
-    pub fn quantile(&self, q: f64) -> Option<std::ops::Range<u64>> {
-        let count = self.count();
-        if count == 0 {
-            return None;
-        }
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a rank between 1 and count"
-        )]
-        let rank = ((q * count as f64).ceil() as u64).clamp(1, count);
-        let mut seen = 0;
-        let bucket = self.buckets.iter().position(|in_bucket| {
-            seen += in_bucket;
-            seen >= rank
-        })?;
-        Some(rtt_bucket_start(bucket)..rtt_bucket_start(bucket + 1))
-    }
-
-    /// What was added since `earlier`.
-    #[must_use]
-    pub fn since(&self, earlier: &Self) -> Self {
-        let mut buckets = self.buckets;
-        buckets.iter_mut().zip(&earlier.buckets).for_each(|(now, then)| *now = now.saturating_sub(*then));
-        Self { sum_us: self.sum_us.saturating_sub(earlier.sum_us), buckets }
-    }
-
-    /// These and `others`.
-    pub fn add(&mut self, others: &Self) {
-        self.sum_us += others.sum_us;
-        self.buckets.iter_mut().zip(&others.buckets).for_each(|(sum, more)| *sum += more);
-    }
-}
-
 /// What the kernel counts itself: `/proc/net/snmp` and `/proc/net/netstat` (RFC 4022), of one namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct HostCounts {
@@ -252,23 +187,6 @@ pub const fn state_name(state: u8) -> Option<&'static str> {
         tcp_state::CLOSING => "CLOSING",
         tcp_state::NEW_SYN_RECV => "NEW_SYN_RECV",
         _ => return None,
-    })
-}
-
-/// The bucket that holds the quantile `q` (0 to 1) of what was counted; absent when nothing was.
-pub fn quantile_bucket(buckets: &[u64], q: f64) -> Option<usize> {
-    let count: u64 = buckets.iter().sum();
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a rank between 1 and count"
-    )]
-    let rank = ((q * count as f64).ceil() as u64).clamp(1, count.max(1));
-    let mut seen = 0;
-    buckets.iter().position(|in_bucket| {
-        seen += in_bucket;
-        seen >= rank
     })
 }
 

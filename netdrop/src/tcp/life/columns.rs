@@ -151,7 +151,8 @@ impl Layout {
     fn join(&self, cell: impl Fn(&Column) -> String) -> String {
         let padded = |column: &&Column| {
             let text = cell(column);
-            let padding = " ".repeat(column.width.saturating_sub(unicode_width::UnicodeWidthStr::width(&*text)));
+            let padding =
+                " ".repeat(column.width.saturating_sub(unicode_width::UnicodeWidthStr::width(&*text)));
             if column.right { padding + &text } else { text + &padding }
         };
         let line = self.columns.iter().map(padded).collect::<Vec<_>>().join(" ");

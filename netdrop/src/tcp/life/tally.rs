@@ -94,7 +94,9 @@ impl Tally {
         let mut line = match ended {
             0 => format!("No connection ended in {}", elapsed(time)),
             1 => format!("1 connection ended in {}", elapsed(time)),
-            _ => format!("{} connections ended in {}, {}", thousands(ended), elapsed(time), rate(ended, time)),
+            _ => {
+                format!("{} connections ended in {}, {}", thousands(ended), elapsed(time), rate(ended, time))
+            }
         };
         if let Some(existed) = tcp.existed.filter(|existed| *existed > 0) {
             line += &format!("; {} existed at the start", thousands(existed));

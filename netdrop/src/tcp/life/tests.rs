@@ -68,7 +68,12 @@ fn unanswered() -> TcpEvent {
             age: Some(Duration::from_secs(131)),
             ..Connection::default()
         },
-        numbers: Some(TcpNumbers { snd_nxt: 1, retransmits: 6, min_rtt_us: u32::MAX, ..TcpNumbers::default() }),
+        numbers: Some(TcpNumbers {
+            snd_nxt: 1,
+            retransmits: 6,
+            min_rtt_us: u32::MAX,
+            ..TcpNumbers::default()
+        }),
         ..samples::event(close(CloseKind::NoAnswer, tcp_state::SYN_SENT, Some(110)))
     }
 }
@@ -85,8 +90,13 @@ fn events() -> [TcpEvent; 4] {
 fn counted(accounts: TcpAccounts, closes: u64) -> Summary {
     let events = TcpTotal { events: closes, ..TcpTotal::default() };
     let count = TcpCount { kind: kind::CLOSE, detail: tcp_state::LAST_ACK, counts: events, total: events };
-    let tcp =
-        TcpSummary { accounts, total: accounts, counts: vec![count], existed: Some(3), ..TcpSummary::default() };
+    let tcp = TcpSummary {
+        accounts,
+        total: accounts,
+        counts: vec![count],
+        existed: Some(3),
+        ..TcpSummary::default()
+    };
     samples::summary(tcp)
 }
 

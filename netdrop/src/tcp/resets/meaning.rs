@@ -63,9 +63,10 @@ fn sent(
         (Some(_), Some(state::LISTEN)) => {
             ("(listener)", "A listener got a segment that belongs to no connection it knows.")
         }
-        (Some(_), Some(state::SYN_SENT)) => {
-            ("(wrong answer)", "The answer to this host's SYN acknowledges something else: an old connection's.")
-        }
+        (Some(_), Some(state::SYN_SENT)) => (
+            "(wrong answer)",
+            "The answer to this host's SYN acknowledges something else: an old connection's.",
+        ),
         (Some(_), Some(state::SYN_RECV | state::NEW_SYN_RECV)) => (
             "(handshake)",
             "A connection was refused in the middle of its handshake: a wrong segment, or a full accept queue with tcp_abort_on_overflow.",
@@ -78,12 +79,13 @@ fn sent(
             "(aborted)",
             "A process closed it with unread data, or aborted it (SO_LINGER 0, a closed listener, disconnect).",
         ),
-        (None, Some(state::FIN_WAIT2)) => ("(no FIN)", "It was closed here, and the peer never sent its FIN."),
+        (None, Some(state::FIN_WAIT2)) => {
+            ("(no FIN)", "It was closed here, and the peer never sent its FIN.")
+        }
         (None, Some(_)) if probes => ("(keep-alive)", "The peer answered no keep-alive probe."),
-        (None, Some(_)) => (
-            "(given up)",
-            "It was ended by a timer, for lack of memory, or by an administrator (ss -K).",
-        ),
+        (None, Some(_)) => {
+            ("(given up)", "It was ended by a timer, for lack of memory, or by an administrator (ss -K).")
+        }
         _ => return (None, ""),
     };
     (Some(label), text)
@@ -92,7 +94,9 @@ fn sent(
 /// Of a reset the other side knows why: what its effect is depends on the state.
 const fn received(in_state: u8) -> &'static str {
     match in_state {
-        state::SYN_SENT => "The peer refuses: nobody listens at its port, or something on the way rejects it.",
+        state::SYN_SENT => {
+            "The peer refuses: nobody listens at its port, or something on the way rejects it."
+        }
         state::SYN_RECV | state::NEW_SYN_RECV => "The peer gave up while the connection was being opened.",
         state::ESTABLISHED => {
             "The peer aborted: it closed with unread data or by SO_LINGER 0, crashed, or doesn't know the connection any more."
@@ -122,7 +126,13 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case(Some("TCP_ABORT_ON_CLOSE"), Some(7), None, Some("TCP_ABORT_ON_CLOSE"), "The process closed the socket while")]
+    #[case(
+        Some("TCP_ABORT_ON_CLOSE"),
+        Some(7),
+        None,
+        Some("TCP_ABORT_ON_CLOSE"),
+        "The process closed the socket while"
+    )]
     #[case(Some("A_REASON_OF_TOMORROW"), Some(7), None, Some("A_REASON_OF_TOMORROW"), "")]
     #[case(Some("NOT_SPECIFIED"), Some(7), None, Some("(aborted)"), "A process closed it")]
     #[case(None, None, Some(0x02), Some("(closed port)"), "Nobody listens")]

@@ -46,14 +46,16 @@ pub fn columns(rows: &[SumsRow], by: By, first: Vec<Column>) -> Vec<Column> {
         };
         // It names the row of all others, as the first of what tells rows apart.
         columns.push(Column::text("DIRECTION", 8, rows, |row| {
-            if row.is_others() { Some("(others)".into()) } else { what(row, |what| Some(what.direction().into())) }
+            if row.is_others() {
+                Some("(others)".into())
+            } else {
+                what(row, |what| Some(what.direction().into()))
+            }
         }));
         columns.push(Column::text("REASON", 22, rows, |row| {
             what(row, |what| what.reason.as_ref().map(|reason| Plain(reason).to_string()))
         }));
-        columns.push(Column::text("STATE", 11, rows, |row| {
-            what(row, |what| what.state.map(columns::state))
-        }));
+        columns.push(Column::text("STATE", 11, rows, |row| what(row, |what| what.state.map(columns::state))));
     } else {
         let direction = |title, index: usize| {
             Column::number(title, rows, |row: &SumsRow| match row.total.0[index] {
@@ -151,7 +153,11 @@ fn meanings(rows: &[SumsRow]) -> Vec<String> {
 /// Reasons in brackets are netdrop's.
 fn derived(rows: &[SumsRow]) -> Option<String> {
     let is_derived = |row: &SumsRow| {
-        row.key.what.as_ref().and_then(|what| what.reason.as_deref()).is_some_and(|reason| reason.starts_with('('))
+        row.key
+            .what
+            .as_ref()
+            .and_then(|what| what.reason.as_deref())
+            .is_some_and(|reason| reason.starts_with('('))
     };
     rows.iter().any(is_derived).then(|| {
         "Reasons in brackets are derived from the state and the packet that is answered: the kernel gives none (before 6.10, and NOT_SPECIFIED).".into()

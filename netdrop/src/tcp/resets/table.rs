@@ -99,7 +99,8 @@ fn render(summary: &Summary, rows: &[SumsRow], by: By, view: View) -> String {
             }),
             Column::number("RESETS", rows, |row: &SumsRow| about.to_owned() + &thousands(row.total.sum())),
         ];
-        let meaning = Some(()).filter(|()| view.height >= ROOM_FOR_MEANING).and_then(|()| report::meaning(rows));
+        let meaning =
+            Some(()).filter(|()| view.height >= ROOM_FOR_MEANING).and_then(|()| report::meaning(rows));
         // The headline, the titles, the meaning and the cursor's line are no rows.
         let room = view.height.saturating_sub(3 + usize::from(meaning.is_some())).max(1);
         let columns = report::columns(rows, by, first);

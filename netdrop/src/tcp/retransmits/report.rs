@@ -60,13 +60,7 @@ fn count(retransmits: u64) -> String {
 
 /// The lines of an interval or of the whole run, at most `width` wide: a line a row, below it why, where that is asked for.
 /// At most `room` lines besides the titles.
-pub fn rows(
-    told: &Told,
-    plan: Plan,
-    columns: Vec<Column>,
-    view: (usize, bool),
-    room: usize,
-) -> Vec<String> {
+pub fn rows(told: &Told, plan: Plan, columns: Vec<Column>, view: (usize, bool), room: usize) -> Vec<String> {
     let (width, color) = view;
     let mut lines = table(columns, width, color).into_iter();
     let mut shown: Vec<String> = lines.next().into_iter().collect();
@@ -144,7 +138,8 @@ pub fn end(summary: &Summary, told: &Told, plan: Plan, width: usize, color: bool
     }
     lines.extend(host_line(&tcp.host_total));
     if all > 0 {
-        let first = vec![Column::number("RETRANS", &told.rows, |row: &SumsRow| counted(tcp, row.total.sum()))];
+        let first =
+            vec![Column::number("RETRANS", &told.rows, |row: &SumsRow| counted(tcp, row.total.sum()))];
         lines.push(String::new());
         lines.extend(rows(told, plan, columns(told, plan.by, tcp, first), (width, color), usize::MAX));
         lines.extend(hint(told));
@@ -166,7 +161,9 @@ pub fn counted(tcp: &TcpSummary, count: u64) -> String {
 fn host_line(host: &HostCounts) -> Option<String> {
     let ratio = of_host(host)?;
     let again = thousands(host.segments_retransmitted);
-    Some(format!("This network namespace sent {again} segments again: {ratio} sent (TcpRetransSegs, TcpOutSegs)."))
+    Some(format!(
+        "This network namespace sent {again} segments again: {ratio} sent (TcpRetransSegs, TcpOutSegs)."
+    ))
 }
 
 /// What to ask next: the place of most drops.

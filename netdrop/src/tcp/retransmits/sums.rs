@@ -3,9 +3,9 @@
 use netdrop_common::tcp::retransmit::FAILED;
 use netdrop_common::tcp::{TcpTotal, kind};
 
+use super::super::columns;
 use super::super::rows::{Counts, Row, Rows};
 use super::super::why::{Flow, Story, Why};
-use super::super::columns;
 use super::Plan;
 use crate::model::tcp::{Retransmit, TcpCount, TcpEvent, TcpKind, TcpSummary};
 use crate::model::{Accounts, Drop};

@@ -1,9 +1,9 @@
 //! The table for a terminal: flows that send most again first.
 
 use super::super::columns::about;
+use super::Plan;
 use super::report;
 use super::sums::{Sums, SumsRow, Told};
-use super::Plan;
 use crate::model::tcp::{TcpEvent, TcpSummary};
 use crate::model::{Drop, Summary};
 use crate::output::columns::{Column, cut};

@@ -62,7 +62,10 @@ impl Output for Text {
         let (time, over) = (self.clock.time_of_day(summary.time), elapsed(summary.interval));
         let (count, each) = (thousands(count), rate(count, summary.interval));
         let host = report::of_host(&tcp.host).map_or_else(String::new, |host| format!("; host {host}"));
-        remark(&format!("{time}: {count} retransmits in {over}, {each}: {}{host}", report::types(&interval)), out);
+        remark(
+            &format!("{time}: {count} retransmits in {over}, {each}: {}{host}", report::types(&interval)),
+            out,
+        );
         for story in stories {
             let (local, remote) = (Side(Some(story.flow.local)), Side(Some(story.flow.remote)));
             remark(&format!("why {local} > {remote}: {}", story.sentence()), out);

@@ -1,50 +1,33 @@
-//! `netdrop tcp rtt`.
+//! `netdrop tcp rtt`: round-trip times, counted in the kernel.
+//!
+//! The kernel's histograms are exact counts in buckets, four to each power of two. What is told of single times (percentiles, the
+//! least, the greatest) is the middle of a bucket; [`crate::model::tcp::Histogram`] says how far off that may be.
 
-use crate::model::{Drop, Summary};
-use crate::output::{Output, Redrawn, View};
+mod bars;
+mod by;
+mod csv;
+mod figures;
+mod heat;
+mod identity;
+mod report;
+mod rows;
+#[cfg(test)]
+mod samples;
+mod table;
+mod text;
 
-/// The table for a terminal.
-#[derive(Debug)]
-pub struct Table {
-    view: View,
-}
+pub use by::{By, Dimension};
+pub use csv::Csv;
+pub use rows::merged;
+pub use table::Table;
+pub use text::Text;
 
-impl Table {
-    /// For a terminal of this size.
-    pub fn new(view: View) -> Self {
-        Self { view }
+use crate::model::tcp::RttWhat;
+
+/// As lines tell it.
+pub(crate) const fn word(what: RttWhat) -> &'static str {
+    match what {
+        RttWhat::Smoothed => "srtt",
+        RttWhat::Sample => "sample",
     }
-}
-
-impl Output for Table {
-    fn drop(&mut self, _: &Drop<'_>, _: &mut Vec<u8>) {}
-    fn summary(&mut self, _: &Summary, _: &mut Vec<u8>) {}
-    fn end(&mut self, _: &Summary, _: &mut Vec<u8>) {}
-}
-
-impl Redrawn for Table {
-    fn resize(&mut self, width: usize, height: usize, _: &mut Vec<u8>) {
-        self.view = View { width, height, ..self.view };
-    }
-}
-
-/// Lines for a pipe.
-#[derive(Debug)]
-pub struct Text {
-    color: bool,
-}
-
-impl Text {
-    /// With colour or without.
-    pub fn new(color: bool) -> Self {
-        Self { color }
-    }
-}
-
-impl Output for Text {
-    fn drop(&mut self, _: &Drop<'_>, _: &mut Vec<u8>) {
-        let _ = self.color;
-    }
-    fn summary(&mut self, _: &Summary, _: &mut Vec<u8>) {}
-    fn end(&mut self, _: &Summary, _: &mut Vec<u8>) {}
 }

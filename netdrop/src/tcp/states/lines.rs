@@ -28,10 +28,7 @@ pub fn headline(summary: &Summary, tcp: &TcpSummary) -> String {
         thousands(all),
         per_second(now, summary.interval)
     )];
-    let lost = [
-        (tcp.total.untracked, "found no room in the table"),
-        (tcp.total.recursion_misses, "unseen"),
-    ];
+    let lost = [(tcp.total.untracked, "found no room in the table"), (tcp.total.recursion_misses, "unseen")];
     let lost = lost.into_iter().filter(|(count, _)| *count > 0);
     parts.extend(lost.map(|(count, why)| format!("{} {why}", thousands(count))));
     parts.join(" · ")
@@ -53,7 +50,9 @@ pub fn transitions(tcp: &TcpSummary, over: Duration, view: View) -> Vec<String> 
     let columns = vec![
         Column::number("/S", &rows, |row| per_second(row.count, over)),
         Column::number("TOTAL", &rows, |row| thousands(row.total)),
-        Column::text("FROM → TO", 25, &rows, |row| Some(format!("{} → {}", state(row.from), state(row.to)))),
+        Column::text("FROM → TO", 25, &rows, |row| {
+            Some(format!("{} → {}", state(row.from), state(row.to)))
+        }),
         Column::number("MEAN", &rows, |row| time(row.mean_spent())),
         Column::number("MEDIAN", &rows, |row| below(row, 0.5)),
         Column::number("MAX", &rows, |row| below(row, 1.0)),
@@ -106,7 +105,11 @@ pub fn queues(seen: &TcpQueues, view: View, most: usize) -> Vec<String> {
 fn listeners(rows: &[&ListenerRow], several: bool, view: View) -> Vec<String> {
     let accept: Vec<_> = rows.iter().map(|row| &row.accept).collect();
     let last = |depths: &[&Depth]| {
-        depths.iter().filter_map(|depth| depth.buckets.iter().rposition(|count| *count > 0)).max().unwrap_or(0)
+        depths
+            .iter()
+            .filter_map(|depth| depth.buckets.iter().rposition(|count| *count > 0))
+            .max()
+            .unwrap_or(0)
     };
     let deepest = last(&accept);
     let columns = vec![
@@ -135,10 +138,13 @@ fn listeners(rows: &[&ListenerRow], several: bool, view: View) -> Vec<String> {
 
 /// The depth that a quantile is at most.
 fn at_most(depth: &Depth, q: f64) -> String {
-    depth.quantile(q).map(|range| match *range.end() {
-        end if range.start() == range.end() => thousands(end.into()),
-        end => format!("≤{}", thousands(end.into())),
-    }).unwrap_or_default()
+    depth
+        .quantile(q)
+        .map(|range| match *range.end() {
+            end if range.start() == range.end() => thousands(end.into()),
+            end => format!("≤{}", thousands(end.into())),
+        })
+        .unwrap_or_default()
 }
 
 /// `TIME_WAIT` beside its limit, the ports that there are, or why that isn't known.
@@ -146,7 +152,8 @@ fn limits(namespace: &NetnsPorts, several: bool) -> Vec<String> {
     let whose = if several { format!("{}: ", NetnsName(&namespace.netns)) } else { String::new() };
     let mut parts = Vec::new();
     if let Some((now, most)) = namespace.time_wait {
-        let limit = namespace.time_wait_limit.map(|limit| format!(" of {}", thousands(limit))).unwrap_or_default();
+        let limit =
+            namespace.time_wait_limit.map(|limit| format!(" of {}", thousands(limit))).unwrap_or_default();
         parts.push(format!("TIME_WAIT {}{limit}, at most {}", thousands(now), thousands(most)));
     }
     if let Some((first, last)) = namespace.range {

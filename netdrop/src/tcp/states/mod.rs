@@ -153,7 +153,9 @@ impl Output for Text {
     fn tcp(&mut self, event: &TcpEvent, out: &mut Vec<u8>) {
         let (from, to, spent) = match event.kind {
             TcpKind::State { from, to, spent } => (from, to, spent),
-            TcpKind::Close { from, .. } => (from, netdrop_common::tcp_state::CLOSE, event.connection.in_state),
+            TcpKind::Close { from, .. } => {
+                (from, netdrop_common::tcp_state::CLOSE, event.connection.in_state)
+            }
             _ => return,
         };
         self.clock.push(event.time, out);

@@ -124,7 +124,10 @@ fn nothing_yet() {
 #[test]
 fn the_end() {
     assert_snapshot!("end", closing(&summary(), view(100, 24)).join("\n"));
-    assert_eq!(closing(&samples::summary(TcpSummary::default()), view(80, 24)), ["No change of state in 12 s."]);
+    assert_eq!(
+        closing(&samples::summary(TcpSummary::default()), view(80, 24)),
+        ["No change of state in 12 s."]
+    );
 }
 
 #[test]

@@ -13,14 +13,22 @@ impl Story {
         let about = if self.estimated { "~" } else { "" };
         let retransmits = plural(about, self.retransmits, "retransmit");
         match (self.because, self.failed) {
-            (Because::Failed, failed) => format!("{}, {}", plural(about, failed, "failed attempt"), self.rest()),
+            (Because::Failed, failed) => {
+                format!("{}, {}", plural(about, failed, "failed attempt"), self.rest())
+            }
             (_, 0) => format!("{retransmits}, {}", self.rest()),
-            (_, failed) => format!("{retransmits} and {about}{} that failed, {}", thousands(failed), self.rest()),
+            (_, failed) => {
+                format!("{retransmits} and {about}{} that failed, {}", thousands(failed), self.rest())
+            }
         }
     }
 
     fn rest(&self) -> String {
-        let none = if self.whole { "no drop on this host" } else { "no drop on this host among those told in detail" };
+        let none = if self.whole {
+            "no drop on this host"
+        } else {
+            "no drop on this host among those told in detail"
+        };
         match self.because {
             Because::DroppedHere => self.dropped(),
             Because::PartlyDroppedHere(explained) => format!(
@@ -35,7 +43,9 @@ impl Story {
                 "sent in vain: the peer, on this host too, had the data already ({} as TCP_OLD_DATA)",
                 plural("", duplicates, "drop")
             ),
-            Because::LossProbes => format!("tail loss probes alone: nothing shows that anything was lost; {none}"),
+            Because::LossProbes => {
+                format!("tail loss probes alone: nothing shows that anything was lost; {none}")
+            }
             Because::NoAnswerToSyn => format!("the peer doesn't answer the SYN; {none}"),
             Because::NoAnswerToSynAck => format!("the peer doesn't answer the SYN-ACK; {none}"),
             Because::LostBeyond => format!("{none}: lost beyond it"),
@@ -53,7 +63,8 @@ impl Story {
         if segments > packets {
             drops += &format!(" ({about}{} segments)", thousands(segments));
         }
-        let of_peer = if losses.iter().all(|at| at.source == self.flow.remote) { " of the peer's packets" } else { "" };
+        let of_peer =
+            if losses.iter().all(|at| at.source == self.flow.remote) { " of the peer's packets" } else { "" };
         if let [at] = losses[..] {
             return format!("{drops}{of_peer} at {} on this host{}", place(at), self.elsewhere(at));
         }
@@ -70,9 +81,8 @@ impl Story {
     /// The namespace of a drop, where it is another than the flow's.
     fn elsewhere(&self, at: &DropsAt) -> String {
         let netns = at.netns.as_ref().filter(|netns| netns.inode != self.flow.netns && self.flow.netns != 0);
-        netns.map_or_else(String::new, |netns| {
-            format!(" in netns {}", crate::output::words::NetnsName(netns))
-        })
+        netns
+            .map_or_else(String::new, |netns| format!(" in netns {}", crate::output::words::NetnsName(netns)))
     }
 
     /// What `netdrop explain` can be asked about the place of most losses: its reason, else its function.

@@ -81,7 +81,11 @@ fn several_places_are_told_apart() {
     let mut back = parts(REMOTE, LOCAL, "nft_do_chain", "NETFILTER_DROP", Class::Policy);
     back.netns = Some(samples::netns(1, "client"));
     let more = parts(LOCAL, REMOTE, "fq_codel_enqueue", "QDISC_OVERLIMIT", Class::Congestion);
-    let story = why(Retransmit::Fast, 5, &[(&there, 1), (&there, 1), (&there, 1), (&back, 1), (&back, 1), (&more, 1)]);
+    let story = why(
+        Retransmit::Fast,
+        5,
+        &[(&there, 1), (&there, 1), (&there, 1), (&back, 1), (&back, 1), (&more, 1)],
+    );
     assert_snapshot!(sentence(&story), @"5 retransmits, 6 drops on this host: 3 at tcp_v4_rcv (SOCKET_BACKLOG) in netns server, 2 at nft_do_chain (NETFILTER_DROP), and 1 more places");
 }
 
@@ -95,7 +99,11 @@ fn drops_of_what_the_peer_sends_are_told_as_such() {
 /// The last column is what `because` tells programs.
 #[rstest]
 #[case(Retransmit::Rto, "2 retransmits, no drop on this host: lost beyond it", "lost-beyond-this-host")]
-#[case(Retransmit::Syn, "2 retransmits, the peer doesn't answer the SYN; no drop on this host", "no-answer-to-syn")]
+#[case(
+    Retransmit::Syn,
+    "2 retransmits, the peer doesn't answer the SYN; no drop on this host",
+    "no-answer-to-syn"
+)]
 #[case(
     Retransmit::SynAck,
     "2 retransmits, the peer doesn't answer the SYN-ACK; no drop on this host",

@@ -104,7 +104,7 @@ fn push_histogram(out: &mut Vec<u8>, histogram: &Histogram, mean: u64) {
     number(out, br#","sum_us":"#, histogram.sum_us);
     number(out, br#","mean_us":"#, mean);
     for (quantile, key) in QUANTILES {
-        if let Some(range) = histogram.quantile(quantile) {
+        if let Some(range) = histogram.quantile(quantile).map(Histogram::range_us) {
             out.extend_from_slice(key);
             number(out, b"[", range.start);
             number(out, b",", range.end);
