@@ -27,7 +27,7 @@ pub struct TcpTotal {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TcpAccounts {
-    /// Every event that a program was called for and that is TCP's.
+    /// Every event of the kinds that are wanted in detail.
     pub seen: u64,
     /// Submitted with details.
     pub detailed: u64,
@@ -45,7 +45,7 @@ pub struct TcpAccounts {
     pub rtt_others: u64,
 }
 
-/// What one CPU writes. Additions are atomic: a program may be interrupted by another.
+/// What one CPU writes. Totals count also kinds that aren't wanted in detail, where a program sees them. Additions are atomic: a program may be interrupted by another.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct TcpCpu {

@@ -44,7 +44,7 @@ pub const FLAG_ACTIVE: u16 = 1;
 pub const FLAG_PASSIVE: u16 = 1 << 1;
 /// Its first state was seen: `started_ns` and what follows from it are known.
 pub const FLAG_KNOWN_SINCE_BIRTH: u16 = 1 << 2;
-/// A reset was sent for it.
+/// A reset was sent for it, or follows: a process that aborts a connection closes it first (`tcp_close`, `tcp_disconnect`).
 pub const FLAG_RESET_SENT: u16 = 1 << 3;
 /// A reset was received.
 pub const FLAG_RESET_RECEIVED: u16 = 1 << 4;
@@ -170,7 +170,7 @@ pub struct TcpEvent {
     pub segments: u32,
     /// Of a retransmission that failed: the errno; 0 when it went out, and where the kernel doesn't say (before 6.16).
     pub failed: u32,
-    /// Of a SYN-ACK: how often it was sent before (`req->num_retrans`, `num_timeout`).
+    /// Of a SYN-ACK: how often it was sent before, the first time included (`req->num_retrans` and one).
     pub attempt: u32,
     /// `FLAG_*`.
     pub flags: u16,

@@ -98,7 +98,8 @@ impl Subject {
     }
 }
 
-/// Counts an event and, where that is due, tells its details. `fill` adds what is its kind's own. Gives whether it passed the filter.
+/// Counts an event and, where its kind is wanted and that is due, tells its details. `fill` adds what is its kind's own. Gives whether it
+/// passed the filter.
 #[inline(always)]
 pub unsafe fn tell(
     cpu: &Cpu,
@@ -107,16 +108,19 @@ pub unsafe fn tell(
     wanted: bool,
     fill: impl FnOnce(*mut TcpEvent),
 ) -> bool {
+    if !wanted {
+        let passes = unsafe { filter::passes(subject) };
+        if passes {
+            cpu.count(counted);
+        }
+        return passes;
+    }
     cpu.account(|accounts| unsafe { &raw mut (*accounts).seen });
     if !unsafe { filter::passes(subject) } {
         cpu.account(|accounts| unsafe { &raw mut (*accounts).filtered });
         return false;
     }
     let total = cpu.count(counted);
-    if !wanted {
-        cpu.account(|accounts| unsafe { &raw mut (*accounts).sampled_out });
-        return true;
-    }
     let Some(due) = (unsafe { count::due(total) }) else {
         cpu.account(|accounts| unsafe { &raw mut (*accounts).sampled_out });
         return true;

@@ -9,8 +9,8 @@ use aya_ebpf::{
 use netdrop_common::{
     protocol,
     tcp::{
-        FLAG_ACTIVE, FLAG_FIN_RECEIVED, FLAG_FIN_SENT, FLAG_KNOWN_SINCE_BIRTH, FLAG_PASSIVE, TASK_AT_CLOSE,
-        TASK_AT_CONNECT, TASK_NONE, TRANSITION_BUCKETS, TRANSITIONS, TcpConnection, TcpTransition, kind,
+        FLAG_ACTIVE, FLAG_FIN_RECEIVED, FLAG_FIN_SENT, FLAG_KNOWN_SINCE_BIRTH, FLAG_PASSIVE, FLAG_RESET_SENT,
+        TASK_AT_CLOSE, TASK_AT_CONNECT, TRANSITION_BUCKETS, TRANSITIONS, TcpConnection, TcpTransition, kind,
     },
     tcp_state,
 };
@@ -60,10 +60,8 @@ unsafe fn changed(context: &RawTracePointContext) {
             return;
         }
         let change = Change { sk, old, new, now: bpf_ktime_get_ns() };
+        // What is kept stays until `tcp_destroy_sock`: the reset of an aborted connection is still to come.
         follow(&change);
-        if new == tcp_state::CLOSE {
-            connection::end(sk);
-        }
     }
 }
 
@@ -85,7 +83,7 @@ unsafe fn follow(change: &Change) {
         let passed = event::tell(&cpu, &subject, &counted, wanted, |event| {
             (*event).old_state = change.old;
             (*event).new_state = change.new;
-            (*event).flags |= fins(change);
+            (*event).flags |= fins(change) | if is_abort(change) { FLAG_RESET_SENT } else { 0 };
         });
         if passed {
             count_transition(change, connection);
@@ -96,22 +94,25 @@ unsafe fn follow(change: &Change) {
     }
 }
 
-/// What is known of the connection; a new one is followed from here on. One whose birth wasn't seen isn't known.
+/// What is known of the connection. It is followed from its birth on; one whose birth wasn't seen, from when its process closes it, so
+/// that its end can tell that process.
 #[inline(always)]
 unsafe fn connection(change: &Change, cpu: &Cpu) -> *mut TcpConnection {
     let is_active = change.new == tcp_state::SYN_SENT;
     // A listener's clone has the listener's state before; with both sides calling it is `SYN_SENT`.
     let is_passive = change.new == tcp_state::SYN_RECV && change.old != tcp_state::SYN_SENT;
+    let is_closed = matches!(change.new, tcp_state::FIN_WAIT1 | tcp_state::LAST_ACK);
     unsafe {
-        if !is_active && !is_passive {
-            return connection::find(change.sk);
+        let mut fresh = TcpConnection::default();
+        if is_active || is_passive {
+            fresh.started_ns = change.now;
+            fresh.flags = FLAG_KNOWN_SINCE_BIRTH | if is_active { FLAG_ACTIVE } else { FLAG_PASSIVE };
+        } else {
+            let known = connection::find(change.sk);
+            if !known.is_null() || !is_closed {
+                return known;
+            }
         }
-        let mut fresh = TcpConnection {
-            started_ns: change.now,
-            flags: FLAG_KNOWN_SINCE_BIRTH | if is_active { FLAG_ACTIVE } else { FLAG_PASSIVE },
-            task_at: TASK_NONE,
-            ..TcpConnection::default()
-        };
         if is_active {
             fresh.task_at = TASK_AT_CONNECT;
             connection::current_task(&raw mut fresh.task);
@@ -146,6 +147,15 @@ unsafe fn learn(connection: *mut TcpConnection, change: &Change) {
             _ => {}
         }
     }
+}
+
+/// Whether it ends without the other side's doing and without an error: then its process aborts it, and a reset is sent right after this
+/// (`__tcp_close` with unread data, `tcp_disconnect` where it doesn't linger). Not so with `TCP_REPAIR`, which nobody but CRIU uses.
+#[inline(always)]
+unsafe fn is_abort(change: &Change) -> bool {
+    let is_open = matches!(change.old, tcp_state::ESTABLISHED | tcp_state::CLOSE_WAIT | tcp_state::FIN_WAIT1);
+    let error: u32 = unsafe { member!(change.sk, sk_err) };
+    change.new == tcp_state::CLOSE && is_open && error == 0
 }
 
 /// Whether a FIN was sent, by the state before; and whether one has come (`tcp_fin` marks it).

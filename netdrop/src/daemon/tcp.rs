@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use super::follow::Follower;
 use super::surroundings::Surroundings;
+use super::tcp_queues::TcpQueueWatch;
 use crate::aggregate::Names as _;
 use crate::counters::snmp;
 use crate::enrich::{Beyond as _, Enricher, Named};
-use crate::model::tcp::{Closes, TcpAccounts, TcpEvent, TcpSummary, TcpTotal};
+use crate::model::tcp::{Closes, TcpAccounts, TcpEvent, TcpQueues, TcpSummary, TcpTotal};
 use crate::model::{Device, Netns, Owner, Socket, SocketKind, Whose};
 use crate::probe::ProbeError;
 use crate::probe::tcp::{TcpEvents, TcpKindTotal, TcpProbe};
@@ -26,8 +27,10 @@ pub struct TcpSource {
     closes: Closes,
     tally: Tally,
     root: PathBuf,
+    /// Looks at listeners' queues and ports in use, where that is asked for.
+    queues: Option<TcpQueueWatch>,
     /// Keeps the filter up to date, where that is needed.
-    _follower: Option<Follower>,
+    follower: Option<Follower>,
     /// Details that nobody will see.
     given_up: u64,
 }
@@ -41,24 +44,37 @@ impl TcpSource {
         mut probe: TcpProbe,
         reasons: BTreeMap<u32, Arc<str>>,
         rtt_by: u32,
-        follower: Option<Follower>,
     ) -> Result<Self, ProbeError> {
         let root = Path::new("/");
         let tally = Tally::new(snmp::read(root).unwrap_or_default(), snmp::connections(root), rtt_by);
         let events = probe.take_events()?;
         let reset_reasons = by_number(&reasons);
-        let closes = Closes::default();
         Ok(Self {
             probe,
             events,
             reasons,
             reset_reasons,
-            closes,
+            closes: Closes::default(),
             tally,
             root: root.into(),
-            _follower: follower,
+            queues: None,
+            follower: None,
             given_up: 0,
         })
+    }
+
+    /// The same, with what keeps its filter up to date and what looks at queues, where they are asked for.
+    #[must_use]
+    pub fn with(self, follower: Option<Follower>, queues: Option<TcpQueueWatch>) -> Self {
+        Self { follower, queues, ..self }
+    }
+
+    /// Starts the threads that it needs, where they weren't yet: a daemon's come after its sandbox.
+    ///
+    /// # Errors
+    /// When one can't be started.
+    pub fn start(&mut self) -> std::io::Result<()> {
+        self.follower.as_mut().map_or(Ok(()), Follower::start)
     }
 
     /// Takes the next event; false when there is none.
@@ -80,13 +96,15 @@ impl TcpSource {
     /// What was counted since the last time.
     pub(super) fn interval(&mut self, names: &mut Named<'_, Surroundings>) -> Result<TcpSummary, ProbeError> {
         let now = self.read()?;
-        Ok(self.tally.interval(now, &mut Looked(names)))
+        let summary = self.tally.interval(now, &mut Rows(names));
+        Ok(TcpSummary { queues: self.queues(), ..summary })
     }
 
     /// What was counted in all.
     pub(super) fn whole(&mut self, names: &mut Named<'_, Surroundings>) -> Result<TcpSummary, ProbeError> {
         let now = self.read()?;
-        Ok(self.tally.whole(&now, &mut Looked(names)))
+        let summary = self.tally.whole(&now, &mut Rows(names));
+        Ok(TcpSummary { queues: self.queues(), ..summary })
     }
 
     /// Takes the programs off: counts are final then.
@@ -99,6 +117,10 @@ impl TcpSource {
         while self.events.next().is_some() {
             self.given_up += 1;
         }
+    }
+
+    fn queues(&self) -> Option<Arc<TcpQueues>> {
+        self.queues.as_ref().map(|queues| Arc::new(queues.read()))
     }
 
     fn read(&self) -> Result<Reading, ProbeError> {
@@ -144,9 +166,9 @@ fn total(counted: TcpKindTotal) -> ((u8, u8), TcpTotal) {
 }
 
 /// Names of what round-trip times are told apart by.
-struct Looked<'a, 'n>(&'a mut Named<'n, Surroundings>);
+struct Rows<'a, 'n>(&'a mut Named<'n, Surroundings>);
 
-impl RttNames for Looked<'_, '_> {
+impl RttNames for Rows<'_, '_> {
     fn device(&mut self, netns: u32, ifindex: u32) -> Arc<Device> {
         self.0.device(netns, ifindex)
     }

@@ -1,15 +1,19 @@
 //! From what is wanted of TCP to the attached programs: for `netdrop tcp`, and for `--tcp` of other commands.
 
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 
 use super::super::Exit;
-use crate::daemon::{Follower, TcpSource};
+use crate::daemon::{Follower, Looked, TcpQueueWatch, TcpSource};
 use crate::enrich::KernelResolver;
 use crate::filter::{Choice, Compiled, Wanted as Filtered, compile};
+use crate::kernel::netns::Namespaces;
 use crate::kernel::reasons::Reasons;
 use crate::kernel::tcp::TcpKernel;
+use crate::model::Netns;
 use crate::probe::tcp::{TcpKinds, TcpOptions, TcpProbe, TcpRtt};
 use crate::probe::{Attach, Rate};
 use crate::tcp::Wanted;
@@ -26,6 +30,8 @@ pub struct TcpCapture {
     pub rate: Rate,
     /// How to attach.
     pub attach: Attach,
+    /// Whether threads are started by [`TcpSource::start`], once a sandbox is entered.
+    pub deferred: bool,
 }
 
 impl TcpCapture {
@@ -36,10 +42,12 @@ impl TcpCapture {
         let mut probe = TcpProbe::attach(&kernel, &self.options(&compiled)).map_err(Exit::from)?;
         let follow = |map| Follower::new(Path::new("/"), compiled.targets, &compiled.owned, map);
         let mut follower = probe.take_owners().map(follow);
-        if let Some(follower) = &mut follower {
+        if let Some(follower) = follower.as_mut().filter(|_| !self.deferred) {
             follower.start().context("can't start the thread that keeps the filter up to date")?;
         }
-        Ok(TcpSource::new(probe, kernel.reset_reasons, self.story.rtt_by, follower)?)
+        let queues = self.story.queues.then(|| TcpQueueWatch::start(looked_at(filter)?));
+        let queues = queues.transpose().context("can't start the thread that looks at queues")?;
+        Ok(TcpSource::new(probe, kernel.reset_reasons, self.story.rtt_by)?.with(follower, queues))
     }
 
     fn options(self, compiled: &Compiled) -> TcpOptions {
@@ -52,12 +60,13 @@ impl TcpCapture {
             rtt_smoothed,
             rtt_samples,
             rtt_by,
-            queues: _,
+            ..
         } = self.story;
+        let in_detail = retransmits || resets || states || closes;
         let rtt = TcpRtt { smoothed: rtt_smoothed, samples: rtt_samples, by: rtt_by, histograms: HISTOGRAMS };
         TcpOptions {
             attach: self.attach,
-            rate: self.rate,
+            rate: if in_detail { self.rate } else { Rate::PerSecond(0) },
             kinds: TcpKinds { retransmits, resets, states: states || transitions, closes },
             rtt: (rtt_smoothed || rtt_samples).then_some(rtt),
             filter: compiled.filter.clone(),
@@ -77,4 +86,20 @@ fn compiled(filter: &Filtered, reasons: &Reasons) -> Result<Compiled, Exit> {
         ..filter.clone()
     };
     Ok(compile(&filter, reasons, &mut KernelResolver::new("/"))?)
+}
+
+/// The namespaces whose queues are looked at: those that the filter names, else netdrop's own.
+fn looked_at(filter: &Filtered) -> io::Result<Vec<Looked>> {
+    let mut namespaces = Namespaces::new("/");
+    namespaces.refresh();
+    let own = namespaces.own();
+    let named = filter.netns.only.iter().map(|name| namespaces.inode_of(name));
+    // The filter has been compiled: every name is known.
+    let named: Vec<u32> = named.collect::<Result<_, _>>().map_err(io::Error::other)?;
+    let all = if named.is_empty() { own.into_iter().collect() } else { named };
+    let looked = |inode: u32| Looked {
+        netns: Arc::new(Netns { inode, name: namespaces.name(inode).map(str::to_owned), ..Netns::default() }),
+        path: namespaces.path(inode).filter(|_| own != Some(inode)).map(Path::to_owned),
+    };
+    Ok(all.into_iter().map(looked).collect())
 }

@@ -38,7 +38,8 @@ impl Histogram {
         (count > 0).then(|| self.sum_us as f64 / count as f64)
     }
 
-    /// The number of the bucket that holds the quantile `q` (0 to 1), see [`quantile_bucket`]; absent when empty.
+    /// The number of the bucket that holds the quantile `q` (0 to 1), by the nearest rank: the least bucket up to whose end there
+    /// are at least `q` of all. Absent when empty.
     pub fn quantile(&self, q: f64) -> Option<usize> {
         quantile_bucket(&self.buckets, q)
     }
@@ -84,17 +85,19 @@ impl Histogram {
     }
 }
 
-/// The number of the bucket that holds the quantile `q` (0 to 1) of what was counted, by the nearest rank: the least bucket up to whose
-/// end there are at least `q` of all. Absent when nothing was counted.
+/// The number of the bucket that holds the quantile `q` (0 to 1) of what was counted, by the nearest rank; absent when nothing was.
 pub fn quantile_bucket(buckets: &[u64], q: f64) -> Option<usize> {
     let count: u64 = buckets.iter().sum();
+    if count == 0 {
+        return None;
+    }
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "a rank between 1 and count"
     )]
-    let rank = ((q * count as f64).ceil() as u64).clamp(1, count.max(1));
+    let rank = ((q * count as f64).ceil() as u64).clamp(1, count);
     let mut seen = 0;
     buckets.iter().position(|in_bucket| {
         seen += in_bucket;

@@ -123,3 +123,36 @@ impl TcpOptions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::TcpTracepoint::{
+        Destroy, Probe, ResetReceived, ResetSent, Retransmit, RetransmitSynAck, State,
+    };
+    use super::*;
+
+    const NONE: TcpKinds = TcpKinds { retransmits: false, resets: false, states: false, closes: false };
+
+    fn rtt(smoothed: bool, samples: bool) -> Option<TcpRtt> {
+        Some(TcpRtt { smoothed, samples, by: 0, histograms: 1 })
+    }
+
+    #[rstest]
+    #[case::nothing(NONE, None, &[])]
+    #[case::retransmits(TcpKinds { retransmits: true, ..NONE }, None, &[Retransmit, RetransmitSynAck])]
+    #[case::resets(TcpKinds { resets: true, ..NONE }, None, &[ResetSent, ResetReceived])]
+    #[case::states(TcpKinds { states: true, ..NONE }, None, &[State, Destroy])]
+    #[case::closes(TcpKinds { closes: true, ..NONE }, None, &[ResetSent, ResetReceived, State, Destroy])]
+    #[case::smoothed(NONE, rtt(true, false), &[Probe])]
+    #[case::samples(NONE, rtt(false, true), &[State, Probe])]
+    fn only_what_is_asked_for_is_attached(
+        #[case] kinds: TcpKinds,
+        #[case] rtt: Option<TcpRtt>,
+        #[case] expected: &[TcpTracepoint],
+    ) {
+        let options = TcpOptions { kinds, rtt, ..TcpOptions::default() };
+        assert_eq!(options.tracepoints(), expected);
+    }
+}

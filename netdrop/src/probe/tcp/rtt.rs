@@ -88,3 +88,35 @@ fn totals(sums: BTreeMap<RttKey, RttHistogram>) -> Vec<RttTotal> {
 fn failed(error: MapError) -> ProbeError {
     ProbeError::Read { what: "the table of round-trip times", error: io::Error::other(error) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_histograms_of_all_cpus_are_one() {
+        let mut sums = BTreeMap::new();
+        let words = |key: &RttKey| -> KeyWords { read_plain(bytes_of(key)).unwrap() };
+        for (cpu, remote_port, us, bucket) in [(0, 80, 7, 7), (1, 80, 8, 8), (1, 443, 1, 1)] {
+            let mut histogram = [0; size_of::<RttHistogram>() / 8];
+            (histogram[0], histogram[1 + bucket]) = (us, 1);
+            add(&mut sums, &words(&RttKey { cpu, remote_port, ..RttKey::default() }), &histogram);
+        }
+        // One that was never counted in isn't told.
+        let others = RttKey { others: 1, ..RttKey::default() };
+        add(&mut sums, &words(&others), &[0; size_of::<RttHistogram>() / 8]);
+        let totals = totals(sums);
+        let told: Vec<_> = totals
+            .iter()
+            .map(|one| {
+                (
+                    one.key.cpu,
+                    one.key.remote_port,
+                    one.histogram.sum_us,
+                    one.histogram.buckets.iter().sum::<u64>(),
+                )
+            })
+            .collect();
+        assert_eq!(told, [(0, 80, 15, 2), (0, 443, 1, 1)]);
+    }
+}

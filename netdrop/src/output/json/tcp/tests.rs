@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use insta::assert_snapshot;
-use netdrop_common::tcp::{
-    RTT_BUCKETS, TRANSITION_BUCKETS, TcpEvent as Raw, TcpTotal, kind, retransmit, rtt_bucket,
-};
+use netdrop_common::tcp::{RTT_BUCKETS, TcpEvent as Raw, rtt_bucket};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -16,13 +14,12 @@ use crate::decode::RawDrop;
 use crate::enrich::{Beside, Beyond, Enricher, Known};
 use crate::kernel::reasons::Reasons;
 use crate::model::tcp::{
-    CloseKind, HostCounts, Opened, Retransmit, RttRow, RttWhat, Segment, TcpCount, TcpEvent, TcpKind,
-    TcpNumbers, TcpSummary, TransitionRow,
+    CloseKind, Opened, Retransmit, RttRow, RttWhat, Segment, TcpEvent, TcpKind, TcpNumbers, TcpSummary,
 };
 use crate::model::{Summary, TcpFlags, Workload};
 use crate::output::Output as _;
 use crate::output::samples::{self, written};
-use crate::tcp::samples::{accounts, endpoint, event, summary};
+use crate::tcp::samples::{counted, endpoint, event, rtt, summary};
 
 fn line(event: &TcpEvent) -> String {
     let line = written(|out| Json::new().tcp(event, out));
@@ -126,77 +123,6 @@ fn what_was_not_measured_is_absent() {
 fn the_delivery_rate_is_in_bytes_a_second() {
     let value: Value = serde_json::from_str(&line(&retransmitted())).unwrap();
     assert_eq!(value["tcp"]["delivery_rate"], 724_000);
-}
-
-fn count(kind: u8, detail: u8, events: u64) -> TcpCount {
-    let counts = TcpTotal { events, ..TcpTotal::default() };
-    TcpCount { kind, detail, counts, total: counts }
-}
-
-fn rtt(what: RttWhat, times: &[u32]) -> RttRow {
-    let mut row = RttRow {
-        what,
-        others: false,
-        local: None,
-        local_port: None,
-        remote: None,
-        remote_port: None,
-        gateway: None,
-        device: None,
-        netns: None,
-        owner: None,
-        interval: Default::default(),
-        total: Default::default(),
-    };
-    for time in times {
-        row.total.buckets[rtt_bucket(*time)] += 1;
-        row.total.sum_us += u64::from(*time);
-    }
-    row.interval = row.total.clone();
-    row
-}
-
-fn counted() -> TcpSummary {
-    let mut spent = [0; TRANSITION_BUCKETS];
-    (spent[0], spent[11]) = (1, 2);
-    let retransmits = TcpTotal { events: 7, bytes: 10_136, segments: 8, ..TcpTotal::default() };
-    let remote = RttRow {
-        remote: Some(crate::model::Endpoint { port: None, ..endpoint("10.0.0.2:1") }),
-        local_port: Some(80),
-        ..rtt(RttWhat::Sample, &[20_000, 21_000, 150])
-    };
-    TcpSummary {
-        accounts: accounts(16),
-        total: accounts(16),
-        counts: vec![
-            TcpCount { counts: retransmits, ..count(kind::RETRANSMIT, retransmit::RTO, 7) },
-            count(kind::RETRANSMIT, retransmit::FAST + 16, 1),
-            count(kind::RETRANSMIT_SYN_ACK, retransmit::SYN_ACK, 2),
-            count(kind::RESET_SENT, 1, 2),
-            count(kind::RESET_SENT, 31, 1),
-            count(kind::RESET_RECEIVED, 1, 1),
-            count(kind::STATE, 1, 0),
-            count(kind::CLOSE, 9, 2),
-        ],
-        transitions: vec![
-            TransitionRow { from: 2, to: 1, count: 3, total: 3, spent, spent_sum: Duration::from_millis(3) },
-            TransitionRow { from: 1, to: 4, count: 0, total: 3, spent, spent_sum: Duration::from_millis(3) },
-        ],
-        rtt: vec![
-            remote,
-            RttRow { others: true, ..rtt(RttWhat::Smoothed, &[3]) },
-            rtt(RttWhat::Smoothed, &[]),
-        ],
-        host: HostCounts {
-            segments_out: 4200,
-            segments_retransmitted: 8,
-            resets_out: 4,
-            ..HostCounts::default()
-        },
-        existed: Some(12),
-        reset_reasons: ["NOT_SPECIFIED", "NO_SOCKET"].map(Arc::from).into(),
-        ..TcpSummary::default()
-    }
 }
 
 #[test]
