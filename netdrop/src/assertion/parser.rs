@@ -152,8 +152,7 @@ impl<'t> Parser<'t> {
     }
 }
 
-const QUANTITY: &str =
-    "drops, rate, bytes, lost, retransmits, retransmit-ratio, resets, or class=, reason=, function=, device=, netns=, proto=";
+const QUANTITY: &str = "drops, rate, bytes, lost, retransmits, retransmit-ratio, resets, or class=, reason=, function=, device=, netns=, proto=";
 
 impl Quantity {
     /// Whether it is a word of its own.

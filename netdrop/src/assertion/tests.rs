@@ -22,9 +22,13 @@ fn with_tcp() -> Summary {
         host: HostCounts { segments_out: 4000, segments_retransmitted: 30, ..HostCounts::default() },
         ..TcpSummary::default()
     };
-    for (kind, detail, events) in
-        [(kind::RETRANSMIT, 1, 20), (kind::RETRANSMIT, 17, 100), (kind::RETRANSMIT_SYN_ACK, 5, 2), (kind::RESET_SENT, 1, 3), (kind::RESET_RECEIVED, 1, 4)]
-    {
+    for (kind, detail, events) in [
+        (kind::RETRANSMIT, 1, 20),
+        (kind::RETRANSMIT, 17, 100),
+        (kind::RETRANSMIT_SYN_ACK, 5, 2),
+        (kind::RESET_SENT, 1, 3),
+        (kind::RESET_RECEIVED, 1, 4),
+    ] {
         let counts = TcpTotal { events, ..TcpTotal::default() };
         tcp.counts.push(TcpCount { kind, detail, counts, total: counts });
     }
@@ -38,7 +42,11 @@ fn with_tcp() -> Summary {
 #[case("retransmits>1/s", true, "22 TCP retransmits (1.83/s)")]
 #[case("retransmit-ratio>0.7%", true, "0.75% of 4,000 segments sent again")]
 #[case("retransmit-ratio>1%", false, "0.75% of 4,000 segments sent again")]
-#[case("resets>6 and drops", true, "7 TCP resets; 4,894,461 drops, most of them NO_SOCKET at __udp4_lib_rcv (4,894,120)")]
+#[case(
+    "resets>6 and drops",
+    true,
+    "7 TCP resets; 4,894,461 drops, most of them NO_SOCKET at __udp4_lib_rcv (4,894,120)"
+)]
 fn a_run_with_tcp(#[case] text: &str, #[case] expected: bool, #[case] why: &str) {
     let assertion: Assertion = text.parse().unwrap();
     assert!(assertion.needs_tcp());
@@ -47,7 +55,10 @@ fn a_run_with_tcp(#[case] text: &str, #[case] expected: bool, #[case] why: &str)
 }
 
 #[rstest]
-#[case("retransmit-ratio>1", "retransmit-ratio is a part of all segments: write per cent, as in retransmit-ratio>1%")]
+#[case(
+    "retransmit-ratio>1",
+    "retransmit-ratio is a part of all segments: write per cent, as in retransmit-ratio>1%"
+)]
 #[case("resets>1%", "resets is a number, no part of anything: leave out %")]
 #[case("retransmit-ratio>%", "at 18: % is no number; write one as in 10, 5k, 100/s")]
 #[case("retransmit-ratio>1.1.1%", "at 18: 1.1.1% is no number; write one as in 10, 5k, 100/s")]

@@ -173,8 +173,14 @@ impl Capture<'_> {
 
     /// What of TCP stands beside drops.
     fn tcp(&self) -> TcpCapture {
-        let rate = if self.details.all { Rate::All } else { Rate::PerSecond(self.details.rate.unwrap_or(TCP_RATE)) };
-        TcpCapture { story: digest::WANTED, rate, attach: self.details.attach.into(), deferred: self.for_daemon }
+        let rate =
+            if self.details.all { Rate::All } else { Rate::PerSecond(self.details.rate.unwrap_or(TCP_RATE)) };
+        TcpCapture {
+            story: digest::WANTED,
+            rate,
+            attach: self.details.attach.into(),
+            deferred: self.for_daemon,
+        }
     }
 
     fn options(&self, compiled: Compiled) -> Options {

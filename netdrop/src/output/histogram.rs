@@ -71,7 +71,10 @@ impl Histogram {
         }
         lines.extend(accounts(&end.accounts));
         lines.extend(attribution::lines(&end.attribution, self.width));
-        lines.extend(end.tcp.iter().flat_map(|tcp| digest::lines(tcp)));
+        if let Some(tcp) = &end.tcp {
+            lines.push(String::new());
+            lines.extend(digest::lines(tcp));
+        }
         lines
     }
 

@@ -27,7 +27,10 @@ pub fn lines(summary: &Summary, width: usize, color: bool, folds: bool) -> Vec<S
     }
     lines.extend(accounts(&summary.accounts));
     lines.extend(attribution::lines(&summary.attribution, width));
-    lines.extend(summary.tcp.iter().flat_map(|tcp| digest::lines(tcp)));
+    if let Some(tcp) = &summary.tcp {
+        lines.push(String::new());
+        lines.extend(digest::lines(tcp));
+    }
     lines
 }
 

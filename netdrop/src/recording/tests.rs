@@ -672,20 +672,15 @@ fn recorded_with_tcp() -> (String, crate::model::tcp::TcpSummary) {
     (String::from_utf8(lines).unwrap(), tcp)
 }
 
-fn replayed(lines: &str) -> Vec<Summary> {
-    let mut replay = Replay::new(By::default(), Window::default());
-    for line in lines.lines() {
-        replay.take(&Line::parse(line.as_bytes()).unwrap()).unwrap();
-    }
-    replay.finish().unwrap();
-    replay.into_summaries()
+fn replayed_all(lines: &str) -> Vec<Summary> {
+    replayed(By::default(), Window::default(), lines.as_bytes()).unwrap()
 }
 
 /// Written, read, written again: the same.
 #[test]
 fn tcp_is_read_as_it_was_written() {
     let (lines, _) = recorded_with_tcp();
-    let end = replayed(&lines).remove(0);
+    let end = replayed_all(&lines).remove(0);
     let mut again = Vec::new();
     Json::new().end(&end, &mut again);
     let of_run = |line: &&str| line.contains(r#""of":"run""#);
@@ -703,16 +698,16 @@ fn tcp_is_read_as_it_was_written() {
 #[test]
 fn tcp_without_its_end_is_the_sum_of_its_intervals() {
     let (lines, tcp) = recorded_with_tcp();
-    let is_of_interval = |line: &&str| {
-        line.contains(r#""kind":"summary""#) || line.contains(r#""of":"interval""#)
-    };
+    let is_of_interval =
+        |line: &&str| line.contains(r#""kind":"summary""#) || line.contains(r#""of":"interval""#);
     let interval: Vec<&str> = lines.lines().filter(is_of_interval).collect();
     let twice = [interval.clone(), interval].concat().join("\n");
-    let whole = replayed(&twice).remove(0).tcp.unwrap();
+    let whole = replayed_all(&twice).remove(0).tcp.unwrap();
     assert_eq!(whole.accounts.seen, 2 * tcp.accounts.seen);
     assert_eq!(whole.events(|_| true), 2 * tcp.events(|_| true));
     assert_eq!(whole.closes.total(), 2 * tcp.closes.total());
-    let times = |tcp: &crate::model::tcp::TcpSummary| tcp.rtt.iter().map(|row| row.total.count()).sum::<u64>();
+    let times =
+        |tcp: &crate::model::tcp::TcpSummary| tcp.rtt.iter().map(|row| row.total.count()).sum::<u64>();
     assert_eq!(times(&whole), 2 * times(&tcp));
 }
 
@@ -720,7 +715,7 @@ fn tcp_without_its_end_is_the_sum_of_its_intervals() {
 #[test]
 fn tcp_of_several_runs_adds_up() {
     let (lines, tcp) = recorded_with_tcp();
-    let mut runs = replayed(&(lines.clone() + &lines));
+    let mut runs = replayed_all(&(lines.clone() + &lines));
     assert_eq!(runs.len(), 2);
     runs.push(Summary::default());
     let all = super::sum(runs).tcp.unwrap();

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::retransmits::{self, of_host};
+use super::retransmits::{self, host_line, of_host};
 use super::rtt::figures::sentence;
 use super::{accounts, columns, resets, words};
-use crate::model::tcp::{CloseKind, Counted, Histogram, RttWhat, TcpCount, TcpEvent, TcpKind, TcpSummary, TcpTotal};
+use crate::model::tcp::{
+    CloseKind, Counted, Histogram, RttWhat, TcpCount, TcpEvent, TcpKind, TcpSummary, TcpTotal,
+};
 use crate::units::{per_second, thousands};
 
 /// What is wanted where TCP stands beside drops: what goes wrong, how connections end, and the round-trip times of all together.
@@ -85,16 +87,19 @@ pub fn lines(tcp: &TcpSummary) -> Vec<String> {
     let of = |counted, failed| {
         by_detail(tcp, move |count| count.counted() == counted && count.has_failed() == failed)
     };
-    let mut lines = vec![retransmits_line(tcp, &of(Counted::Retransmit, false), &of(Counted::Retransmit, true))];
-    lines.extend(of_host(&tcp.host).map(|ratio| {
-        format!("{ratio} that netdrop's network namespace sent were sent again (TcpRetransSegs, TcpOutSegs).")
-    }));
+    let mut lines =
+        vec![retransmits_line(tcp, &of(Counted::Retransmit, false), &of(Counted::Retransmit, true))];
+    lines.extend(host_line(&tcp.host));
     let (sent, received) = (of(Counted::ResetSent, false), of(Counted::ResetReceived, false));
-    for (resets, what, none) in [(sent, "resets sent", "no reason told"), (received, "resets received", "?")] {
-        lines.extend(told(&resets, none).map(|told| format!("{} {what}: {told}.", thousands(sum(&resets)))));
+    for (counts, what, none) in [(sent, "sent", "no reason told"), (received, "received", "?")] {
+        lines.extend(
+            told(&counts, none).map(|told| format!("{} {what}: {told}.", many(sum(&counts), "reset"))),
+        );
     }
     lines.extend(ends(tcp));
-    for (what, name) in [(RttWhat::Sample, "round-trip times"), (RttWhat::Smoothed, "smoothed round-trip times")] {
+    for (what, name) in
+        [(RttWhat::Sample, "round-trip times"), (RttWhat::Smoothed, "smoothed round-trip times")]
+    {
         let mut times = Histogram::default();
         tcp.rtt.iter().filter(|row| row.what == what).for_each(|row| times.add(&row.total));
         if times.count() > 0 {
@@ -117,9 +122,9 @@ fn retransmits_line(tcp: &TcpSummary, retransmits: &Details<'_>, failed: &Detail
     let mut line = match told(retransmits, "other") {
         None => "no retransmits".into(),
         Some(told) if segments > count => {
-            format!("{} retransmits of {} segments: {told}", thousands(count), thousands(segments))
+            format!("{} of {} segments: {told}", many(count, "retransmit"), thousands(segments))
         }
-        Some(told) => format!("{} retransmits: {told}", thousands(count)),
+        Some(told) => format!("{}: {told}", many(count, "retransmit")),
     };
     if sum(failed) > 0 {
         line += &format!("; {} more could not be sent", thousands(sum(failed)));
@@ -137,7 +142,12 @@ fn ends(tcp: &TcpSummary) -> Option<String> {
     let kinds = tcp.closes.iter().filter(|(_, count)| *count > 0);
     let kinds: Vec<_> = kinds.map(|(kind, count)| format!("{kind} {about}{}", thousands(count))).collect();
     let kinds = if kinds.is_empty() { String::new() } else { format!(": {}", kinds.join(", ")) };
-    Some(format!("{} connections ended{kinds}.", thousands(count)))
+    Some(format!("{} ended{kinds}.", many(count, "connection")))
+}
+
+/// `1 reset`, `1,234 resets`
+fn many(count: u64, what: &str) -> String {
+    format!("{} {what}{}", thousands(count), if count == 1 { "" } else { "s" })
 }
 
 /// Counts by detail's name, the most first.
@@ -180,8 +190,7 @@ fn happened(tcp: &TcpSummary, of: fn(&TcpCount) -> &TcpTotal) -> Vec<String> {
     let some = kinds.into_iter().map(|(which, what)| (events(which), what)).filter(|(count, _)| *count > 0);
     some.map(|(count, what)| {
         let (noun, rest) = what.split_once(' ').unwrap_or((what, ""));
-        let plural = if count == 1 { "" } else { "s" };
-        format!("{} {noun}{plural} {rest}", thousands(count)).trim_end().to_owned()
+        format!("{} {rest}", many(count, noun)).trim_end().to_owned()
     })
     .collect()
 }
@@ -196,9 +205,9 @@ fn rtt(tcp: &TcpSummary, of: fn(&crate::model::tcp::RttRow) -> &Histogram) -> Op
 /// `p50 20.5 ms, p99 26.6 ms`
 fn short(times: &Histogram) -> String {
     let quantile = |q: f64| {
-        times.quantile(q).map_or_else(String::new, |bucket| {
-            crate::units::microseconds(Histogram::middle_us(bucket))
-        })
+        times
+            .quantile(q)
+            .map_or_else(String::new, |bucket| crate::units::microseconds(Histogram::middle_us(bucket)))
     };
     format!("p50 {}, p99 {}", quantile(0.5), quantile(0.99))
 }

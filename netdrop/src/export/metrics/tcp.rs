@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use netdrop_common::tcp::rtt_bucket_start;
 
 use super::encoder::{Encoder, Kind};
-use crate::model::tcp::{Counted, Histogram, RttWhat, TcpCount, TcpSummary};
+use crate::model::tcp::{Counted, Histogram, Retransmit, RttWhat, TcpCount, TcpSummary};
 
 /// Upper bounds of the round-trip times' buckets: these powers of two, in µs: 16 µs to 67 s.
 const OCTAVES: std::ops::RangeInclusive<u32> = 4..=26;
@@ -24,7 +24,12 @@ impl Tcp {
             self.rtt.add(&row.interval);
         }
         // Rows may come and go; their sum is what is told.
-        self.sum.add(&TcpSummary { rtt: Vec::new(), transitions: Vec::new(), queues: None, ..interval.clone() });
+        self.sum.add(&TcpSummary {
+            rtt: Vec::new(),
+            transitions: Vec::new(),
+            queues: None,
+            ..interval.clone()
+        });
     }
 
     /// What was lost on the way, by stage.
@@ -54,8 +59,10 @@ impl Tcp {
     fn retransmits(&self, to: &mut Encoder) {
         let help = "Segments that TCP sent again, by what made it do so.";
         to.metric("netdrop_tcp_retransmits", Kind::Counter, "", help);
-        for (name, count) in self.by_name(|count| count.counted() == Counted::Retransmit && !count.has_failed()) {
-            to.sample([("type", name)], count);
+        // All of them, so that a first one is an increase.
+        for by in Retransmit::ALL {
+            let is_such = |count: &TcpCount| count.retransmit() == Some(by) && !count.has_failed();
+            to.sample([("type", by.as_str())], self.sum.events(is_such));
         }
         let failed = self.sum.events(TcpCount::has_failed);
         let help = "Segments that TCP would have sent again and could not send (told from Linux 6.16 on).";
@@ -88,7 +95,11 @@ impl Tcp {
     fn host(&self, to: &mut Encoder) {
         let host = &self.sum.host;
         let counts = [
-            ("netdrop_tcp_segments_sent", "Segments sent, without those sent again (TcpOutSegs).", host.segments_out),
+            (
+                "netdrop_tcp_segments_sent",
+                "Segments sent, without those sent again (TcpOutSegs).",
+                host.segments_out,
+            ),
             (
                 "netdrop_tcp_segments_retransmitted",
                 "Segments sent again (TcpRetransSegs).",

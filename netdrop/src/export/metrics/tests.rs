@@ -62,7 +62,9 @@ fn tcp() {
     let of_tcp: Vec<_> = text.lines().filter(|line| line.contains("tcp")).collect();
     insta::assert_snapshot!(of_tcp.join("\n"));
     let text = metrics.encode(Format::OpenMetrics);
-    assert!(text.contains("# TYPE netdrop_tcp_rtt_seconds histogram\n# UNIT netdrop_tcp_rtt_seconds seconds\n"));
+    assert!(
+        text.contains("# TYPE netdrop_tcp_rtt_seconds histogram\n# UNIT netdrop_tcp_rtt_seconds seconds\n")
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod table;
 mod text;
 
 pub use csv::Csv;
-pub use report::of_host;
+pub use report::{host_line, of_host};
 pub use sums::Sums;
 pub use table::Table;
 pub use text::{Text, line};

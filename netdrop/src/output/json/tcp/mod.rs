@@ -1,6 +1,7 @@
 //! `tcp.retransmit`, `tcp.reset`, `tcp.state`, `tcp.close`: an event of TCP's own; `tcp.rtt` and the summaries' `"tcp":{…}`.
 
 mod connection;
+mod queues;
 mod rtt;
 mod summary;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `"tcp":{…}` of summaries and ends.
 
 use super::super::push::{number, string};
+use super::queues::push_queues;
 use super::{push_buckets, push_state};
 use crate::model::tcp::{Closes, HostCounts, TcpAccounts, TcpCount, TcpSummary, TransitionRow};
 
@@ -18,6 +19,9 @@ pub fn push_summary(out: &mut Vec<u8>, tcp: &TcpSummary, whole: bool) {
     push_closes(out, &tcp.closes);
     push_transitions(out, &tcp.transitions, whole);
     push_host(out, &tcp.host);
+    if let Some(queues) = tcp.queues.as_ref().filter(|_| whole) {
+        push_queues(out, queues);
+    }
     if let Some(existed) = tcp.existed {
         number(out, br#","existed":"#, existed);
     }

@@ -233,3 +233,48 @@ fn who_opened_it_is_told() {
     event.connection.opened = Some(Opened::Passive);
     assert!(line(&event).contains(r#""opened":"passive""#));
 }
+
+#[test]
+fn queues_stand_in_the_end_alone() {
+    use crate::model::tcp::{Depth, ListenerRow, NetnsPorts, PortPressure, TcpQueues};
+    let netns = samples::netns(7, "web");
+    let mut accept = Depth::default();
+    [0, 3, 130].into_iter().for_each(|waiting| accept.add(waiting, waiting > 128));
+    let listener = ListenerRow {
+        netns: Arc::clone(&netns),
+        local: "[::]:80".parse().unwrap(),
+        sockets: 2,
+        inode: 4711,
+        owner: None,
+        limit: 128,
+        accept,
+        syn: Depth::default(),
+        is_open: false,
+    };
+    let port = PortPressure {
+        netns: Arc::clone(&netns),
+        local: [10, 0, 0, 1].into(),
+        remote: endpoint("10.0.0.2:80"),
+        used: 28_000,
+        time_wait: 27_000,
+        available: 28_232,
+    };
+    let namespace = NetnsPorts {
+        netns,
+        time_wait: Some((27_000, 27_500)),
+        time_wait_limit: None,
+        range: Some((32_768, 60_999)),
+        reserved: 0,
+        samples: [10, 10, 1],
+        failed: Some("it is gone".into()),
+    };
+    let queues = TcpQueues { listeners: vec![listener], pressure: vec![port], namespaces: vec![namespace] };
+    for queues in [queues, TcpQueues::default()] {
+        let tcp = TcpSummary { queues: Some(Arc::new(queues)), ..TcpSummary::default() };
+        let interval = written(|out| Json::new().summary(&summary(tcp.clone()), out));
+        assert!(!interval.contains("queues"), "{interval}");
+        let end = written(|out| Json::new().end(&summary(tcp), out));
+        validate(&end);
+        assert_snapshot!(&end[end.find(r#","queues""#).unwrap()..]);
+    }
+}
