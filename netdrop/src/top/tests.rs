@@ -442,13 +442,13 @@ fn tables_are_bounded() {
 #[test]
 fn tcp_is_a_pane_where_it_is_followed() {
     let mut top = top(100, 20);
-    top.key(KeyCode::Char('7').into());
+    top.event(&Event::Key(KeyCode::Char('7').into()));
     assert_eq!(top.ui.pane, super::pane::Pane::Sites);
     for by in [crate::model::tcp::Retransmit::Rto, crate::model::tcp::Retransmit::Rto] {
         top.tcp(&crate::tcp::samples::retransmit(by));
     }
     top.summary(&crate::tcp::samples::summary(crate::tcp::samples::counted()));
-    top.key(KeyCode::Char('7').into());
+    top.event(&Event::Key(KeyCode::Char('7').into()));
     assert_eq!(top.ui.pane, super::pane::Pane::Tcp);
     let entries = top.feed.data.entries(super::pane::Pane::Tcp);
     // 7 and 2 retransmissions, 3 resets sent, one received; the failed one is none.
