@@ -46,6 +46,9 @@ pub struct Details {
     /// Leave the hardware's drops out
     #[arg(long)]
     pub no_hardware: bool,
+    /// Follow TCP's own events too: segments sent again, resets, ends of connections, round-trip times (netdrop tcp tells more)
+    #[arg(long)]
+    pub tcp: bool,
     /// Take source lines from this file, which must be of the running kernel's build [default: looked for where
     /// distributions and debuginfod put it]
     #[arg(long, value_name = "FILE")]
@@ -75,6 +78,7 @@ impl Default for Details {
             rules: false,
             hardware: false,
             no_hardware: false,
+            tcp: false,
             vmlinux: None,
             ring_size: None,
             attach: AttachName::Auto,

@@ -10,7 +10,7 @@ use super::tcp_queues::TcpQueueWatch;
 use crate::aggregate::Names as _;
 use crate::counters::snmp;
 use crate::enrich::{Beyond as _, Enricher, Named};
-use crate::model::tcp::{TcpAccounts, TcpEvent, TcpQueues, TcpSummary, TcpTotal};
+use crate::model::tcp::{Closes, TcpAccounts, TcpEvent, TcpQueues, TcpSummary, TcpTotal};
 use crate::model::{Device, Netns, Owner, Socket, SocketKind, Whose};
 use crate::probe::ProbeError;
 use crate::probe::tcp::{TcpEvents, TcpKindTotal, TcpProbe};
@@ -21,12 +21,16 @@ pub struct TcpSource {
     probe: TcpProbe,
     events: TcpEvents,
     reasons: BTreeMap<u32, Arc<str>>,
+    /// The same by number, for counts.
+    reset_reasons: Arc<[Arc<str>]>,
+    /// How connections ended.
+    closes: Closes,
     tally: Tally,
     root: PathBuf,
     /// Looks at listeners' queues and ports in use, where that is asked for.
     queues: Option<TcpQueueWatch>,
     /// Keeps the filter up to date, where that is needed.
-    _follower: Option<Follower>,
+    follower: Option<Follower>,
     /// Details that nobody will see.
     given_up: u64,
 }
@@ -44,14 +48,17 @@ impl TcpSource {
         let root = Path::new("/");
         let tally = Tally::new(snmp::read(root).unwrap_or_default(), snmp::connections(root), rtt_by);
         let events = probe.take_events()?;
+        let reset_reasons = by_number(&reasons);
         Ok(Self {
             probe,
             events,
             reasons,
+            reset_reasons,
+            closes: Closes::default(),
             tally,
             root: root.into(),
             queues: None,
-            _follower: None,
+            follower: None,
             given_up: 0,
         })
     }
@@ -59,7 +66,15 @@ impl TcpSource {
     /// The same, with what keeps its filter up to date and what looks at queues, where they are asked for.
     #[must_use]
     pub fn with(self, follower: Option<Follower>, queues: Option<TcpQueueWatch>) -> Self {
-        Self { _follower: follower, queues, ..self }
+        Self { follower, queues, ..self }
+    }
+
+    /// Starts the threads that it needs, where they weren't yet: a daemon's come after its sandbox.
+    ///
+    /// # Errors
+    /// When one can't be started.
+    pub fn start(&mut self) -> std::io::Result<()> {
+        self.follower.as_mut().map_or(Ok(()), Follower::start)
     }
 
     /// Takes the next event; false when there is none.
@@ -72,6 +87,7 @@ impl TcpSource {
         let Some(raw) = self.events.next() else { return false };
         // A kind that isn't known can't be met: object and command are one binary.
         if let Some(event) = enricher.tcp(&raw, |number| self.reasons.get(&number).cloned(), beyond) {
+            self.closes.record(&event);
             take(&event);
         }
         true
@@ -137,8 +153,18 @@ impl TcpSource {
                 .collect(),
             rtt: self.probe.rtt()?.into_iter().map(|one| (one.key, one.histogram)).collect(),
             host: snmp::read(&self.root).unwrap_or_default(),
+            closes: self.closes,
+            reset_reasons: Arc::clone(&self.reset_reasons),
         })
     }
+}
+
+/// Those that a detail can tell; an empty name where there is none.
+fn by_number(reasons: &BTreeMap<u32, Arc<str>>) -> Arc<[Arc<str>]> {
+    let told = 0..netdrop_common::tcp::TCP_DETAILS as u32 - 1;
+    let last = reasons.keys().copied().filter(|number| told.contains(number)).max();
+    let numbers = 0..last.map_or(0, |last| last + 1);
+    numbers.map(|number| reasons.get(&number).cloned().unwrap_or_else(|| "".into())).collect()
 }
 
 fn total(counted: TcpKindTotal) -> ((u8, u8), TcpTotal) {

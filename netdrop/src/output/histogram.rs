@@ -14,6 +14,7 @@ use super::{Output, attribution};
 use crate::aggregate::{Aggregator, By, Dimension, Names, Now, Series, order};
 use crate::knowledge::Class;
 use crate::model::{CountKey, Counts, Device, Drop, Netns, Protocol, Reason, Row, Site, Summary};
+use crate::tcp::digest;
 use crate::units::{elapsed, rate, thousands};
 pub(crate) use spark::sparkline;
 
@@ -70,6 +71,10 @@ impl Histogram {
         }
         lines.extend(accounts(&end.accounts));
         lines.extend(attribution::lines(&end.attribution, self.width));
+        if let Some(tcp) = &end.tcp {
+            lines.push(String::new());
+            lines.extend(digest::lines(tcp));
+        }
         lines
     }
 

@@ -6,10 +6,12 @@
 mod owner;
 mod push;
 mod socket;
+mod tcp;
 #[cfg(test)]
 mod tests;
 
 use push::{number, string};
+use tcp::Of;
 #[cfg(test)]
 pub(crate) use tests::validate;
 
@@ -17,9 +19,10 @@ use serde::Serialize;
 
 use super::{Clock, Output, append};
 use crate::knowledge::Class;
+use crate::model::tcp::TcpEvent;
 use crate::model::{
     Accounts, Attribution, Device, Drop, Endpoint, Host, Netns, Packet, Protocol, Reason, Row, Site, Source,
-    Summary, Trap,
+    Summary, TcpFlags, Trap,
 };
 
 /// The JSON Schema (2020-12) of every line.
@@ -62,7 +65,17 @@ impl Json {
         out.extend_from_slice(br#"],"accounts":"#);
         push_accounts(out, &summary.accounts);
         push_attribution(out, &summary.attribution);
+        if let Some(summed) = &summary.tcp {
+            tcp::push_summary(out, summed, kind == "end");
+        }
         out.extend_from_slice(b"}\n");
+    }
+
+    /// Lines of their own, as there may be many; before the summary that they belong to.
+    fn rtt(&mut self, of: Of, summary: &Summary, out: &mut Vec<u8>) {
+        for row in summary.tcp.iter().flat_map(|tcp| &tcp.rtt) {
+            tcp::push_rtt(&mut self.clock, (summary.time, summary.interval), of, row, out);
+        }
     }
 }
 
@@ -95,11 +108,17 @@ impl Output for Json {
         out.extend_from_slice(b"}\n");
     }
 
+    fn tcp(&mut self, event: &TcpEvent, out: &mut Vec<u8>) {
+        tcp::push_event(&mut self.clock, event, out);
+    }
+
     fn summary(&mut self, summary: &Summary, out: &mut Vec<u8>) {
+        self.rtt(Of::Interval, summary, out);
         self.totals("summary", summary, out);
     }
 
     fn end(&mut self, summary: &Summary, out: &mut Vec<u8>) {
+        self.rtt(Of::Run, summary, out);
         self.totals("end", summary, out);
         if let Some(host) = &self.host {
             out.truncate(out.len() - b"}\n".len());
@@ -287,14 +306,7 @@ fn push_transport(out: &mut Vec<u8>, packet: &Packet) {
         let mut opening: &[u8] = br#","tcp":{"#;
         if let Some(flags) = packet.tcp_flags {
             out.extend_from_slice(opening);
-            out.extend_from_slice(br#""flags":""#);
-            for (index, name) in flags.names().enumerate() {
-                if index > 0 {
-                    out.push(b'|');
-                }
-                out.extend_from_slice(name.as_bytes());
-            }
-            out.push(b'"');
+            push_flags(out, br#""flags":"#, flags);
             opening = b",";
         }
         if let Some(sequence) = packet.tcp_sequence {
@@ -312,6 +324,19 @@ fn push_transport(out: &mut Vec<u8>, packet: &Packet) {
         number(out, br#","arp":{"operation":"#, operation);
         out.push(b'}');
     }
+}
+
+/// `SYN|ACK` in quotes, after `key`.
+fn push_flags(out: &mut Vec<u8>, key: &[u8], flags: TcpFlags) {
+    out.extend_from_slice(key);
+    out.push(b'"');
+    for (index, name) in flags.names().enumerate() {
+        if index > 0 {
+            out.push(b'|');
+        }
+        out.extend_from_slice(name.as_bytes());
+    }
+    out.push(b'"');
 }
 
 fn push_link(out: &mut Vec<u8>, packet: &Packet) {

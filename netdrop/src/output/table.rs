@@ -5,6 +5,7 @@ use super::fold::{Folded, fold, sentence};
 use super::screen::Screen;
 use super::{Output, Redrawn, report};
 use crate::model::{Drop, Row, Summary};
+use crate::tcp::digest;
 use crate::units::{elapsed, per_second, thousands};
 
 /// How a table is looked at.
@@ -75,9 +76,10 @@ const ROOM_FOR_MEANING: usize = 10;
 /// With `folds`, lifecycle drops are one line.
 pub fn render(summary: &Summary, view: View, folds: bool) -> String {
     let mut frame = vec![cut(&headline(summary), view.width)];
+    let tcp = summary.tcp.as_ref().map(|tcp| digest::headline(tcp, summary.interval));
     let Folded { rows, line: folded } = fold(&summary.rows, folds);
     let meaning = rows.first().filter(|_| view.height >= ROOM_FOR_MEANING).and_then(sentence);
-    let below: Vec<String> = folded.into_iter().chain(meaning).collect();
+    let below: Vec<String> = folded.into_iter().chain(meaning).chain(tcp).collect();
     // The headline, the titles, what stands below and the cursor's line are no rows.
     let room = view.height.saturating_sub(3 + below.len()).max(1);
     if !rows.is_empty() {

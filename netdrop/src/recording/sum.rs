@@ -1,6 +1,7 @@
 //! Several runs as one.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::identity::Identity;
 use crate::aggregate::order;
@@ -39,6 +40,13 @@ fn add(mut all: Summary, run: Summary) -> Summary {
         accounts: all.accounts.plus(&run.accounts),
         total: all.total.plus(&run.total),
         attribution: all.attribution,
-        tcp: all.tcp,
+        tcp: match (all.tcp, run.tcp) {
+            (Some(these), Some(those)) => {
+                let mut sum = Arc::unwrap_or_clone(these);
+                sum.add(&those);
+                Some(Arc::new(sum))
+            }
+            (these, those) => these.or(those),
+        },
     }
 }

@@ -80,7 +80,7 @@ impl Tape {
             Line::Summary(totals) => self.summary(totals),
             // What a run's summaries have told already.
             Line::End(totals) if self.frames.is_empty() => self.summary(totals),
-            Line::End(_) | Line::Other => {}
+            Line::End(_) | Line::Rtt(_) | Line::Other => {}
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod by;
 mod columns;
+pub mod digest;
 pub mod life;
 pub mod queues;
 pub mod resets;

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use netdrop_common::tcp::{TRANSITION_BUCKETS, kind, retransmit as by, rtt_bucket};
+
 use crate::model::tcp::{
-    Connection, KnownBy, Opened, Retransmit, Segment, TcpAccounts, TcpEvent, TcpKind, TcpNumbers, TcpOwner,
-    TcpSummary,
+    CloseKind, Closes, Connection, HostCounts, KnownBy, Opened, Retransmit, RttRow, RttWhat, Segment,
+    TcpAccounts, TcpCount, TcpEvent, TcpKind, TcpNumbers, TcpOwner, TcpSummary, TcpTotal, TransitionRow,
 };
 use crate::model::{
     Endpoint, Holding, Owner, Process, Queues, Socket, SocketKind, Summary, TcpFlags, Timestamp, Whose,
@@ -124,4 +126,83 @@ pub fn summary(tcp: TcpSummary) -> Summary {
 /// Accounts of so many events, all in detail.
 pub fn accounts(seen: u64) -> TcpAccounts {
     TcpAccounts { seen, detailed: seen, ..TcpAccounts::default() }
+}
+
+/// So many events of a kind and detail.
+pub fn count(kind: u8, detail: u8, events: u64) -> TcpCount {
+    let counts = TcpTotal { events, ..TcpTotal::default() };
+    TcpCount { kind, detail, counts, total: counts }
+}
+
+/// These times, not told apart by anything.
+pub fn rtt(what: RttWhat, times: &[u32]) -> RttRow {
+    let mut row = RttRow {
+        what,
+        others: false,
+        local: None,
+        local_port: None,
+        remote: None,
+        remote_port: None,
+        gateway: None,
+        device: None,
+        netns: None,
+        owner: None,
+        interval: Default::default(),
+        total: Default::default(),
+    };
+    for time in times {
+        row.total.buckets[rtt_bucket(*time)] += 1;
+        row.total.sum_us += u64::from(*time);
+    }
+    row.interval = row.total.clone();
+    row
+}
+
+/// Something of everything.
+pub fn counted() -> TcpSummary {
+    let mut spent = [0; TRANSITION_BUCKETS];
+    (spent[0], spent[11]) = (1, 2);
+    let retransmits = TcpTotal { events: 7, bytes: 10_136, segments: 8, ..TcpTotal::default() };
+    let remote = RttRow {
+        remote: Some(Endpoint { port: None, ..endpoint("10.0.0.2:1") }),
+        local_port: Some(80),
+        ..rtt(RttWhat::Sample, &[20_000, 21_000, 150])
+    };
+    let mut closes = Closes::default();
+    closes.count(CloseKind::Fin, 1);
+    closes.count(CloseKind::ResetSent, 1);
+    TcpSummary {
+        accounts: accounts(16),
+        total: accounts(16),
+        counts: vec![
+            TcpCount { counts: retransmits, ..count(kind::RETRANSMIT, by::RTO, 7) },
+            count(kind::RETRANSMIT, by::FAST + 16, 1),
+            count(kind::RETRANSMIT_SYN_ACK, by::SYN_ACK, 2),
+            count(kind::RESET_SENT, 1, 2),
+            count(kind::RESET_SENT, 31, 1),
+            count(kind::RESET_RECEIVED, 1, 1),
+            count(kind::STATE, 1, 0),
+            count(kind::CLOSE, 9, 2),
+        ],
+        transitions: vec![
+            TransitionRow { from: 2, to: 1, count: 3, total: 3, spent, spent_sum: Duration::from_millis(3) },
+            TransitionRow { from: 1, to: 4, count: 0, total: 3, spent, spent_sum: Duration::from_millis(3) },
+        ],
+        rtt: vec![
+            remote,
+            RttRow { others: true, ..rtt(RttWhat::Smoothed, &[3]) },
+            rtt(RttWhat::Smoothed, &[]),
+        ],
+        host: HostCounts {
+            segments_out: 4200,
+            segments_retransmitted: 8,
+            resets_out: 4,
+            ..HostCounts::default()
+        },
+        closes,
+        closes_total: closes,
+        existed: Some(12),
+        reset_reasons: ["NOT_SPECIFIED", "NO_SOCKET"].map(Arc::from).into(),
+        ..TcpSummary::default()
+    }
 }

@@ -9,7 +9,7 @@ use netdrop_common::{AF_INET, AF_INET6};
 
 use crate::decode::endpoint;
 use crate::model::tcp::{
-    Histogram, HostCounts, RttRow, RttWhat, TcpAccounts, TcpCount, TcpSummary, TcpTotal, TransitionRow,
+    Closes, Histogram, HostCounts, RttRow, RttWhat, TcpAccounts, TcpCount, TcpSummary, TcpTotal, TransitionRow,
 };
 use crate::model::{Device, Endpoint, Netns, Owner};
 
@@ -26,6 +26,10 @@ pub struct Reading {
     pub rtt: HashMap<RttKey, RttHistogram>,
     /// What the kernel counts itself.
     pub host: HostCounts,
+    /// How connections ended, as details told it.
+    pub closes: Closes,
+    /// The names of `enum sk_rst_reason` by number; see [`TcpSummary::reset_reasons`].
+    pub reset_reasons: Arc<[Arc<str>]>,
 }
 
 /// Who knows the names of what round-trip times are told apart by.
@@ -77,6 +81,9 @@ impl Tally {
             host: now.host.since(&before.host),
             host_total: now.host.since(&self.start),
             existed: self.existed,
+            closes: now.closes.since(&before.closes),
+            closes_total: now.closes,
+            reset_reasons: Arc::clone(&now.reset_reasons),
             queues: None,
         }
     }

@@ -13,6 +13,7 @@ mod keys;
 mod names;
 mod pane;
 mod recorder;
+mod tcp;
 #[cfg(test)]
 mod tests;
 mod ui;
@@ -101,11 +102,14 @@ impl Top {
     }
 
     /// Takes an event of TCP's own.
-    pub fn tcp(&mut self, _event: &TcpEvent) {}
+    pub fn tcp(&mut self, event: &TcpEvent) {
+        self.feed.tcp(event);
+    }
 
     /// Takes the counts of an interval.
     pub fn summary(&mut self, summary: &Summary) {
         self.feed.summary(summary);
+        self.ui.tcp |= summary.tcp.is_some();
         self.stale = true;
     }
 

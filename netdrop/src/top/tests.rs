@@ -437,3 +437,23 @@ fn tables_are_bounded() {
     assert!(top.data().entries(pane::Pane::Flows).len() <= 4097);
     assert!(top.data().history.len() <= 256);
 }
+
+/// TCP has a pane where it is followed; rows sum to the kernel's exact counts.
+#[test]
+fn tcp_is_a_pane_where_it_is_followed() {
+    let mut top = top(100, 20);
+    top.event(&Event::Key(KeyCode::Char('7').into()));
+    assert_eq!(top.ui.pane, super::pane::Pane::Sites);
+    for by in [crate::model::tcp::Retransmit::Rto, crate::model::tcp::Retransmit::Rto] {
+        top.tcp(&crate::tcp::samples::retransmit(by));
+    }
+    top.summary(&crate::tcp::samples::summary(crate::tcp::samples::counted()));
+    top.event(&Event::Key(KeyCode::Char('7').into()));
+    assert_eq!(top.ui.pane, super::pane::Pane::Tcp);
+    let entries = top.feed.data.entries(super::pane::Pane::Tcp);
+    // 7 and 2 retransmissions, 3 resets sent, one received; the failed one is none.
+    assert_eq!(entries.iter().map(|entry| entry.total.packets).sum::<u64>(), 13);
+    let told = entries.iter().find(|entry| !entry.other).unwrap();
+    assert_eq!(told.cells, ["retransmit rto", "10.0.0.2:80", "10.0.0.1:45678", "curl(4242)"]);
+    assert_eq!(told.total.packets, 2);
+}

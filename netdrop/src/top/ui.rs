@@ -62,6 +62,8 @@ pub struct Ui {
     pub opened: Option<Opened>,
     /// Whether the help is shown.
     pub help: bool,
+    /// Whether TCP is followed: then it has a pane.
+    pub tcp: bool,
     /// The selected entry of each pane; the first where none is.
     selected: [Option<String>; Pane::ALL.len()],
 }
@@ -76,6 +78,7 @@ impl Default for Ui {
             lifecycle: false,
             opened: None,
             help: false,
+            tcp: false,
             selected: Default::default(),
         }
     }

@@ -27,6 +27,8 @@ pub struct TcpCapture {
     pub rate: Rate,
     /// How to attach.
     pub attach: Attach,
+    /// Whether threads are started by [`TcpSource::start`], once a sandbox is entered.
+    pub deferred: bool,
 }
 
 impl TcpCapture {
@@ -37,7 +39,7 @@ impl TcpCapture {
         let mut probe = TcpProbe::attach(&kernel, &self.options(&compiled)).map_err(Exit::from)?;
         let follow = |map| Follower::new(Path::new("/"), compiled.targets, &compiled.owned, map);
         let mut follower = probe.take_owners().map(follow);
-        if let Some(follower) = &mut follower {
+        if let Some(follower) = follower.as_mut().filter(|_| !self.deferred) {
             follower.start().context("can't start the thread that keeps the filter up to date")?;
         }
         let queues = self.story.queues.then(|| TcpQueueWatch::start(looked_at(filter)));

@@ -196,7 +196,12 @@ async fn follow(story: &impl Story, identity: Identity) -> anyhow::Result<Ended>
     let signals = Signals::new()?;
     let release = identity.features.release.clone();
     let (wanted, limits) = (story.filters(), Limits { duration: shared.duration, count: shared.count });
-    let capture = TcpCapture { story: story.wanted(), rate: shared.rate(), attach: shared.attach.into() };
+    let capture = TcpCapture {
+        story: story.wanted(),
+        rate: shared.rate(),
+        attach: shared.attach.into(),
+        deferred: false,
+    };
     let tcp = capture.attach(&wanted, &identity.reasons)?;
     let (aggregator, stop) = (Aggregator::new(story.by()), Stop::Signals(signals));
     let plan = if story.with_drops() {

@@ -186,7 +186,7 @@ impl Daemon {
         let Self { sight, service, logs, aggregator, json, .. } = self;
         let (read, logged) = (service.hub.has_readers(), logs.want_drops());
         let mut line = Vec::new();
-        let seen = sight.look(|drop| {
+        let mut seen = sight.look(|drop| {
             aggregator.record(drop);
             if read || logged {
                 line.clear();
@@ -197,6 +197,14 @@ impl Daemon {
             }
             if read && let Ok(text) = std::str::from_utf8(&line) {
                 service.hub.drop(text.trim_end().into());
+            }
+        });
+        // Events of TCP's go into the logs; the hub's readers know drops alone.
+        seen += sight.look_at_tcp(|event| {
+            if logged {
+                line.clear();
+                json.tcp(event, &mut line);
+                logs.line(&line);
             }
         });
         logs.send();
@@ -217,7 +225,7 @@ impl Daemon {
             return Ok(());
         }
         let total = self.tally.total(self.sight.reading(&counters)?);
-        let summary = self.summary(&total);
+        let summary = self.summary(&total)?;
         self.service.hub.publish(summary, self.askers.drain(..));
         self.due = false;
         self.sweep(&total.counts);
@@ -226,7 +234,7 @@ impl Daemon {
     }
 
     /// The summary of the time since the last one, told to metrics and logs.
-    fn summary(&mut self, total: &Reading) -> Summary {
+    fn summary(&mut self, total: &Reading) -> Result<Summary, RunError> {
         let now = Now {
             time: Timestamp::now(),
             // To the millisecond, as the lines of JSON tell it.
@@ -235,6 +243,7 @@ impl Daemon {
         };
         let counts = total.counts.iter().map(|(key, counts)| (*key, *counts));
         let summary = self.aggregator.summary(now, counts, &mut self.sight.names());
+        let summary = Summary { tcp: self.sight.tcp()?.map(Arc::new), ..summary };
         self.service.metrics.record(&summary);
         if self.logs.want_summaries() {
             let mut line = Vec::new();
@@ -242,7 +251,7 @@ impl Daemon {
             self.logs.line(&line);
             self.logs.send();
         }
-        summary
+        Ok(summary)
     }
 
     /// Gives up the counters of namespaces and devices that are gone, once there are many.

@@ -86,7 +86,7 @@ impl Daemon {
             // Everything up to now is told with the old rows, and is the new ones' beginning.
             let counters = self.sight.probe.counts.counters()?;
             let total = self.tally.total(self.sight.reading(&counters)?);
-            let summary = self.summary(&total);
+            let summary = self.summary(&total)?;
             self.service.hub.publish(summary, []);
             let elapsed = self.started.elapsed();
             let now = Now { time: Timestamp::now(), elapsed, accounts: total.accounts };

@@ -238,6 +238,18 @@ impl Retransmit {
 }
 
 impl CloseKind {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Fin,
+        Self::ResetReceived,
+        Self::ResetSent,
+        Self::Timeout,
+        Self::Refused,
+        Self::NoAnswer,
+        Self::NotOpened,
+        Self::Other,
+    ];
+
     /// As lines tell it.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -8,7 +8,7 @@ use netdrop_common::tcp::{TRANSITION_BUCKETS, TcpTotal};
 use netdrop_common::tcp_state;
 
 use super::super::{Device, Endpoint, Netns, Owner};
-use super::{Histogram, TcpQueues, quantile_bucket};
+use super::{Closes, Histogram, TcpQueues, quantile_bucket};
 
 /// What was counted in an interval (in an `end`: in all), and since the start.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +29,13 @@ pub struct TcpSummary {
     pub host_total: HostCounts,
     /// Connections that existed at the start, by `/proc/net/tcp` and `tcp6`; absent where that can't be read.
     pub existed: Option<u64>,
+    /// How connections ended in the interval, as details tell it.
+    pub closes: Closes,
+    /// The same since the start.
+    pub closes_total: Closes,
+    /// The names of the kernel's `enum sk_rst_reason` by number, without `SK_RST_REASON_`: what the details of resets sent are called;
+    /// an empty one where the kernel has none, and none before 6.10.
+    pub reset_reasons: Arc<[Arc<str>]>,
     /// Queues of listeners and what ports are in use; absent where they aren't asked for.
     pub queues: Option<Arc<TcpQueues>>,
 }

@@ -136,7 +136,10 @@ impl<'a> Data<'a> {
             elapsed_ms: end.elapsed.as_millis(),
             accounts: end.accounts,
             missing: missing(&end.accounts),
-            counters: attribution::lines(&end.attribution, WIDTH),
+            counters: {
+                let tcp = end.tcp.iter().flat_map(|tcp| crate::tcp::digest::lines(tcp));
+                attribution::lines(&end.attribution, WIDTH).into_iter().chain(tcp).collect()
+            },
             drops,
             bytes,
             estimated: end.rows.iter().any(|row| row.estimated),

@@ -9,7 +9,7 @@ mod text;
 pub use csv::Csv;
 pub use meaning::of_type;
 pub use table::Table;
-pub use text::Text;
+pub use text::{Text, line};
 
 use std::sync::Arc;
 

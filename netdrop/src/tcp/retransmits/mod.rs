@@ -7,9 +7,10 @@ mod table;
 mod text;
 
 pub use csv::Csv;
+pub use report::{host_line, of_host};
 pub use sums::Sums;
 pub use table::Table;
-pub use text::Text;
+pub use text::{Text, line};
 
 use super::by::{By, Dimension};
 

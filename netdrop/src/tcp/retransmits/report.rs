@@ -187,7 +187,7 @@ pub fn counted(tcp: &TcpSummary, count: u64) -> String {
 }
 
 /// What the kernel counts itself.
-fn host_line(host: &HostCounts) -> Option<String> {
+pub fn host_line(host: &HostCounts) -> Option<String> {
     let ratio = of_host(host)?;
     let again = thousands(host.segments_retransmitted);
     Some(format!(

@@ -6,7 +6,7 @@
 mod bars;
 mod by;
 mod csv;
-mod figures;
+pub(super) mod figures;
 mod heat;
 mod identity;
 mod report;

@@ -92,7 +92,9 @@ impl<'d> List<'d> {
         }
         for column in &self.columns {
             let title = match column.kind {
+                Kind::Rate if self.pane == Pane::Tcp => "EVENTS/S",
                 Kind::Rate => "DROPS/S",
+                Kind::Total if self.pane == Pane::Tcp => "EVENTS",
                 Kind::Total => "DROPS",
                 Kind::Share => "SHARE",
                 Kind::Trend => "TREND",
@@ -121,6 +123,7 @@ impl<'d> List<'d> {
         }
         if self.entries.is_empty() && rows > 0 {
             let why = match (ui.filter.is_empty(), self.pane.is_estimated()) {
+                (true, _) if self.pane == Pane::Tcp => "nothing sent again, no resets yet",
                 (false, _) => "nothing here has that in it; Esc shows all",
                 (true, true) => "no drops in detail yet",
                 (true, false) => "no drops yet",

@@ -1,0 +1,203 @@
+//! Several times, or several runs, as one.
+
+use std::sync::Arc;
+
+use netdrop_common::tcp::{TCP_DETAILS, TcpTotal};
+
+use super::{Counted, HostCounts, RttRow, TcpAccounts, TcpCount, TcpSummary, TransitionRow};
+
+/// The detail of resets whose reason isn't told.
+const WITHOUT_REASON: u8 = TCP_DETAILS as u8 - 1;
+
+impl TcpSummary {
+    /// These and `others`, of another time or another run: whose intervals, totals and all else add up.
+    pub fn add(&mut self, others: &Self) {
+        self.accounts = self.accounts.plus(&others.accounts);
+        self.total = self.total.plus(&others.total);
+        for count in &others.counts {
+            let detail = match (count.counted(), others.detail_name(count)) {
+                (Counted::ResetSent, Some(reason)) => self.reset_detail(reason),
+                _ => count.detail,
+            };
+            self.add_count(&TcpCount { detail, ..*count });
+        }
+        others.transitions.iter().for_each(|row| self.add_transition(row));
+        others.rtt.iter().for_each(|row| self.add_rtt(row));
+        self.closes.add(&others.closes);
+        self.closes_total.add(&others.closes_total);
+        self.host = self.host.plus(&others.host);
+        self.host_total = self.host_total.plus(&others.host_total);
+        self.existed = match (self.existed, others.existed) {
+            (Some(these), Some(those)) => Some(these.saturating_add(those)),
+            (these, those) => these.or(those),
+        };
+    }
+
+    /// The detail that stands for a reset's reason here; a new one where it has none yet.
+    pub fn reset_detail(&mut self, reason: &str) -> u8 {
+        let known = self.reset_reasons.iter().position(|known| &**known == reason);
+        let place = known.unwrap_or(self.reset_reasons.len());
+        match u8::try_from(place) {
+            Ok(place) if place < WITHOUT_REASON => {
+                if known.is_none() {
+                    let more = self.reset_reasons.iter().cloned().chain([Arc::from(reason)]);
+                    self.reset_reasons = more.collect();
+                }
+                place
+            }
+            _ => WITHOUT_REASON,
+        }
+    }
+
+    fn add_count(&mut self, count: &TcpCount) {
+        let is_same = |known: &&mut TcpCount| (known.kind, known.detail) == (count.kind, count.detail);
+        match self.counts.iter_mut().find(is_same) {
+            Some(known) => {
+                known.counts = plus(known.counts, count.counts);
+                known.total = plus(known.total, count.total);
+            }
+            None => self.counts.push(*count),
+        }
+    }
+
+    fn add_transition(&mut self, row: &TransitionRow) {
+        let is_same = |known: &&mut TransitionRow| (known.from, known.to) == (row.from, row.to);
+        match self.transitions.iter_mut().find(is_same) {
+            Some(known) => {
+                known.count = known.count.saturating_add(row.count);
+                known.total = known.total.saturating_add(row.total);
+                known
+                    .spent
+                    .iter_mut()
+                    .zip(&row.spent)
+                    .for_each(|(sum, more)| *sum = sum.saturating_add(*more));
+                known.spent_sum = known.spent_sum.saturating_add(row.spent_sum);
+            }
+            None => self.transitions.push(row.clone()),
+        }
+    }
+
+    fn add_rtt(&mut self, row: &RttRow) {
+        match self.rtt.iter_mut().find(|known| known.is_alike(row)) {
+            Some(known) => {
+                known.interval.add(&row.interval);
+                known.total.add(&row.total);
+            }
+            None => self.rtt.push(row.clone()),
+        }
+    }
+}
+
+impl RttRow {
+    /// Whether it is of the same as `other`.
+    pub fn is_alike(&self, other: &Self) -> bool {
+        (self.what, self.others) == (other.what, other.others)
+            && (self.local, self.local_port) == (other.local, other.local_port)
+            && (self.remote, self.remote_port) == (other.remote, other.remote_port)
+            && self.gateway == other.gateway
+            && self.device == other.device
+            && self.netns == other.netns
+            && self.owner == other.owner
+    }
+}
+
+impl TcpAccounts {
+    /// These and `others` together.
+    #[must_use]
+    pub fn plus(&self, others: &Self) -> Self {
+        Self {
+            seen: self.seen.saturating_add(others.seen),
+            detailed: self.detailed.saturating_add(others.detailed),
+            sampled_out: self.sampled_out.saturating_add(others.sampled_out),
+            ring_full: self.ring_full.saturating_add(others.ring_full),
+            filtered: self.filtered.saturating_add(others.filtered),
+            untracked: self.untracked.saturating_add(others.untracked),
+            rtt_seen: self.rtt_seen.saturating_add(others.rtt_seen),
+            rtt_others: self.rtt_others.saturating_add(others.rtt_others),
+            recursion_misses: self.recursion_misses.saturating_add(others.recursion_misses),
+        }
+    }
+}
+
+impl HostCounts {
+    /// These and `others` together.
+    #[must_use]
+    pub fn plus(&self, others: &Self) -> Self {
+        Self {
+            segments_out: self.segments_out.saturating_add(others.segments_out),
+            segments_retransmitted: self.segments_retransmitted.saturating_add(others.segments_retransmitted),
+            segments_in: self.segments_in.saturating_add(others.segments_in),
+            resets_out: self.resets_out.saturating_add(others.resets_out),
+            established_resets: self.established_resets.saturating_add(others.established_resets),
+            active_opens: self.active_opens.saturating_add(others.active_opens),
+            passive_opens: self.passive_opens.saturating_add(others.passive_opens),
+            attempt_fails: self.attempt_fails.saturating_add(others.attempt_fails),
+        }
+    }
+}
+
+/// What means anything of them.
+fn plus(these: TcpTotal, those: TcpTotal) -> TcpTotal {
+    TcpTotal {
+        events: these.events.saturating_add(those.events),
+        bytes: these.bytes.saturating_add(those.bytes),
+        segments: these.segments.saturating_add(those.segments),
+        ..these
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use netdrop_common::tcp::kind;
+
+    use super::*;
+    use crate::model::tcp::CloseKind;
+
+    fn resets(reasons: [&str; 2], counts: [u64; 2]) -> TcpSummary {
+        let count = |(detail, events): (u8, u64)| {
+            let counts = TcpTotal { events, ..TcpTotal::default() };
+            TcpCount { kind: kind::RESET_SENT, detail, counts, total: counts }
+        };
+        TcpSummary {
+            counts: [(0, counts[0]), (1, counts[1]), (31, 1)].map(count).into(),
+            reset_reasons: reasons.map(Arc::from).into(),
+            existed: Some(1),
+            ..TcpSummary::default()
+        }
+    }
+
+    /// The numbers of reasons differ from kernel to kernel.
+    #[test]
+    fn reasons_are_added_by_name() {
+        let mut sum = resets(["A", "B"], [1, 2]);
+        sum.add(&resets(["B", "C"], [10, 20]));
+        let told: Vec<_> =
+            sum.counts.iter().map(|count| (sum.detail_name(count), count.counts.events)).collect();
+        assert_eq!(told, [(Some("A"), 1), (Some("B"), 12), (None, 2), (Some("C"), 20)]);
+        assert_eq!(sum.existed, Some(2));
+    }
+
+    #[test]
+    fn more_reasons_than_there_are_details_have_no_name() {
+        let mut sum = TcpSummary::default();
+        let details: Vec<u8> = (0..40).map(|number| sum.reset_detail(&format!("R{number}"))).collect();
+        assert_eq!(details[..31], (0..31).collect::<Vec<u8>>());
+        assert_eq!(details[31..], [31; 9]);
+        assert_eq!(sum.reset_detail("R30"), 30);
+    }
+
+    #[test]
+    fn every_kind_of_end_has_a_count() {
+        let mut sum = TcpSummary::default();
+        for (count, kind) in (1..).zip(CloseKind::ALL) {
+            sum.closes.count(kind, count);
+        }
+        let twice = sum.clone();
+        sum.add(&twice);
+        assert!(sum.closes.iter().zip(1..).all(|((_, count), number)| count == 2 * number));
+        assert_eq!(sum.closes.since(&twice.closes), twice.closes);
+        assert_eq!(sum.closes.total(), 72);
+    }
+}
