@@ -3,7 +3,7 @@
 
 mod browser;
 mod compared_runs;
-mod daemon;
+use netdrop_tests::daemon;
 mod html_report;
 mod inject;
 mod made_up;

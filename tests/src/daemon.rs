@@ -7,9 +7,9 @@ use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::lab::{Folder, Namespace, until};
+use crate::runner::Bench;
 use anyhow::{Context, Result, bail, ensure};
-use netdrop_tests::lab::{Folder, Namespace, until};
-use netdrop_tests::runner::Bench;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
