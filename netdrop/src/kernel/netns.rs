@@ -25,7 +25,9 @@ pub(crate) const INITIAL_PID_NAMESPACE: u32 = 0xEFFF_FFFC;
 const MISS_INTERVAL: Duration = Duration::from_secs(1);
 /// A known one is looked at again at most so often. When it is gone, the next one that is made has its number: the kernel
 /// gives out the lowest that is free (`proc_alloc_inum`, fs/proc/generic.c).
-const CHECK_INTERVAL: Duration = Duration::from_millis(100);
+const CHECK_INTERVAL: Duration = Duration::from_millis(10);
+/// One that isn't where it was makes for a new look at most so often.
+const LOST_INTERVAL: Duration = Duration::from_millis(100);
 /// Names of namespaces that are gone are kept while there are fewer than so many names in all.
 const REMEMBERED: usize = 4096;
 
@@ -64,8 +66,17 @@ struct Found {
     path: PathBuf,
     /// When the path was last seen to lead there; none where that was with the last look at all.
     checked: Option<Instant>,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// It is where the path leads.
+    There,
+    /// It isn't, and wasn't looked for since: nothing is known.
+    Lost,
     /// It is no more, as far as can be seen; what it dropped keeps its name until another has its number.
-    gone: bool,
+    Gone,
 }
 
 impl Namespaces {
@@ -103,7 +114,7 @@ impl Namespaces {
         }
         for (inode, former) in before {
             if self.found.len() < REMEMBERED {
-                self.found.entry(inode).or_insert(Found { gone: true, ..former });
+                self.found.entry(inode).or_insert(Found { state: State::Gone, ..former });
             }
         }
     }
@@ -119,15 +130,15 @@ impl Namespaces {
             }
             return false;
         };
-        if !known.gone {
+        if known.state == State::There {
             let is_fresh = since(known.checked).is_some_and(|checked| checked < CHECK_INTERVAL);
             if is_fresh || inode_of(&known.path) == Some(inode) {
                 known.checked = known.checked.filter(|_| is_fresh).or(Some(now));
                 return false;
             }
-            known.gone = true;
+            known.state = State::Lost;
         }
-        if last.is_some_and(|last| last < CHECK_INTERVAL) {
+        if last.is_some_and(|last| last < LOST_INTERVAL) {
             return false;
         }
         let before = known.path.clone();
@@ -142,19 +153,19 @@ impl Namespaces {
 
     fn insert(&mut self, inode: Option<u32>, name: String, path: PathBuf) {
         if let Some(inode) = inode {
-            self.found.entry(inode).or_insert(Found { name, path, checked: None, gone: false });
+            self.found.entry(inode).or_insert(Found { name, path, checked: None, state: State::There });
         }
     }
 
     /// The name of a namespace: `host`, `self` (in a container), a mount's, or `pid:N` for the lowest process in it. One that is
     /// gone has the name that it had.
     pub fn name(&self, inode: u32) -> Option<&str> {
-        self.found.get(&inode).map(|found| found.name.as_str())
+        self.found.get(&inode).filter(|found| found.state != State::Lost).map(|found| found.name.as_str())
     }
 
     /// A path that `setns(2)` can enter the namespace by.
     pub fn path(&self, inode: u32) -> Option<&Path> {
-        self.found.get(&inode).filter(|found| !found.gone).map(|found| found.path.as_path())
+        self.found.get(&inode).filter(|found| found.state == State::There).map(|found| found.path.as_path())
     }
 
     /// The namespace of this process.
@@ -168,7 +179,10 @@ impl Namespaces {
     }
 
     fn there(&self) -> impl Iterator<Item = (u32, &Found)> {
-        self.found.iter().filter(|(_, found)| !found.gone).map(|(inode, found)| (*inode, found))
+        self.found
+            .iter()
+            .filter(|(_, found)| found.state == State::There)
+            .map(|(inode, found)| (*inode, found))
     }
 
     /// The inode of what a user names: `self`, `pid:N`, an inode number, or a name.

@@ -124,13 +124,19 @@ fn a_number_that_another_namespace_got_has_the_others_name() {
     fs::create_dir_all(process(5).parent().unwrap()).unwrap();
     symlink("net:[400]", process(5)).unwrap();
     assert!(!namespaces.refresh_for(400, start + CHECK_INTERVAL), "it was just searched for");
-    assert!(namespaces.refresh_for(400, start + CHECK_INTERVAL * 2), "it is found elsewhere");
+    assert!(namespaces.refresh_for(400, start + LOST_INTERVAL * 2), "it is found elsewhere");
     assert_eq!(name(&namespaces), Some("pid:5".into()));
     // The process's number is another's by now, who lives elsewhere.
     fs::remove_file(process(5)).unwrap();
     symlink("net:[300]", process(5)).unwrap();
-    namespaces.refresh_for(400, start + CHECK_INTERVAL * 4);
-    assert_eq!(namespaces.path(400), None);
+    assert!(!namespaces.refresh_for(400, start + LOST_INTERVAL * 2 + CHECK_INTERVAL));
+    assert_eq!(
+        (name(&namespaces), namespaces.path(400)),
+        (None, None),
+        "it is nowhere and was not looked for"
+    );
+    assert!(!namespaces.refresh_for(400, start + LOST_INTERVAL * 3));
+    assert_eq!((name(&namespaces), namespaces.path(400)), (Some("pid:5".into()), None));
 }
 
 #[test]
