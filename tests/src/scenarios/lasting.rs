@@ -159,7 +159,7 @@ fn expect(daemon: &Daemon, sent: Result<()>, function: &str, module: &str, count
 
 /// The kernel gives the number of a namespace that is gone to the next one.
 fn another_namespace(bench: &Bench) -> Result<()> {
-    const TRIES: usize = 200;
+    const KEPT: usize = 8;
     let home = Lab::alone()?;
     let settings = format!("[metrics]\nlabels = ['reason', 'netns']\n[capture.only]\nport = ['{PORT}']\n");
     let served = Served::start(bench, &home.receiver, &settings)?;
@@ -168,16 +168,19 @@ fn another_namespace(bench: &Bench) -> Result<()> {
     let (first_name, number) = (first.name().to_owned(), first.inode());
     let of_first = named(&served, &first)?;
     drop(first);
-    // A moment after its last user, it ends and its number is free. Who gets another one keeps it meanwhile.
+    // A moment after its last user it ends, and its number is free: for namespaces, and for their files below /proc.
     let mut others = Vec::new();
-    let second = loop {
+    let second = until(&format!("a namespace to get the number {number}"), PATIENCE, || {
         let namespace = Namespace::create("second")?;
         if namespace.inode() == number {
-            break namespace;
+            return Ok(Some(namespace));
         }
-        ensure!(others.len() < TRIES, "no namespace has the number {number}");
         others.push(namespace);
-    };
+        if others.len() == KEPT {
+            others.clear();
+        }
+        Ok(None)
+    })?;
     let of_second = named(&served, &second)?;
     ensure!(of_second > 0, "no drop of {}", second.name());
     // Not one went to the first.
