@@ -28,6 +28,8 @@ const MISS_INTERVAL: Duration = Duration::from_secs(1);
 const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 /// One that isn't where it was makes for a new look at most so often.
 const LOST_INTERVAL: Duration = Duration::from_millis(100);
+/// Looks take at most one part in so many of the time: each process costs a question where the helper is asked.
+const SHARE: u32 = 20;
 /// Names of namespaces that are gone are kept while there are fewer than so many names in all.
 const REMEMBERED: usize = 4096;
 
@@ -56,6 +58,8 @@ pub struct Namespaces {
     root: PathBuf,
     own: Option<u32>,
     refreshed: Option<Instant>,
+    /// No new look until so long after the last one, for what that one cost.
+    pause: Duration,
     found: BTreeMap<u32, Found>,
 }
 
@@ -124,8 +128,10 @@ impl Namespaces {
     pub fn refresh_for(&mut self, inode: u32, now: Instant) -> bool {
         let since = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));
         let last = since(self.refreshed);
+        let is_due = |interval: Duration| last.is_none_or(|last| last >= interval.max(self.pause));
+        let (is_miss_due, is_lost_due) = (is_due(MISS_INTERVAL), is_due(LOST_INTERVAL));
         let Some(known) = self.found.get_mut(&inode) else {
-            if last.is_none_or(|last| last >= MISS_INTERVAL) {
+            if is_miss_due {
                 self.refresh_at(now);
             }
             return false;
@@ -138,7 +144,7 @@ impl Namespaces {
             }
             known.state = State::Lost;
         }
-        if last.is_some_and(|last| last < LOST_INTERVAL) {
+        if !is_lost_due {
             return false;
         }
         let before = known.path.clone();
@@ -147,8 +153,10 @@ impl Namespaces {
     }
 
     fn refresh_at(&mut self, now: Instant) {
-        self.refreshed = Some(now);
+        let start = Instant::now();
         self.refresh();
+        self.refreshed = Some(now);
+        self.pause = start.elapsed().saturating_mul(SHARE);
     }
 
     fn insert(&mut self, inode: Option<u32>, name: String, path: PathBuf) {
