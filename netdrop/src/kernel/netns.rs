@@ -136,15 +136,20 @@ impl Namespaces {
             }
             return false;
         };
-        if known.state == State::There {
-            let is_fresh = since(known.checked).is_some_and(|checked| checked < CHECK_INTERVAL);
-            if is_fresh || inode_of(&known.path) == Some(inode) {
-                known.checked = known.checked.filter(|_| is_fresh).or(Some(now));
-                return false;
+        match known.state {
+            State::There => {
+                let is_fresh = since(known.checked).is_some_and(|checked| checked < CHECK_INTERVAL);
+                if is_fresh || inode_of(&known.path) == Some(inode) {
+                    known.checked = known.checked.filter(|_| is_fresh).or(Some(now));
+                    return false;
+                }
             }
-            known.state = State::Lost;
+            // It was just found to be.
+            State::Gone if last.is_some_and(|last| last < LOST_INTERVAL) => return false,
+            State::Gone | State::Lost => {}
         }
         if !is_lost_due {
+            known.state = State::Lost;
             return false;
         }
         let before = known.path.clone();
