@@ -145,7 +145,7 @@ impl Namespaces {
                 }
             }
             // It was just found to be.
-            State::Gone if last.is_some_and(|last| last < LOST_INTERVAL) => return false,
+            State::Gone if last.is_some_and(|last| last < CHECK_INTERVAL) => return false,
             State::Gone | State::Lost => {}
         }
         if !is_lost_due {
