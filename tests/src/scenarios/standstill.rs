@@ -47,7 +47,7 @@ fn wall_clock(bench: &Bench) -> Result<()> {
     let mut sent = 0;
     for step in [0, HOUR, -2 * HOUR, HOUR] {
         clock.step(step)?;
-        let set = SystemTime::now();
+        let at_step = SystemTime::now();
         drops(&lab.receiver, COUNT)?;
         sent += COUNT;
         told(&served, DROPS, &[], sent)?;
@@ -58,7 +58,7 @@ fn wall_clock(bench: &Bench) -> Result<()> {
         for (who, lines) in [("serve", served.log()?), ("watch", watch.drops_so_far())] {
             let last = lines.iter().rfind(|line| line["kind"] == "drop");
             let last = last.with_context(|| format!("{who} tells no drop"))?;
-            let off = seconds_between(set, last)?;
+            let off = seconds_between(at_step, last)?;
             ensure!(off.abs() < 60.0, "{who}: a drop after a step of {step} s is {off} s off: {last}");
         }
     }

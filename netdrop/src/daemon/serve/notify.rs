@@ -134,6 +134,6 @@ mod tests {
     #[test]
     fn an_abstract_socket_has_a_name() {
         assert_eq!(address("@manager".as_ref()).unwrap().as_abstract_name(), Some(&b"manager"[..]));
-        assert!(address(&OsStr::from_bytes(&[b'x'; 200])).is_err(), "longer than a path may be");
+        assert!(address(OsStr::from_bytes(&[b'x'; 200])).is_err(), "longer than a path may be");
     }
 }
