@@ -1,6 +1,7 @@
 //! `cargo xtask dist`: the one static binary that people install.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
@@ -15,8 +16,31 @@ pub fn run() -> Result<()> {
     let folder = workspace::target().join("dist");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let binary = folder.join("netdrop");
-    let size = fs::copy(&built, &binary).with_context(|| format!("cannot write {}", binary.display()))?;
+    fs::copy(&built, &binary).with_context(|| format!("cannot write {}", binary.display()))?;
+    let size = check_size(&binary)?;
     println!("{}: {size} bytes (limit {LIMIT})", binary.display());
-    ensure!(size <= LIMIT, "the binary is {} bytes over its limit", size - LIMIT);
     Ok(())
+}
+
+/// Gives the size of the static binary in bytes; fails where it is above [`LIMIT`].
+pub fn check_size(binary: &Path) -> Result<u64> {
+    let size =
+        fs::metadata(binary).with_context(|| format!("cannot read the size of {}", binary.display()))?.len();
+    ensure!(size <= LIMIT, "the static binary is {size} bytes; the limit is {LIMIT}");
+    Ok(size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_byte_above_the_limit_fails() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(LIMIT).unwrap();
+        assert_eq!(check_size(file.path()).unwrap(), LIMIT);
+        file.as_file().set_len(LIMIT + 1).unwrap();
+        let error = check_size(file.path()).unwrap_err().to_string();
+        assert_eq!(error, "the static binary is 10000001 bytes; the limit is 10000000");
+    }
 }

@@ -3,6 +3,7 @@
 mod bench;
 mod dist;
 mod ebpf;
+mod linking;
 mod manifest;
 mod packages;
 mod tally;

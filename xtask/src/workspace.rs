@@ -8,6 +8,8 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::linking;
+
 /// The workspace's root folder.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace's root folder")
@@ -46,7 +48,7 @@ fn static_build(mut command: Command, packages: &[&str]) -> Result<PathBuf> {
     for package in packages {
         command.args(["--package", package]);
     }
-    run(command.env("RUSTFLAGS", "-C target-feature=+crt-static"))?;
+    run(command.env("RUSTFLAGS", linking::static_flags()?))?;
     Ok(target().join(HOST).join("release"))
 }
 

@@ -271,6 +271,7 @@ impl Run {
     /// Turns events into lines and hands them over, until the ring is empty or there is no more room.
     fn drain(&mut self) -> Result<Drained, SinkError> {
         loop {
+            self.plan.enricher.set_clock();
             self.events.iter_mut().for_each(Events::keep_up);
             let mut more = true;
             while more && !self.plan.outlets.is_full() {
@@ -420,6 +421,7 @@ impl Run {
     /// Writes the events that are still in the ring.
     async fn write_rest(&mut self) -> Result<(), SinkError> {
         loop {
+            self.plan.enricher.set_clock();
             while !self.plan.outlets.is_full() && self.next_event() {}
             if !self.plan.outlets.is_empty() {
                 self.plan.outlets.deliver().await?;

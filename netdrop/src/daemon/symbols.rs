@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
 
+use crate::kernel::loaded::Loaded;
 use crate::kernel::privileged;
 use crate::kernel::symbols::{Symbols, SymbolsError};
 
@@ -14,14 +15,14 @@ pub type Read = Result<Symbols, SymbolsError>;
 /// Reads kallsyms in a thread, once at a time.
 #[derive(Debug)]
 pub struct SymbolReader {
-    path: PathBuf,
+    root: PathBuf,
     reading: Option<Receiver<Read>>,
 }
 
 impl SymbolReader {
     /// For the kernel whose file systems are mounted below `root`; nothing is read yet.
     pub fn new(root: &Path) -> Self {
-        Self { path: root.join("proc/kallsyms"), reading: None }
+        Self { root: root.to_owned(), reading: None }
     }
 
     /// Starts to read, unless that is being done already.
@@ -30,14 +31,14 @@ impl SymbolReader {
             return;
         }
         let (done, reading) = channel();
-        let (path, to) = (self.path.clone(), done.clone());
+        let (root, to) = (self.root.clone(), done.clone());
         let work = move || {
             // It isn't waited for if the run has ended.
-            let _ = to.send(read(&path));
+            let _ = to.send(read(&root));
         };
         if thread::Builder::new().name("symbols".into()).spawn(work).is_err() {
             // No thread to be had: late is better than never.
-            let _ = done.send(read(&self.path));
+            let _ = done.send(read(&self.root));
         }
         self.reading = Some(reading);
     }
@@ -64,10 +65,12 @@ impl SymbolReader {
     }
 }
 
-fn read(path: &Path) -> Read {
-    let symbols = Symbols::read(BufReader::new(privileged::open(path)?))?;
+fn read(root: &Path) -> Read {
+    // Before the symbols: a module that comes meanwhile makes for another reading.
+    let loaded = Loaded::read(root);
+    let symbols = Symbols::read(BufReader::new(privileged::open(&root.join("proc/kallsyms"))?))?;
     give_memory_back();
-    Ok(symbols)
+    Ok(symbols.with_modules(loaded))
 }
 
 fn panicked() -> SymbolsError {

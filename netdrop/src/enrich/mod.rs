@@ -23,6 +23,7 @@ use crate::aggregate::Names;
 use crate::attribute::{Cause, cause};
 use crate::decode::RawDrop;
 use crate::kernel::devices::{self, Devices};
+use crate::kernel::loaded::Loaded;
 use crate::kernel::netns::Namespaces;
 use crate::kernel::reasons::Reasons;
 use crate::kernel::stack::{StackFrame, from_site, verdict};
@@ -30,8 +31,10 @@ use crate::kernel::symbols::{Resolved, Symbols, SymbolsError};
 use crate::knowledge::class_of;
 use crate::model::{Context, Device, Drop, Netns, Reason, Site, Source, Trap, Verdict};
 
-/// An address that no symbol covers makes for a new reading of kallsyms (a module may have come) at most so often.
+/// An address that no symbol covers makes for a new reading of kallsyms at most so often.
 const SYMBOLS_AGAIN: Duration = Duration::from_secs(10);
+/// So does one that can be a module's, once other modules are loaded than at the last reading.
+const MODULES_AGAIN: Duration = Duration::from_millis(100);
 
 /// Call chains that are remembered from one interval to the next; more are named anew.
 const CHAINS: usize = 16384;
@@ -119,8 +122,21 @@ impl Enricher {
 
     /// Whether kallsyms should be read (anew) before this address is named: see [`Enricher::learn`].
     pub fn wants_symbols(&self, address: u64) -> bool {
-        let due = self.symbols_read.is_none_or(|at| at.elapsed() >= SYMBOLS_AGAIN);
-        due && !is_trap(address) && !self.sites.contains_key(&address) && self.symbol(address).is_none()
+        if is_trap(address) || self.sites.contains_key(&address) {
+            return false;
+        }
+        let Some(read) = self.symbols_read else { return true };
+        let age = read.elapsed();
+        age >= SYMBOLS_AGAIN && self.symbol(address).is_none()
+            || age >= MODULES_AGAIN && self.is_of_other_modules(address)
+    }
+
+    /// Whether the symbols say nothing of this address: it may be a module's, and others were loaded when they were read. The
+    /// next module often lies where one was that is gone.
+    fn is_of_other_modules(&self, address: u64) -> bool {
+        let Some(symbols) = &self.symbols else { return false };
+        symbols.resolve(address).is_none_or(|symbol| symbol.module.is_some())
+            && symbols.are_older_than(Loaded::read(&self.root))
     }
 
     /// Takes over what a reading of kallsyms gave. It isn't read here, because that takes a tenth of a second; without
@@ -221,13 +237,17 @@ impl Enricher {
         namespaces.iter().filter_map(ask).collect()
     }
 
-    /// Starts the next interval: names that may have changed are looked up anew, and the clock is set.
+    /// Reads the clock anew, before drops are looked at: it may have been set since.
+    pub fn set_clock(&mut self) {
+        self.clock = Clock::now();
+    }
+
+    /// Starts the next interval: names that may have changed are looked up anew.
     pub fn turn(&mut self) {
         self.places.clear();
         if self.chains.len() > CHAINS {
             self.chains.clear();
         }
-        self.clock = Clock::now();
     }
 
     fn place(&mut self, key: &CounterKey, beyond: &mut impl Beyond) -> Place {
@@ -243,6 +263,13 @@ impl Enricher {
         }
     }
 
+    /// The devices of a namespace that is gone are not those of the next one with its number.
+    fn look_for(&mut self, netns: u32, now: Instant) {
+        if self.namespaces.refresh_for(netns, now) {
+            self.devices.keep(|known| known != netns);
+        }
+    }
+
     fn symbol(&self, address: u64) -> Option<Resolved<'_>> {
         self.symbols.as_ref()?.resolve(address)
     }
@@ -252,7 +279,8 @@ impl Enricher {
             let trap = self.traps.as_mut().and_then(|traps| traps.trap(address)).unwrap_or_default();
             return Site { address, trap: Some(trap), ..Site::default() };
         }
-        self.symbol(address).map_or(Site { address, ..Site::default() }, |symbol| Site {
+        let symbol = self.symbol(address).filter(|_| !self.is_of_other_modules(address));
+        symbol.map_or(Site { address, ..Site::default() }, |symbol| Site {
             address,
             function: Some(symbol.name.to_owned()),
             offset: symbol.offset,
@@ -317,14 +345,14 @@ impl Names for Enricher {
         let now = Instant::now();
         // An index means nothing outside of its namespace.
         let name = (netns != 0).then(|| {
-            self.namespaces.refresh_for(netns, now);
+            self.look_for(netns, now);
             self.devices.name(netns, ifindex, &self.namespaces, now)
         });
         Arc::new(Device { index: ifindex, name: name.flatten().map(|name| name.to_string()) })
     }
 
     fn netns(&mut self, inode: u32) -> Arc<Netns> {
-        self.namespaces.refresh_for(inode, Instant::now());
+        self.look_for(inode, Instant::now());
         Arc::new(Netns { inode, name: self.namespaces.name(inode).map(str::to_owned), ..Netns::default() })
     }
 }

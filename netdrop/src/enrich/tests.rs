@@ -94,6 +94,46 @@ fn without_debug_information_nothing_waits_for_lines() {
     assert!(!enricher.wants_line(KNOWN));
 }
 
+/// One module goes and another comes to lie in its place, and further modules behind.
+#[test]
+fn a_module_in_the_place_of_another_is_not_taken_for_it() {
+    const KERNEL: &str = "ffffffff81000000 T icmp_rcv\n";
+    const OLD: &str = "ffffffffc0000000 t old_xmit\t[old]\nffffffffc0001000 t old_end\t[old]\n";
+    const NEW: &str = "ffffffffc0000000 t new_xmit\t[new]\nffffffffc0002000 t next_xmit\t[next]\n";
+    const SITES: [(u64, &str); 2] =
+        [(0xffff_ffff_c000_0010, "new_xmit"), (0xffff_ffff_c000_2010, "next_xmit")];
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir(root.path().join("proc")).unwrap();
+    let modules = |text: &str| {
+        std::fs::write(root.path().join("proc/modules"), text).unwrap();
+        Loaded::read(root.path())
+    };
+    let read = |text: &str| Symbols::read((KERNEL.to_owned() + text).as_bytes());
+    let mut enricher = Enricher::new(root.path(), Reasons::built_in(""));
+    let old = modules("old 8192 0 - Live 0xffffffffc0000000\n");
+    enricher.learn(Ok(read(OLD).unwrap().with_modules(old)));
+    let site = 0xffff_ffff_c000_0008;
+    assert_eq!(function(&mut enricher, site), Some("old_xmit".into()), "while it is there");
+
+    let new = modules("next 4096 0 - Live 0xffffffffc0002000\nnew 8192 0 - Live 0xffffffffc0000000\n");
+    for (site, _) in SITES {
+        assert_eq!(function(&mut enricher, site), Some(String::new()), "too early for another reading");
+    }
+    enricher.turn();
+    enricher.symbols_read = Instant::now().checked_sub(MODULES_AGAIN);
+    for (site, _) in SITES {
+        assert!(enricher.wants_symbols(site) && function(&mut enricher, site).is_none());
+    }
+    assert!(!enricher.wants_symbols(KNOWN), "the kernel's own functions stay where they are");
+    enricher.learn(Ok(read(NEW).unwrap().with_modules(new)));
+    for (site, name) in SITES {
+        assert_eq!(function(&mut enricher, site), Some(name.into()));
+    }
+    assert_eq!(enricher.site(site).function.as_deref(), Some("old_xmit"), "what was dropped there before");
+    enricher.symbols_read = Instant::now().checked_sub(MODULES_AGAIN);
+    assert!(!enricher.wants_symbols(site + 0x100), "nothing has changed since");
+}
+
 /// Knows one trap.
 #[derive(Debug)]
 struct OneTrap(Vec<u64>);

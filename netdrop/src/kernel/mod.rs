@@ -12,6 +12,7 @@ pub(crate) mod fixtures;
 pub mod host;
 pub mod identity;
 pub mod layout;
+pub mod loaded;
 pub mod near;
 pub mod netns;
 pub mod privileged;

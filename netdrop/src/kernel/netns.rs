@@ -23,6 +23,15 @@ pub(crate) const INITIAL_PID_NAMESPACE: u32 = 0xEFFF_FFFC;
 
 /// Unknown namespaces make for a new look at most so often, however many turn up.
 const MISS_INTERVAL: Duration = Duration::from_secs(1);
+/// A known one is looked at again at most so often. When it is gone, the next one that is made has its number: the kernel
+/// gives out the lowest that is free (`proc_alloc_inum`, fs/proc/generic.c).
+const CHECK_INTERVAL: Duration = Duration::from_millis(10);
+/// One that isn't where it was makes for a new look at most so often.
+const LOST_INTERVAL: Duration = Duration::from_millis(100);
+/// Looks take at most one part in so many of the time: each process costs a question where the helper is asked.
+const SHARE: u32 = 20;
+/// Names of namespaces that are gone are kept while there are fewer than so many names in all.
+const REMEMBERED: usize = 4096;
 
 /// Why a namespace that a user named is not known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +58,8 @@ pub struct Namespaces {
     root: PathBuf,
     own: Option<u32>,
     refreshed: Option<Instant>,
+    /// No new look until so long after the last one, for what that one cost.
+    pause: Duration,
     found: BTreeMap<u32, Found>,
 }
 
@@ -57,6 +68,19 @@ struct Found {
     name: String,
     /// What `setns(2)` takes.
     path: PathBuf,
+    /// When the path was last seen to lead there; none where that was with the last look at all.
+    checked: Option<Instant>,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// It is where the path leads.
+    There,
+    /// It isn't, and wasn't looked for since: nothing is known.
+    Lost,
+    /// It is no more, as far as can be seen; what it dropped keeps its name until another has its number.
+    Gone,
 }
 
 impl Namespaces {
@@ -71,7 +95,7 @@ impl Namespaces {
     pub fn refresh(&mut self) {
         let procfs = self.root.join("proc");
         self.own = inode(&procfs.join("self/ns/net"));
-        self.found.clear();
+        let before = std::mem::take(&mut self.found);
         // The first name of a namespace stays.
         if inode(&procfs.join("self/ns/pid")) == Some(INITIAL_PID_NAMESPACE) {
             // Process 1 may be closed to us (a security module, hidepid); 2 is the kernel's own, in the same place.
@@ -92,31 +116,69 @@ impl Namespaces {
             let path = procfs.join(format!("{pid}/ns/net"));
             self.insert(inode(&path), format!("pid:{pid}"), path);
         }
+        for (inode, former) in before {
+            if self.found.len() < REMEMBERED {
+                self.found.entry(inode).or_insert(Found { state: State::Gone, ..former });
+            }
+        }
     }
 
-    /// [`Namespaces::refresh`] if the namespace is not known, and none was made within the last second.
-    pub fn refresh_for(&mut self, inode: u32, now: Instant) {
-        let wait = self.refreshed.is_some_and(|at| now.saturating_duration_since(at) < MISS_INTERVAL);
-        if !wait && !self.found.contains_key(&inode) {
-            self.refreshed = Some(now);
-            self.refresh();
+    /// [`Namespaces::refresh`] if the namespace is not known, and none was made within the last second; or if it is no longer
+    /// where it was found. True when it is found elsewhere now: its number may be another namespace's.
+    pub fn refresh_for(&mut self, inode: u32, now: Instant) -> bool {
+        let since = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));
+        let last = since(self.refreshed);
+        let is_due = |interval: Duration| last.is_none_or(|last| last >= interval.max(self.pause));
+        let (is_miss_due, is_lost_due) = (is_due(MISS_INTERVAL), is_due(LOST_INTERVAL));
+        let Some(known) = self.found.get_mut(&inode) else {
+            if is_miss_due {
+                self.refresh_at(now);
+            }
+            return false;
+        };
+        match known.state {
+            State::There => {
+                let is_fresh = since(known.checked).is_some_and(|checked| checked < CHECK_INTERVAL);
+                if is_fresh || inode_of(&known.path) == Some(inode) {
+                    known.checked = known.checked.filter(|_| is_fresh).or(Some(now));
+                    return false;
+                }
+            }
+            // It was just found to be.
+            State::Gone if last.is_some_and(|last| last < CHECK_INTERVAL) => return false,
+            State::Gone | State::Lost => {}
         }
+        if !is_lost_due {
+            known.state = State::Lost;
+            return false;
+        }
+        let before = known.path.clone();
+        self.refresh_at(now);
+        self.path(inode).is_some_and(|path| path != before)
+    }
+
+    fn refresh_at(&mut self, now: Instant) {
+        let start = Instant::now();
+        self.refresh();
+        self.refreshed = Some(now);
+        self.pause = start.elapsed().saturating_mul(SHARE);
     }
 
     fn insert(&mut self, inode: Option<u32>, name: String, path: PathBuf) {
         if let Some(inode) = inode {
-            self.found.entry(inode).or_insert(Found { name, path });
+            self.found.entry(inode).or_insert(Found { name, path, checked: None, state: State::There });
         }
     }
 
-    /// The name of a namespace: `host`, `self` (in a container), a mount's, or `pid:N` for the lowest process in it.
+    /// The name of a namespace: `host`, `self` (in a container), a mount's, or `pid:N` for the lowest process in it. One that is
+    /// gone has the name that it had.
     pub fn name(&self, inode: u32) -> Option<&str> {
-        self.found.get(&inode).map(|found| found.name.as_str())
+        self.found.get(&inode).filter(|found| found.state != State::Lost).map(|found| found.name.as_str())
     }
 
     /// A path that `setns(2)` can enter the namespace by.
     pub fn path(&self, inode: u32) -> Option<&Path> {
-        self.found.get(&inode).map(|found| found.path.as_path())
+        self.found.get(&inode).filter(|found| found.state == State::There).map(|found| found.path.as_path())
     }
 
     /// The namespace of this process.
@@ -126,7 +188,14 @@ impl Namespaces {
 
     /// All that were found: inode and name.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &str)> {
-        self.found.iter().map(|(inode, found)| (*inode, found.name.as_str()))
+        self.there().map(|(inode, found)| (inode, found.name.as_str()))
+    }
+
+    fn there(&self) -> impl Iterator<Item = (u32, &Found)> {
+        self.found
+            .iter()
+            .filter(|(_, found)| found.state == State::There)
+            .map(|(inode, found)| (*inode, found))
     }
 
     /// The inode of what a user names: `self`, `pid:N`, an inode number, or a name.
@@ -140,9 +209,9 @@ impl Namespaces {
         if let ("self", Some(own)) = (argument, self.own) {
             return Ok(own);
         }
-        let by_name = self.found.iter().find(|(_, found)| found.name == argument).map(|(inode, _)| *inode);
+        let by_name = self.there().find(|(_, found)| found.name == argument).map(|(inode, _)| inode);
         by_name.or_else(|| argument.parse().ok()).ok_or_else(|| {
-            let names = self.found.values().map(|found| found.name.as_str());
+            let names = self.there().map(|(_, found)| found.name.as_str());
             let suggestion = closest(argument, names.chain(["self"])).map(str::to_owned);
             NetnsError::Unknown { name: argument.to_owned(), suggestion }
         })

@@ -71,7 +71,7 @@ impl Question {
     }
 }
 
-/// Files that the helper opens for reading: the kernel's symbols with their addresses, where modules lie, and what container engines
+/// Files that the helper opens for reading: the kernel's symbols with their addresses, its modules and where they lie, and what container engines
 /// call their containers.
 pub fn may_open(path: &Path) -> bool {
     const ENGINES: [&str; 4] =
@@ -79,7 +79,7 @@ pub fn may_open(path: &Path) -> bool {
     const FILES: [&str; 3] = ["config.v2.json", "config.json", "containers.json"];
     let named = |names: &[&str]| names.iter().any(|name| path.file_name() == Some(name.as_ref()));
     is_straight(path)
-        && (path == Path::new("/proc/kallsyms")
+        && (["/proc/kallsyms", "/proc/modules"].iter().any(|file| path == Path::new(file))
             || ENGINES.iter().any(|folder| path.starts_with(folder))
                 && (named(&FILES) || named(&["volatile-containers.json"]))
             || path.starts_with("/sys/module")
@@ -319,6 +319,7 @@ mod tests {
 
     #[rstest]
     #[case("/proc/kallsyms", true)]
+    #[case("/proc/modules", true)]
     #[case("/sys/module/tun/sections/.text", true)]
     #[case("/var/lib/docker/containers/3f2a/config.v2.json", true)]
     #[case("/run/containerd/io.containerd.runtime.v2.task/k8s.io/3f2a/config.json", true)]

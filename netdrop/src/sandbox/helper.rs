@@ -165,12 +165,10 @@ fn look(question: &Question, procfs: Option<&Procfs>) -> io::Result<Answer> {
             Ok(sockets_to_bytes(&procfs.sockets(*pid)?).into())
         }
         Question::Devices(path) if is_straight(path) => {
-            enter(path)?;
-            Ok(devices_to_bytes(&list_here()?).into())
+            Ok(devices_to_bytes(&within(path, list_here)?).into())
         }
         Question::Diag(path) if is_straight(path) => {
-            enter(path)?;
-            let socket = NetlinkSocket::new(NETLINK_SOCK_DIAG)?;
+            let socket = within(path, || NetlinkSocket::new(NETLINK_SOCK_DIAG))?;
             // SAFETY: the descriptor is taken out of the socket, which gives it up.
             let descriptor =
                 unsafe { std::os::fd::FromRawFd::from_raw_fd(std::os::fd::IntoRawFd::into_raw_fd(socket)) };
@@ -182,9 +180,14 @@ fn look(question: &Question, procfs: Option<&Procfs>) -> io::Result<Answer> {
     }
 }
 
-/// For good: no question is about the namespace that the helper happens to be in. What is no namespace, setns(2) refuses.
-fn enter(path: &Path) -> io::Result<()> {
-    Ok(setns(File::open(path)?, CloneFlags::CLONE_NEWNET)?)
+/// Does `work` in the network namespace that the path leads to, and comes back: a namespace that somebody lives in does not end. What is
+/// no namespace, setns(2) refuses.
+fn within<T>(path: &Path, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let home = File::open("/proc/self/ns/net")?;
+    setns(File::open(path)?, CloneFlags::CLONE_NEWNET)?;
+    let done = work();
+    setns(home, CloneFlags::CLONE_NEWNET)?;
+    done
 }
 
 impl From<Vec<u8>> for Answer {

@@ -3,7 +3,7 @@
 
 mod browser;
 mod compared_runs;
-mod daemon;
+use netdrop_tests::daemon;
 mod html_report;
 mod inject;
 mod made_up;
@@ -12,7 +12,6 @@ mod prometheus;
 mod rules;
 mod sandbox;
 mod serve;
-mod soak;
 mod status_page;
 mod terminal;
 
@@ -44,7 +43,6 @@ fn all() -> Vec<Case> {
         otlp::cases(),
         serve::cases(),
         sandbox::cases(),
-        soak::cases(),
         compared_runs::cases(),
     ];
     tables.into_iter().flatten().collect()

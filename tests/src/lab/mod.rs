@@ -1,6 +1,7 @@
 //! The laboratory: network namespaces, links and rules that vanish with the value that owns them.
 
 mod folder;
+pub mod guest;
 mod namespace;
 mod topology;
 mod wait;

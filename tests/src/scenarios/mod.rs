@@ -11,6 +11,7 @@ mod fragments;
 mod ip;
 mod ipv6;
 mod knowledge;
+mod lasting;
 mod lines;
 mod link;
 mod ndisc;
@@ -21,9 +22,12 @@ mod owner;
 mod packet;
 mod pcap;
 mod recordings;
+mod reused;
 mod run;
 mod shape;
+mod soak;
 mod socket;
+mod standstill;
 mod tc_xdp;
 mod tcp;
 mod tcp_auth;
@@ -81,6 +85,10 @@ pub fn all() -> Vec<Case> {
         verdicts::table(),
         failures::table(),
         run::table(),
+        reused::table(),
+        lasting::table(),
+        standstill::table(),
+        soak::table(),
     ];
     let scenarios = tables.into_iter().flatten().map(Case::Scenario);
     scenarios.chain(systems.into_iter().flatten().map(Case::System)).collect()

@@ -36,14 +36,7 @@ pub fn table() -> Vec<Scenario> {
         },
         Scenario {
             name: "tap-address-filter",
-            prepare: |count| {
-                send_over(libc::IFF_TAP, count, |tap| {
-                    // struct tun_filter of linux/if_tun.h: flags, one address, which isn't the neighbour's.
-                    let filter: [u8; 10] = [0, 0, 1, 0, 2, 0, 0, 0, 0, 0x99];
-                    // SAFETY: TUNSETTXFILTER reads the header and as many addresses as it counts.
-                    unsafe { libc::ioctl(tap.as_raw_fd(), TUNSETTXFILTER, filter.as_ptr()) }
-                })
-            },
+            prepare: refused_address,
             expect: Expect { reasons: &["TAP_TXFILTER", "NOT_SPECIFIED"], ..TUN },
         },
         Scenario {
@@ -80,6 +73,16 @@ pub fn table() -> Vec<Scenario> {
             },
         },
     ]
+}
+
+/// Datagrams to a neighbour that a tap device's filter of addresses leaves out.
+pub(super) fn refused_address(count: u64) -> Result<Stage> {
+    send_over(libc::IFF_TAP, count, |tap| {
+        // struct tun_filter of linux/if_tun.h: flags, one address, which isn't the neighbour's.
+        let filter: [u8; 10] = [0, 0, 1, 0, 2, 0, 0, 0, 0, 0x99];
+        // SAFETY: TUNSETTXFILTER reads the header and as many addresses as it counts.
+        unsafe { libc::ioctl(tap.as_raw_fd(), TUNSETTXFILTER, filter.as_ptr()) }
+    })
 }
 
 /// Datagrams to a neighbour behind a device that `filter` has been given to.

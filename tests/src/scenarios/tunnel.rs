@@ -18,10 +18,7 @@ pub fn table() -> Vec<Scenario> {
     vec![
         Scenario {
             name: "vxlan-unknown-vni",
-            prepare: |count| {
-                let lab = tunnel()?;
-                inject(lab, ETHER_V4.wrap(&OUTER.packet(&V4, &wrap(VALID, 99, ETHER_V4))), count)
-            },
+            prepare: unknown_network,
             expect: Expect {
                 reasons: &["VXLAN_VNI_NOT_FOUND", "NOT_SPECIFIED"],
                 packet: &[("/destination/port", "4789")],
@@ -80,6 +77,11 @@ pub fn table() -> Vec<Scenario> {
             },
         },
     ]
+}
+
+/// Packets of a network that the receiver doesn't end.
+pub(super) fn unknown_network(count: u64) -> Result<Stage> {
+    inject(tunnel()?, ETHER_V4.wrap(&OUTER.packet(&V4, &wrap(VALID, 99, ETHER_V4))), count)
 }
 
 /// The receiver ends network 7.

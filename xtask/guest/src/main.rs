@@ -102,7 +102,13 @@ fn run(program: &str, arguments: &[&str]) -> std::io::Result<ExitStatus> {
     let status = Command::new(program)
         .args(arguments)
         .env_clear()
-        .envs([("PATH", PATH), ("HOME", "/root"), ("TERM", "dumb"), ("RUST_BACKTRACE", "1")])
+        .envs([
+            ("PATH", PATH),
+            ("HOME", "/root"),
+            ("TERM", "dumb"),
+            ("RUST_BACKTRACE", "1"),
+            ("NETDROP_GUEST", "1"),
+        ])
         .current_dir(folder)
         .status();
     while waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)).is_ok_and(|waited| waited.pid().is_some()) {}

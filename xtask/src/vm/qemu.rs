@@ -7,6 +7,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::workspace;
 
@@ -14,6 +16,12 @@ const QEMU: &str = "qemu-system-x86_64";
 
 /// What the guest's init prints last.
 const VERDICT: &str = "netdrop-guest: exit=";
+
+/// The guest asks to be stopped for so many seconds: a host that suspends it does no more (`tests/src/lab/guest.rs`).
+const STAND_STILL: &str = "netdrop-guest: stand still ";
+
+/// A kernel whose time has jumped further than this believes that a processor hangs.
+const LONGEST_STAND: u64 = 15;
 
 /// Lines of a kernel that is not well: each ends the guest.
 const SICK: [&str; 7] =
@@ -85,6 +93,10 @@ fn watch(started: io::Result<Child>, limit: Duration, mut show: impl FnMut(&str)
         match lines.recv_timeout(left) {
             Ok(line) => {
                 show(&line);
+                if let Some(seconds) = line.strip_prefix(STAND_STILL) {
+                    child
+                        .stand_still(seconds.parse().context("for how long shall the guest stand still?")?)?;
+                }
                 let judged = judge(&line);
                 console.push(line);
                 if let Some(exit) = judged {
@@ -115,6 +127,15 @@ fn judge(line: &str) -> Option<Result<i32, String>> {
 
 /// A running QEMU, ended with its owner.
 struct Guest(Child);
+
+impl Guest {
+    fn stand_still(&self, seconds: u64) -> Result<()> {
+        let process = Pid::from_raw(self.0.id().cast_signed());
+        kill(process, Signal::SIGSTOP).context("cannot stop the guest")?;
+        std::thread::sleep(Duration::from_secs(seconds.min(LONGEST_STAND)));
+        kill(process, Signal::SIGCONT).context("cannot let the guest go on")
+    }
+}
 
 impl Drop for Guest {
     fn drop(&mut self) {

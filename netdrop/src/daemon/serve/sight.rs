@@ -94,6 +94,7 @@ impl Sight {
             self.events.keep();
             return 0;
         }
+        self.enricher.set_clock();
         let mut seen = 0;
         while seen < MOST
             && let Some(bytes) = self.events.next()

@@ -104,3 +104,53 @@ fn a_miss_looks_again_once_a_second() {
     namespaces.refresh_for(500, start + Duration::from_secs(1));
     assert_eq!(namespaces.name(500), Some("pid:5"));
 }
+
+/// A container ends, and the next one's namespace gets its number.
+#[test]
+fn a_number_that_another_namespace_got_has_the_others_name() {
+    let (root, mut namespaces) = namespaces(INITIAL_PID_NAMESPACE);
+    let process = |pid: u32| root.path().join(format!("proc/{pid}/ns/net"));
+    let start = Instant::now();
+    assert!(!namespaces.refresh_for(400, start));
+    for pid in [9, 10] {
+        fs::remove_file(process(pid)).unwrap();
+    }
+    assert!(!namespaces.refresh_for(400, start + CHECK_INTERVAL / 2), "it was just looked at");
+    assert!(!namespaces.refresh_for(400, start + CHECK_INTERVAL));
+    let name = |namespaces: &Namespaces| namespaces.name(400).map(str::to_owned);
+    assert_eq!((name(&namespaces), namespaces.path(400)), (Some("pid:9".into()), None), "its last name");
+    assert!(namespaces.iter().all(|(inode, _)| inode != 400) && namespaces.inode_of("pid:9").is_err());
+
+    fs::create_dir_all(process(5).parent().unwrap()).unwrap();
+    symlink("net:[400]", process(5)).unwrap();
+    assert!(!namespaces.refresh_for(400, start + CHECK_INTERVAL), "it was just searched for");
+    assert!(namespaces.refresh_for(400, start + LOST_INTERVAL * 2), "it is found elsewhere");
+    assert_eq!(name(&namespaces), Some("pid:5".into()));
+    // The process's number is another's by now, who lives elsewhere.
+    fs::remove_file(process(5)).unwrap();
+    symlink("net:[300]", process(5)).unwrap();
+    assert!(!namespaces.refresh_for(400, start + LOST_INTERVAL * 2 + CHECK_INTERVAL));
+    assert_eq!(
+        (name(&namespaces), namespaces.path(400)),
+        (None, None),
+        "it is nowhere and was not looked for"
+    );
+    assert!(!namespaces.refresh_for(400, start + LOST_INTERVAL * 3));
+    assert_eq!((name(&namespaces), namespaces.path(400)), (Some("pid:5".into()), None));
+}
+
+#[test]
+fn names_of_what_is_gone_are_bounded() {
+    let mounts = |from: u32| -> String {
+        let line = |inode: u32| format!("36 35 0:4 net:[{inode}] /run/netns/n{inode} rw - nsfs nsfs rw\n");
+        (from..from + 1000).map(line).collect()
+    };
+    let root = tree(INITIAL_PID_NAMESPACE, 200, &[], "");
+    let mut namespaces = Namespaces::new(root.path());
+    for from in (1000..20_000).step_by(1000) {
+        fs::write(root.path().join("proc/self/mountinfo"), mounts(from)).unwrap();
+        namespaces.refresh();
+        assert!(namespaces.found.len() <= REMEMBERED, "{}", namespaces.found.len());
+        assert_eq!(namespaces.name(from), Some(&*format!("n{from}")));
+    }
+}

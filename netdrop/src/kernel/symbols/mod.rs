@@ -7,6 +7,7 @@ mod tests;
 use std::io::{self, BufRead};
 use std::ops::Range;
 
+use super::loaded::Loaded;
 use super::near::closest;
 use parse::Line;
 
@@ -77,6 +78,8 @@ pub struct Symbols {
     /// Neighbours of one module.
     runs: Vec<Run>,
     modules: Vec<Box<str>>,
+    /// The modules that there were when they were read, where that is known.
+    loaded: Option<Loaded>,
 }
 
 #[derive(Debug)]
@@ -144,7 +147,18 @@ impl Symbols {
         }
         names.shrink_to_fit();
         let name_starts = entries.iter().map(|entry| entry.name).collect();
-        Self { names, distances, name_starts, segments, runs, modules }
+        Self { names, distances, name_starts, segments, runs, modules, loaded: None }
+    }
+
+    /// Read while these modules were loaded.
+    #[must_use]
+    pub fn with_modules(self, loaded: Option<Loaded>) -> Self {
+        Self { loaded, ..self }
+    }
+
+    /// Whether other modules than these were loaded when they were read.
+    pub fn are_older_than(&self, now: Option<Loaded>) -> bool {
+        self.loaded.is_some() && now.is_some() && self.loaded != now
     }
 
     /// The function at an address. A drop's `location` is where the freeing call returns to: inside its caller.

@@ -3,13 +3,13 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::lab::{Folder, Namespace, until};
+use crate::runner::Bench;
 use anyhow::{Context, Result, bail, ensure};
-use netdrop_tests::lab::{Folder, Namespace, until};
-use netdrop_tests::runner::Bench;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -40,11 +40,23 @@ impl<'n> Daemon<'n> {
         address: SocketAddr,
         settings: &str,
     ) -> Result<Self> {
+        Self::start_with(bench, namespace, address, settings, |_| {})
+    }
+
+    /// As [`Self::start`], after `prepare` has changed its surroundings.
+    pub fn start_with(
+        bench: &Bench,
+        namespace: &'n Namespace,
+        address: SocketAddr,
+        settings: &str,
+        prepare: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
         let folder = Folder::create()?;
         let config = folder.file("netdrop.toml");
         fs::write(&config, settings).context("can't write the settings")?;
         let mut command = namespace.command(&bench.netdrop.to_string_lossy());
         command.args(["serve", "--config", &config, "--set", &format!("http.listen={address}")]);
+        prepare(&mut command);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let stderr = Arc::new(Mutex::new(String::new()));
         let (said, shared) = (child.stderr.take().context("stderr is piped")?, Arc::clone(&stderr));
