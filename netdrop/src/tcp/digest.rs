@@ -55,7 +55,8 @@ fn ended(event: &TcpEvent, kind: CloseKind, error: Option<u32>) -> String {
     if let Some(payload) = event.payload() {
         line += &format!(" sent {} received {}", payload.sent, payload.received);
     }
-    line + &columns::belonging(event)
+    columns::belonging(event).for_each(|word| line += &format!(" {word}"));
+    line
 }
 
 /// An interval in one line: `TCP: 12 retransmits (rto 9, tlp 3), 1 reset sent, 40 connections ended`; nothing of nothing.

@@ -9,7 +9,8 @@ use netdrop_common::{AF_INET, AF_INET6};
 
 use crate::decode::endpoint;
 use crate::model::tcp::{
-    Closes, Histogram, HostCounts, RttRow, RttWhat, TcpAccounts, TcpCount, TcpSummary, TcpTotal, TransitionRow,
+    Closes, Histogram, HostCounts, RttRow, RttWhat, TcpAccounts, TcpCount, TcpSummary, TcpTotal,
+    TransitionRow,
 };
 use crate::model::{Device, Endpoint, Netns, Owner};
 
