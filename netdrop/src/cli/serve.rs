@@ -173,7 +173,7 @@ async fn serve(sources: Sources, settings: Settings, sandbox: Prepared) -> anyho
     })?;
     beside.announce();
     let beside = beside.run(&readers, &metrics, followed);
-    let ended = daemon.run().await;
+    let ended = Box::pin(daemon.run()).await;
     beside.end().await;
     Ok(ended?)
 }

@@ -41,7 +41,7 @@ fn time_wait(sockstat: &str) -> Option<u64> {
     words.next()?.parse().ok()
 }
 
-/// `32768	60999`
+/// `32768 60999`, with a tab between.
 fn port_range(text: &str) -> Option<(u16, u16)> {
     let mut ports = text.split_whitespace().map(str::parse);
     let (first, last) = (ports.next()?.ok()?, ports.next()?.ok()?);

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[rstest::rstest]
-    #[case::ipv4(2, Ipv4Addr::new(127, 0, 0, 1).to_ipv6_compatible(), Some("127.0.0.1:8080"))]
+    #[case::ipv4(2, Ipv4Addr::LOCALHOST.to_ipv6_compatible(), Some("127.0.0.1:8080"))]
     #[case::ipv6(10, Ipv6Addr::LOCALHOST, Some("[::1]:8080"))]
     #[case::mapped(10, Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped(), Some("10.0.0.1:8080"))]
     #[case::any(10, Ipv6Addr::UNSPECIFIED, Some("[::]:8080"))]

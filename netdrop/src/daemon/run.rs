@@ -293,10 +293,9 @@ impl Run {
             return false;
         }
         match self.next_drop() {
-            Some(Taken::Shown) => {}
             Some(Taken::Waits) => return false,
             None if !self.next_of_tcp() => return false,
-            None => {}
+            Some(Taken::Shown) | None => {}
         }
         self.shown += 1;
         true

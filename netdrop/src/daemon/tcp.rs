@@ -10,7 +10,7 @@ use super::tcp_queues::TcpQueueWatch;
 use crate::aggregate::Names as _;
 use crate::counters::snmp;
 use crate::enrich::{Beyond as _, Enricher, Named};
-use crate::model::tcp::{Closes, TcpAccounts, TcpEvent, TcpQueues, TcpSummary, TcpTotal};
+use crate::model::tcp::{Closes, TcpAccounts, TcpEvent, TcpQueues, TcpSummary, TcpTotal, WITHOUT_REASON};
 use crate::model::{Device, Netns, Owner, Socket, SocketKind, Whose};
 use crate::probe::ProbeError;
 use crate::probe::tcp::{TcpEvents, TcpKindTotal, TcpProbe};
@@ -66,7 +66,7 @@ impl TcpSource {
     /// The same, with what keeps its filter up to date and what looks at queues, where they are asked for.
     #[must_use]
     pub fn with(self, follower: Option<Follower>, queues: Option<TcpQueueWatch>) -> Self {
-        Self { follower, queues, ..self }
+        Self { queues, follower, ..self }
     }
 
     /// Starts the threads that it needs, where they weren't yet: a daemon's come after its sandbox.
@@ -161,7 +161,7 @@ impl TcpSource {
 
 /// Those that a detail can tell; an empty name where there is none.
 fn by_number(reasons: &BTreeMap<u32, Arc<str>>) -> Arc<[Arc<str>]> {
-    let told = 0..netdrop_common::tcp::TCP_DETAILS as u32 - 1;
+    let told = 0..u32::from(WITHOUT_REASON);
     let last = reasons.keys().copied().filter(|number| told.contains(number)).max();
     let numbers = 0..last.map_or(0, |last| last + 1);
     numbers.map(|number| reasons.get(&number).cloned().unwrap_or_else(|| "".into())).collect()

@@ -24,6 +24,7 @@ use crate::model::{
     Accounts, Attribution, Device, Drop, Endpoint, Host, Netns, Packet, Protocol, Reason, Row, Site, Source,
     Summary, TcpFlags, Trap,
 };
+use crate::tcp::rtt::merged;
 
 /// The JSON Schema (2020-12) of every line.
 pub const SCHEMA: &str = include_str!("../../schema/netdrop-1.schema.json");
@@ -73,8 +74,8 @@ impl Json {
 
     /// Lines of their own, as there may be many; before the summary that they belong to.
     fn rtt(&mut self, of: Of, summary: &Summary, out: &mut Vec<u8>) {
-        for row in summary.tcp.iter().flat_map(|tcp| &tcp.rtt) {
-            tcp::push_rtt(&mut self.clock, (summary.time, summary.interval), of, row, out);
+        for row in merged(summary.tcp.iter().flat_map(|tcp| tcp.rtt.iter().cloned())) {
+            tcp::push_rtt(&mut self.clock, (summary.time, summary.interval), of, &row, out);
         }
     }
 }

@@ -41,12 +41,12 @@ fn add(mut all: Summary, run: Summary) -> Summary {
         total: all.total.plus(&run.total),
         attribution: all.attribution,
         tcp: match (all.tcp, run.tcp) {
-            (Some(these), Some(those)) => {
-                let mut sum = Arc::unwrap_or_clone(these);
-                sum.add(&those);
+            (Some(one), Some(other)) => {
+                let mut sum = Arc::unwrap_or_clone(one);
+                sum.add(&other);
                 Some(Arc::new(sum))
             }
-            (these, those) => these.or(those),
+            (one, other) => one.or(other),
         },
     }
 }

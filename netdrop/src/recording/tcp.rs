@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use netdrop_common::tcp::retransmit::FAILED;
-use netdrop_common::tcp::{TCP_DETAILS, TRANSITION_BUCKETS, TcpTotal, kind, rtt_bucket};
+use netdrop_common::tcp::{TRANSITION_BUCKETS, TcpTotal, kind, rtt_bucket};
 use serde::Deserialize;
 
 use super::error::LineError;
@@ -13,7 +13,7 @@ use super::object::{Device, Endpoint, Netns, Owner, Text};
 use crate::model;
 use crate::model::tcp::{
     CloseKind, Counted, Histogram, HostCounts, Retransmit, RttRow, RttWhat, TcpAccounts, TcpCount,
-    TcpSummary, TransitionRow, state_name,
+    TcpSummary, TransitionRow, WITHOUT_REASON, state_name,
 };
 
 /// `"tcp":{…}` of a summary; of an event it is something else, of which nothing is read.
@@ -44,6 +44,7 @@ struct Accounts {
 }
 
 #[derive(Debug, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the names of the line's members")]
 struct Count<'a> {
     #[serde(borrow)]
     event: Text<'a>,
@@ -240,7 +241,7 @@ impl Count<'_> {
                 (kind, if self.failed { detail | FAILED } else { detail })
             }
             Counted::ResetSent => {
-                let detail = self.detail.map_or(TCP_DETAILS as u8 - 1, |reason| tcp.reset_detail(&reason.0));
+                let detail = self.detail.map_or(WITHOUT_REASON, |reason| tcp.reset_detail(&reason.0));
                 (kind::RESET_SENT, detail)
             }
             Counted::ResetReceived => (kind::RESET_RECEIVED, state(self.detail)?),

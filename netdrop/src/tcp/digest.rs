@@ -1,6 +1,7 @@
 //! What stands of TCP beside drops: in `watch --tcp`, in the report of `run --tcp`, of a recording. Pure.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::retransmits::{self, host_line, of_host};
@@ -50,12 +51,14 @@ fn ended(event: &TcpEvent, kind: CloseKind, error: Option<u32>) -> String {
     let mut line = format!("{kind:10}");
     line += &error.map_or_else(String::new, |errno| format!(" {}", words::error_name(errno)));
     let (local, remote) = (words::address(event.local), words::address(event.remote));
-    line += &format!(" {local} > {remote}");
+    let _ = write!(line, " {local} > {remote}");
     line += &event.lasted().map_or_else(String::new, |time| format!(" lasted {}", words::short_time(time)));
     if let Some(payload) = event.payload() {
-        line += &format!(" sent {} received {}", payload.sent, payload.received);
+        let _ = write!(line, " sent {} received {}", payload.sent, payload.received);
     }
-    columns::belonging(event).for_each(|word| line += &format!(" {word}"));
+    for word in columns::belonging(event) {
+        let _ = write!(line, " {word}");
+    }
     line
 }
 
@@ -128,7 +131,7 @@ fn retransmits_line(tcp: &TcpSummary, retransmits: &Details<'_>, failed: &Detail
         Some(told) => format!("{}: {told}", many(count, "retransmit")),
     };
     if sum(failed) > 0 {
-        line += &format!("; {} more could not be sent", thousands(sum(failed)));
+        let _ = write!(line, "; {} more could not be sent", thousands(sum(failed)));
     }
     line + "."
 }

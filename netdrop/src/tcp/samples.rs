@@ -6,8 +6,9 @@ use std::time::Duration;
 use netdrop_common::tcp::{TRANSITION_BUCKETS, kind, retransmit as by, rtt_bucket};
 
 use crate::model::tcp::{
-    CloseKind, Closes, Connection, HostCounts, KnownBy, Opened, Retransmit, RttRow, RttWhat, Segment,
-    TcpAccounts, TcpCount, TcpEvent, TcpKind, TcpNumbers, TcpOwner, TcpSummary, TcpTotal, TransitionRow,
+    CloseKind, Closes, Connection, Histogram, HostCounts, KnownBy, Opened, Retransmit, RttRow, RttWhat,
+    Segment, TcpAccounts, TcpCount, TcpEvent, TcpKind, TcpNumbers, TcpOwner, TcpSummary, TcpTotal,
+    TransitionRow,
 };
 use crate::model::{
     Endpoint, Holding, Owner, Process, Queues, Socket, SocketKind, Summary, TcpFlags, Timestamp, Whose,
@@ -147,8 +148,8 @@ pub fn rtt(what: RttWhat, times: &[u32]) -> RttRow {
         device: None,
         netns: None,
         owner: None,
-        interval: Default::default(),
-        total: Default::default(),
+        interval: Histogram::default(),
+        total: Histogram::default(),
     };
     for time in times {
         row.total.buckets[rtt_bucket(*time)] += 1;

@@ -49,13 +49,13 @@ pub fn owner(owner: Option<&TcpOwner>) -> String {
 
 /// The same in at most `width` columns: the command is cut, never the number.
 pub fn owner_in(whose: Option<&TcpOwner>, width: usize) -> String {
-    let whole = owner(whose);
-    if whole.width() <= width {
-        return whole;
+    let text = owner(whose);
+    if text.width() <= width {
+        return text;
     }
-    match whole.rfind('(').map(|at| whole.split_at(at)) {
+    match text.rfind('(').map(|at| text.split_at(at)) {
         Some((command, number)) if number.width() < width => cut(command, width - number.width()) + number,
-        _ => cut(&whole, width),
+        _ => cut(&text, width),
     }
 }
 

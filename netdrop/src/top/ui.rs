@@ -47,6 +47,7 @@ pub struct Opened {
 
 /// What the user has chosen.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is so or not, whatever the others are")]
 pub struct Ui {
     /// The pane that keys go to.
     pub pane: Pane,

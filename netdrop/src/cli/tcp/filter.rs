@@ -6,7 +6,6 @@ use crate::filter::{Choice, Wanted};
 
 /// Filters, evaluated in the kernel. A list means any of its values; different filters must all match.
 #[derive(Debug, Default, Args)]
-#[expect(clippy::doc_markdown, reason = "the comments are help texts, and terminals show backticks")]
 #[command(next_help_heading = "Filters (a list: any of it; several filters: all; --not-…: all but these)")]
 pub struct TcpFilters {
     /// Devices that the route goes by, in any namespace

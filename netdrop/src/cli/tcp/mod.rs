@@ -21,6 +21,7 @@ pub struct Tcp {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::doc_markdown, reason = "the comments are help texts, and terminals show backticks")]
 enum About {
     /// Segments that TCP sent again, by what made it do so; --why joins them with this host's drops
     Retransmits(retransmits::Retransmits),

@@ -82,7 +82,7 @@ wanted! {
 
 /// A bit-field.
 const CA_STATE: (&str, &str) = ("inet_connection_sock", "icsk_ca_state");
-/// A word since 6.17 (AccECN); the flags that are wanted are in its lower byte, which stands first.
+/// A word since 6.17 (accurate ECN); the flags that are wanted are in its lower byte, which stands first.
 const FLAGS: (&str, &str) = ("tcp_skb_cb", "tcp_flags");
 
 /// The structs and member paths that a layout is made from: what a test's reduced BTF must keep.

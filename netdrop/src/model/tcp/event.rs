@@ -151,6 +151,7 @@ pub enum Opened {
 
 /// What is known of a connection's past.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each can have been seen or not, whatever the others are")]
 pub struct Connection {
     /// Whether its first state was seen: else it is older than netdrop's start, or found no room in the kernel's table.
     pub known_since_birth: bool,

@@ -12,7 +12,7 @@ mod summary;
 pub use closes::Closes;
 pub use event::{CloseKind, Connection, KnownBy, Opened, Retransmit, Segment, TcpEvent, TcpKind, TcpOwner};
 pub use histogram::{Histogram, quantile_bucket};
-pub use names::Counted;
+pub use names::{Counted, WITHOUT_REASON};
 pub use netdrop_common::tcp::{TcpNumbers, TcpTotal};
 pub use payload::Payload;
 pub use queues::{DEPTH_BUCKETS, Depth, ListenerRow, NetnsPorts, PortPressure, TcpQueues};

@@ -5,6 +5,10 @@ use netdrop_common::tcp::{TCP_DETAILS, kind, retransmit};
 
 use super::{Retransmit, TcpCount, TcpSummary, state_name};
 
+/// The detail of resets whose reason isn't told: the last.
+#[expect(clippy::cast_possible_truncation, reason = "there are 32 details")]
+pub const WITHOUT_REASON: u8 = TCP_DETAILS as u8 - 1;
+
 /// What kind of event was counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Counted {
@@ -92,7 +96,7 @@ impl TcpSummary {
     pub fn detail_name(&self, count: &TcpCount) -> Option<&str> {
         match count.counted() {
             Counted::Retransmit => Some(Retransmit::of_detail(count.detail).as_str()),
-            Counted::ResetSent if usize::from(count.detail) == TCP_DETAILS - 1 => None,
+            Counted::ResetSent if count.detail == WITHOUT_REASON => None,
             Counted::ResetSent => {
                 let name = self.reset_reasons.get(usize::from(count.detail))?;
                 (!name.is_empty()).then_some(name)

@@ -55,14 +55,12 @@ impl TcpEvent {
 
     /// Whether the other side has acknowledged this side's FIN, for certain.
     fn fin_was_acknowledged(&self) -> bool {
-        match self.kind {
+        matches!(
+            self.kind,
             TcpKind::Close { from: tcp_state::FIN_WAIT2 | tcp_state::TIME_WAIT, .. }
-            | TcpKind::State { from: tcp_state::FIN_WAIT2 | tcp_state::TIME_WAIT, .. } => true,
-            TcpKind::Close {
-                kind: CloseKind::Fin, from: tcp_state::LAST_ACK | tcp_state::CLOSING, ..
-            } => true,
-            _ => false,
-        }
+                | TcpKind::State { from: tcp_state::FIN_WAIT2 | tcp_state::TIME_WAIT, .. }
+                | TcpKind::Close { kind: CloseKind::Fin, from: tcp_state::LAST_ACK | tcp_state::CLOSING, .. }
+        )
     }
 
     /// How long it lasted: since its first state; absent when that wasn't seen.

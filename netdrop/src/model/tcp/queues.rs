@@ -144,7 +144,9 @@ mod tests {
     #[test]
     fn depths_are_counted_by_powers_of_two() {
         let mut depth = Depth::default();
-        [0, 0, 1, 3, 4, 129, u32::MAX].iter().for_each(|waiting| depth.add(*waiting, *waiting > 128));
+        for waiting in [0, 0, 1, 3, 4, 129, u32::MAX] {
+            depth.add(waiting, waiting > 128);
+        }
         assert_eq!((depth.samples, depth.full, depth.most), (7, 2, u32::MAX));
         assert_eq!(depth.buckets[..4], [2, 1, 1, 1]);
         assert_eq!(depth.quantile(0.0), Some(0..=0));

@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use netdrop_common::tcp::{TCP_DETAILS, TcpTotal};
+use netdrop_common::tcp::TcpTotal;
 
-use super::{Counted, HostCounts, RttRow, TcpAccounts, TcpCount, TcpSummary, TransitionRow};
-
-/// The detail of resets whose reason isn't told.
-const WITHOUT_REASON: u8 = TCP_DETAILS as u8 - 1;
+use super::{Counted, HostCounts, RttRow, TcpAccounts, TcpCount, TcpSummary, TransitionRow, WITHOUT_REASON};
 
 impl TcpSummary {
     /// These and `others`, of another time or another run: whose intervals, totals and all else add up.
@@ -28,8 +25,8 @@ impl TcpSummary {
         self.host = self.host.plus(&others.host);
         self.host_total = self.host_total.plus(&others.host_total);
         self.existed = match (self.existed, others.existed) {
-            (Some(these), Some(those)) => Some(these.saturating_add(those)),
-            (these, those) => these.or(those),
+            (Some(here), Some(there)) => Some(here.saturating_add(there)),
+            (here, there) => here.or(there),
         };
     }
 
@@ -137,12 +134,12 @@ impl HostCounts {
 }
 
 /// What means anything of them.
-fn plus(these: TcpTotal, those: TcpTotal) -> TcpTotal {
+fn plus(one: TcpTotal, other: TcpTotal) -> TcpTotal {
     TcpTotal {
-        events: these.events.saturating_add(those.events),
-        bytes: these.bytes.saturating_add(those.bytes),
-        segments: these.segments.saturating_add(those.segments),
-        ..these
+        events: one.events.saturating_add(other.events),
+        bytes: one.bytes.saturating_add(other.bytes),
+        segments: one.segments.saturating_add(other.segments),
+        ..one
     }
 }
 

@@ -146,7 +146,7 @@ impl Transitions {
             sys::map_lookup(self.map.fd(), &index.to_ne_bytes(), &mut buffer)
                 .map_err(|error| ProbeError::Read { what: "the changes of state", error })?;
             let values = buffer.chunks_exact(size_of::<TcpTransition>()).filter_map(read_plain);
-            let total = values.fold(NONE, sum_of_transitions);
+            let total = values.fold(NONE, |sum, one| sum_of_transitions(&sum, &one));
             if total.count != 0 {
                 all.push(TransitionTotal { from, to, total });
             }
@@ -157,7 +157,7 @@ impl Transitions {
 
 const NONE: TcpTransition = TcpTransition { count: 0, timed: 0, spent_ns: 0, spent: [0; TRANSITION_BUCKETS] };
 
-fn sum_of_transitions(a: TcpTransition, b: TcpTransition) -> TcpTransition {
+fn sum_of_transitions(a: &TcpTransition, b: &TcpTransition) -> TcpTransition {
     TcpTransition {
         count: a.count + b.count,
         timed: a.timed + b.timed,

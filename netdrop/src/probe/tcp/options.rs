@@ -138,8 +138,8 @@ mod tests {
     const NONE: TcpKinds =
         TcpKinds { retransmits: false, resets: false, states: false, closes: false, transitions: false };
 
-    fn rtt(smoothed: bool, samples: bool) -> Option<TcpRtt> {
-        Some(TcpRtt { smoothed, samples, by: 0, histograms: 1 })
+    const fn rtt(smoothed: bool, samples: bool) -> TcpRtt {
+        TcpRtt { smoothed, samples, by: 0, histograms: 1 }
     }
 
     #[rstest]
@@ -149,8 +149,8 @@ mod tests {
     #[case::states(TcpKinds { states: true, ..NONE }, None, &[State, Destroy])]
     #[case::transitions(TcpKinds { transitions: true, ..NONE }, None, &[State, Destroy])]
     #[case::closes(TcpKinds { closes: true, ..NONE }, None, &[ResetSent, ResetReceived, State, Destroy])]
-    #[case::smoothed(NONE, rtt(true, false), &[Probe])]
-    #[case::samples(NONE, rtt(false, true), &[State, Probe])]
+    #[case::smoothed(NONE, Some(rtt(true, false)), &[Probe])]
+    #[case::samples(NONE, Some(rtt(false, true)), &[State, Probe])]
     fn only_what_is_asked_for_is_attached(
         #[case] kinds: TcpKinds,
         #[case] rtt: Option<TcpRtt>,

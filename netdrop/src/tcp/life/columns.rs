@@ -1,5 +1,6 @@
 //! The columns of the lines: what fits a terminal, or all of them with exact numbers.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::super::words::{
@@ -225,7 +226,7 @@ fn whose(ended: &Ended<'_>, _: usize) -> String {
         text += &place;
     }
     if event.weight > 1 {
-        text += &format!(" (x{})", event.weight);
+        let _ = write!(text, " (x{})", event.weight);
     }
     text
 }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use super::super::words::error_name;
 use super::columns::{Ended, end};
-use crate::model::tcp::{TcpEvent, TcpNumbers, state_name};
+use crate::model::tcp::{Opened, TcpEvent, TcpNumbers, state_name};
 use crate::model::{Drop, Summary};
 use crate::output::csv::record;
 use crate::output::{Clock, Output};
@@ -120,7 +120,7 @@ fn fields(ended: &Ended<'_>) -> [String; NAMES.len()] {
         ended.kind.to_string(),
         text(ended.error.map(error_name)),
         text(from),
-        text(connection.opened.map(|opened| opened.as_str())),
+        text(connection.opened.map(Opened::as_str)),
         connection.known_since_birth.to_string(),
         text(event.local.map(|local| local.address)),
         text(event.local.and_then(|local| local.port)),

@@ -32,6 +32,7 @@ pub struct Text {
 }
 
 /// What both have in common.
+#[expect(clippy::struct_excessive_bools, reason = "each is so or not, whatever the others are")]
 struct Lines {
     layout: Layout,
     clock: Clock,

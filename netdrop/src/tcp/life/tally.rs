@@ -1,6 +1,7 @@
 //! What the connections that ended come to: by how they ended, by owner, how long they lasted.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,10 +107,11 @@ impl Tally {
             }
         };
         if let Some(existed) = tcp.existed.filter(|existed| *existed > 0) {
-            line += &format!("; {} existed at the start in this namespace", thousands(existed));
+            let _ = write!(line, "; {} existed at the start in this namespace", thousands(existed));
         }
         if self.older > 0 {
-            line += &format!("; the beginning of {} was not seen (>=)", self.about(thousands(self.older)));
+            let _ =
+                write!(line, "; the beginning of {} was not seen (>=)", self.about(thousands(self.older)));
         }
         line + "."
     }
@@ -268,7 +270,9 @@ mod tests {
         #[test]
         fn bounds_are_at_most_a_quarter_above(mut times in proptest::collection::vec(1_u64..1 << 40, 1..50), q in 0.0..1.0_f64) {
             let mut tally = Times::default();
-            times.iter().for_each(|us| tally.add(Duration::from_micros(*us), 1));
+            for us in &times {
+                tally.add(Duration::from_micros(*us), 1);
+            }
             times.sort_unstable();
             #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank")]
             let rank = ((q * times.len() as f64).ceil() as usize).clamp(1, times.len());

@@ -102,7 +102,9 @@ fn counted(accounts: TcpAccounts, closes: u64) -> Summary {
 
 fn told(output: &mut dyn Output) -> String {
     written(|out| {
-        events().iter().for_each(|event| output.tcp(event, out));
+        for event in &events() {
+            output.tcp(event, out);
+        }
         let accounts = TcpAccounts { sampled_out: 11, seen: 15, ..samples::accounts(4) };
         output.summary(&counted(accounts, 15), out);
         output.end(&counted(accounts, 15), out);

@@ -173,8 +173,8 @@ fn limits(namespace: &NetnsPorts, several: bool) -> Vec<String> {
             0 => String::new(),
             reserved => format!(" but {}", thousands(reserved.into())),
         };
-        let ports = thousands(namespace.available().into());
-        parts.push(format!("{ports} ports ({first}-{last}{reserved})"));
+        let available = thousands(namespace.available().into());
+        parts.push(format!("{available} ports ({first}-{last}{reserved})"));
     }
     let mut lines = Vec::new();
     if !parts.is_empty() {

@@ -4,6 +4,8 @@ mod lines;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Write as _;
+
 use lines::{headline, queues, transitions};
 use netdrop_common::tcp_state::{CLOSE, LISTEN};
 
@@ -163,16 +165,16 @@ impl Output for Text {
         let mut line = format!(" {change:<26} {spent:>12} ms {}", words::address(event.local));
         // Who begins to listen, or ends it, has no other side.
         if !matches!((from, to), (CLOSE, LISTEN) | (LISTEN, CLOSE)) {
-            line += &format!(" {} {}", words::direction(event), words::address(event.remote));
+            let _ = write!(line, " {} {}", words::direction(event), words::address(event.remote));
         }
         if let Some(netns) = &event.netns {
-            line += &format!(" netns {}", NetnsName(netns));
+            let _ = write!(line, " netns {}", NetnsName(netns));
         }
         if let Some(owner) = &event.owner {
-            line += &format!(" {} by {}", words::owner(Some(owner)), owner.by.as_str());
+            let _ = write!(line, " {} by {}", words::owner(Some(owner)), owner.by.as_str());
         }
         if event.weight > 1 {
-            line += &format!(" (x{})", event.weight);
+            let _ = write!(line, " (x{})", event.weight);
         }
         out.extend_from_slice(line.as_bytes());
         out.push(b'\n');

@@ -19,7 +19,9 @@ use crate::tcp::samples::{self, endpoint};
 
 fn row(from: u8, to: u8, count: u64, spent: &[(usize, u64)]) -> TransitionRow {
     let mut buckets = [0; TRANSITION_BUCKETS];
-    spent.iter().for_each(|(bucket, count)| buckets[*bucket] = *count);
+    for (bucket, count) in spent {
+        buckets[*bucket] = *count;
+    }
     let sum: u64 = spent.iter().map(|(bucket, count)| (1 << bucket) * 3 / 4 * count).sum();
     let spent_sum = Duration::from_micros(sum);
     TransitionRow { from, to, count, total: count * 12, spent: buckets, spent_sum }
@@ -28,7 +30,9 @@ fn row(from: u8, to: u8, count: u64, spent: &[(usize, u64)]) -> TransitionRow {
 fn listener(local: &str, limit: u32, accept: &[u32], syn: &[u32]) -> ListenerRow {
     let depth = |waiting: &[u32]| {
         let mut depth = Depth::default();
-        waiting.iter().for_each(|waiting| depth.add(*waiting, *waiting > limit));
+        for waiting in waiting {
+            depth.add(*waiting, *waiting > limit);
+        }
         depth
     };
     ListenerRow {

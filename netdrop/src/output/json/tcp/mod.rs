@@ -78,7 +78,7 @@ fn push_happened(out: &mut Vec<u8>, kind: &TcpKind) {
                 push_state(out, br#","state":"#, *state);
             }
             if let Some(answers) = answers {
-                push_segment(out, br#","answers":{"sequence":"#, *answers);
+                push_answered(out, *answers);
             }
         }
         TcpKind::ResetReceived { state } => {
@@ -107,6 +107,13 @@ fn push_segment(out: &mut Vec<u8>, key: &[u8], segment: Segment) {
     number(out, br#","length":"#, segment.length);
     number(out, br#","segments":"#, segment.segments);
     push_flags(out, br#","flags":"#, segment.flags);
+    out.push(b'}');
+}
+
+/// The packet that a reset answers: the kernel's event doesn't tell how long it was.
+fn push_answered(out: &mut Vec<u8>, Segment { sequence, flags, .. }: Segment) {
+    number(out, br#","answers":{"sequence":"#, sequence);
+    push_flags(out, br#","flags":"#, flags);
     out.push(b'}');
 }
 

@@ -14,7 +14,8 @@ use crate::decode::RawDrop;
 use crate::enrich::{Beside, Beyond, Enricher, Known};
 use crate::kernel::reasons::Reasons;
 use crate::model::tcp::{
-    CloseKind, Opened, Retransmit, RttRow, RttWhat, Segment, TcpEvent, TcpKind, TcpNumbers, TcpSummary,
+    CloseKind, Connection, Opened, Retransmit, RttRow, RttWhat, Segment, TcpEvent, TcpKind, TcpNumbers,
+    TcpSummary,
 };
 use crate::model::{Summary, TcpFlags, Workload};
 use crate::output::Output as _;
@@ -108,7 +109,7 @@ fn what_was_not_measured_is_absent() {
     let numbers =
         TcpNumbers { ssthresh: 0x7fff_ffff, min_rtt_us: u32::MAX, ca_state: 9, ..TcpNumbers::default() };
     event.numbers = Some(numbers);
-    event.connection = Default::default();
+    event.connection = Connection::default();
     let value: Value = serde_json::from_str(&line(&event)).unwrap();
     for member in
         ["ssthresh", "srtt_us", "rttvar_us", "min_rtt_us", "rtt_us", "delivery_rate", "ca_state", "algorithm"]
@@ -221,7 +222,9 @@ proptest! {
             buckets[rtt_bucket(from)] = bucket[2].as_u64().unwrap();
         }
         let mut expected = [0; RTT_BUCKETS];
-        times.iter().for_each(|time| expected[rtt_bucket(*time)] += 1);
+        for time in &times {
+            expected[rtt_bucket(*time)] += 1;
+        }
         prop_assert_eq!(buckets, expected);
         prop_assert_eq!(value["remote"].get("port").and_then(Value::as_u64), port.map(u64::from));
     }
@@ -239,7 +242,9 @@ fn queues_stand_in_the_end_alone() {
     use crate::model::tcp::{Depth, ListenerRow, NetnsPorts, PortPressure, TcpQueues};
     let netns = samples::netns(7, "web");
     let mut accept = Depth::default();
-    [0, 3, 130].into_iter().for_each(|waiting| accept.add(waiting, waiting > 128));
+    for waiting in [0, 3, 130] {
+        accept.add(waiting, waiting > 128);
+    }
     let listener = ListenerRow {
         netns: Arc::clone(&netns),
         local: "[::]:80".parse().unwrap(),
