@@ -38,12 +38,13 @@ fn refused(arguments: &str) -> String {
 #[test]
 fn help_fits_80_and_100_columns() {
     let commands = ["", "watch", "top", "run", "report", "serve", "check", "explain", "completions", "man"];
-    for command in commands {
+    let tcp = ["tcp", "tcp retransmits", "tcp resets", "tcp life", "tcp rtt", "tcp states"];
+    for command in commands.into_iter().chain(tcp) {
         for columns in ["80", "100"] {
             let help = printed(netdrop(command).arg("--help").env("COLUMNS", columns));
             let width = columns.parse().unwrap();
             assert!(help.lines().all(|line| line.chars().count() <= width), "{help}");
-            let name = if command.is_empty() { "netdrop" } else { command };
+            let name = if command.is_empty() { "netdrop".into() } else { command.replace(' ', "_") };
             assert_snapshot!(format!("help_{name}_{columns}"), help);
         }
     }
