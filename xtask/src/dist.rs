@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
@@ -18,6 +19,7 @@ pub fn run() -> Result<()> {
     let binary = folder.join("netdrop");
     fs::copy(&built, &binary).with_context(|| format!("cannot write {}", binary.display()))?;
     let size = check_size(&binary)?;
+    check_errors(&binary)?;
     println!("{}: {size} bytes (limit {LIMIT})", binary.display());
     Ok(())
 }
@@ -28,6 +30,20 @@ pub fn check_size(binary: &Path) -> Result<u64> {
         fs::metadata(binary).with_context(|| format!("cannot read the size of {}", binary.display()))?.len();
     ensure!(size <= LIMIT, "the static binary is {size} bytes; the limit is {LIMIT}");
     Ok(size)
+}
+
+/// Fails where the static binary, which has no tables of unwinding, can't tell an error that would have a backtrace.
+pub fn check_errors(binary: &Path) -> Result<()> {
+    let mut netdrop = Command::new(binary);
+    let ended = netdrop.args(["report", "/no/such/recording"]).env("RUST_BACKTRACE", "1").output();
+    let ended = ended.with_context(|| format!("cannot run {}", binary.display()))?;
+    let said = String::from_utf8_lossy(&ended.stderr);
+    ensure!(
+        ended.status.code() == Some(1) && said.contains("/no/such/recording"),
+        "an error with RUST_BACKTRACE=1 ends the static binary with {}: {said}",
+        ended.status
+    );
+    Ok(())
 }
 
 #[cfg(test)]

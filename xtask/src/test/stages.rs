@@ -96,7 +96,8 @@ fn cases(
         return Ok(Tally::SKIPPED);
     }
     let binaries = build()?;
-    let size = dist::check_size(&binaries.join("netdrop"));
+    let netdrop = binaries.join("netdrop");
+    let checks = [dist::check_size(&netdrop).map(drop), dist::check_errors(&netdrop)];
     // The cases bound their own waits; the limit is for the case that this fails too.
     let mut command = Command::new("timeout");
     command.args(["--kill-after=10", "600"]).arg(binaries.join(program));
@@ -114,11 +115,13 @@ fn cases(
         tally += Tally::FAILED;
     }
     // A binary that is too large is shown to work all the same.
-    match size {
-        Ok(_) => tally += Tally::PASSED,
-        Err(error) => {
-            notes.push(format!("FAILED: {error:#}"));
-            tally += Tally::FAILED;
+    for check in checks {
+        match check {
+            Ok(()) => tally += Tally::PASSED,
+            Err(error) => {
+                notes.push(format!("FAILED: {error:#}"));
+                tally += Tally::FAILED;
+            }
         }
     }
     Ok(tally)
