@@ -87,7 +87,7 @@ fn fields(event: &TcpEvent) -> Option<[String; NAMES.len()]> {
         attempt.to_string(),
         failed.map_or_else(String::new, |errno| errno.to_string()),
         of(|numbers| numbers.cwnd),
-        of(|numbers| numbers.ssthresh),
+        event.ssthresh().map_or_else(String::new, |segments| segments.to_string()),
         of(|numbers| numbers.srtt_us),
         of(|numbers| numbers.rttvar_us),
         event
