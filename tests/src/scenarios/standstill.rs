@@ -43,7 +43,9 @@ fn wall_clock(bench: &Bench) -> Result<()> {
     let lab = Lab::alone()?;
     let started = Instant::now();
     let served = logging(bench, &lab.receiver, "")?;
-    let mut watch = Netdrop::start(&bench.netdrop, &["--netns", &lab.receiver.inode().to_string()])?;
+    // The questions to the daemon are TCP's.
+    let netns = lab.receiver.inode().to_string();
+    let mut watch = Netdrop::start(&bench.netdrop, &["--netns", &netns, "--proto", "udp"])?;
     let mut sent = 0;
     for step in [0, HOUR, -2 * HOUR, HOUR] {
         clock.step(step)?;
