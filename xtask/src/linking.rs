@@ -18,9 +18,10 @@ const NOTHING: &str = "getpagesize";
 pub fn static_flags() -> Result<String> {
     // Cargo runs the compiler, and this the linker, in the workspace's root. Without tables of unwinding there is
     // nothing to index.
-    let mut flags =
-        "-C target-feature=+crt-static -C link-arg=-Wl,-T,xtask/static.ld,--no-eh-frame-hdr".to_owned();
-    flags += &format!(" -C link-arg=-Wl,--wrap={WALKER},--defsym=__wrap_{WALKER}={NOTHING}");
+    let mut flags = format!(
+        "-C target-feature=+crt-static -C link-arg=-Wl,-T,xtask/static.ld,--no-eh-frame-hdr \
+         -C link-arg=-Wl,--wrap={WALKER},--defsym=__wrap_{WALKER}={NOTHING}"
+    );
     let glibc = workspace::stdout(Command::new("getconf").arg("GNU_LIBC_VERSION"))?;
     if glibc_version(&glibc).is_some_and(|version| version >= PACKED_RELOCATIONS_SINCE) {
         flags += " -C link-arg=-Wl,-z,pack-relative-relocs";
