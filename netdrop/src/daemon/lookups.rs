@@ -3,7 +3,7 @@
 use tracing::warn;
 
 use super::lines::LineReader;
-use super::symbols::SymbolReader;
+use super::symbols::{Read, SymbolReader, give_memory_back};
 use crate::enrich::Enricher;
 use crate::kernel::debug_info::DebugInfo;
 
@@ -52,7 +52,7 @@ impl Lookups {
     /// Takes over what has been read.
     pub fn poll(&mut self, enricher: &mut Enricher) {
         if let Some(read) = self.symbols.poll() {
-            enricher.learn(read);
+            learn(enricher, read);
         }
         while let Some((site, source)) = self.lines.as_mut().and_then(LineReader::poll) {
             enricher.learn_line(site, source);
@@ -63,11 +63,20 @@ impl Lookups {
     pub fn wait(&mut self, enricher: &mut Enricher) -> bool {
         let waited = self.is_reading();
         if let Some(read) = self.symbols.wait() {
-            enricher.learn(read);
+            learn(enricher, read);
         }
         while let Some((site, source)) = self.lines.as_mut().and_then(LineReader::wait) {
             enricher.learn_line(site, source);
         }
         waited
+    }
+}
+
+/// Takes over symbols. Those before them are some megabytes, and nobody's any more.
+fn learn(enricher: &mut Enricher, read: Read) {
+    let had_symbols = enricher.symbols().is_some();
+    enricher.learn(read);
+    if had_symbols {
+        give_memory_back();
     }
 }

@@ -27,8 +27,8 @@ const FEW: usize = 4;
 const PORT: u16 = 47_321;
 /// What a round's module drops.
 const IN_MODULE: u64 = 5;
-/// Modules that make links, each with the kind that it is for.
-const OF_LINKS: [(&str, &str); 3] = [("dummy", "dummy"), ("ifb", "ifb"), ("vrf", "vrf table 7")];
+/// Modules that make links of their name.
+const OF_LINKS: [&str; 2] = ["dummy", "ifb"];
 
 pub fn table() -> Vec<System> {
     vec![System::new("soak-all-comes-and-goes", soak)]
@@ -113,7 +113,7 @@ fn churn(drops: u64) -> Result<()> {
 
 /// One module is loaded anew and makes a link; another one is, and drops packets: so many.
 fn modules(round: u64) -> Result<u64> {
-    let (name, kind) = OF_LINKS[usize::try_from(round)? % OF_LINKS.len()];
+    let name = OF_LINKS[usize::try_from(round)? % OF_LINKS.len()];
     let tun = Module::of_guest("tun")?;
     tun.unload()?;
     // It is loaded again between the other's end and its beginning: so that each may come to lie elsewhere.
@@ -122,7 +122,7 @@ fn modules(round: u64) -> Result<u64> {
         tun.load()?;
         module.load()?;
         let namespace = Namespace::create("links")?;
-        namespace.feature(name, "ip -batch -", &format!("link add m0 type {kind}\nlink set m0 up\n"))?;
+        namespace.feature(name, "ip -batch -", &format!("link add m0 type {name}\nlink set m0 up\n"))?;
     }
     tun.load()?;
     refused_address(IN_MODULE)?.send()?;
