@@ -1,20 +1,16 @@
 //! `netdrop tcp life` and `netdrop tcp states`: every connection has its line, with every byte; what waits at a listener is seen.
 
-use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use nix::sys::signal::{Signal, kill};
+use anyhow::{Context, Result, ensure};
 use nix::sys::socket::{setsockopt, sockopt::Linger};
-use nix::unistd::Pid;
 
 use crate::lab::{Lab, Skip, until};
 use crate::runner::Bench;
 use crate::scenario::System;
+use crate::tcp::{Row, Tcp, connected, exchange, expect, rows};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Connections of the flood.
@@ -36,57 +32,6 @@ pub fn table() -> Vec<System> {
     ]
 }
 
-/// `netdrop tcp …` as a child process.
-struct Tcp {
-    child: Child,
-    lines: Arc<Mutex<Vec<String>>>,
-    reader: std::thread::JoinHandle<()>,
-}
-
-impl Tcp {
-    /// Starts it for the lab's namespace and waits until it is attached.
-    fn start(bench: &Bench, lab: &Lab, arguments: &[&str]) -> Result<Self> {
-        let mut command = Command::new(&bench.netdrop);
-        command.arg("tcp").args(arguments).args(["--netns", &lab.receiver.inode().to_string()]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().context("can't run netdrop")?;
-        let stdout = child.stdout.take().context("it is piped")?;
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let read = Arc::clone(&lines);
-        let reader = std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                read.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-            }
-        });
-        let mut stderr = BufReader::new(child.stderr.take().context("it is piped")?);
-        let mut said = String::new();
-        while !said.contains("attached") {
-            if stderr.read_line(&mut said)? == 0 {
-                bail!("netdrop ended before it attached: {}", said.trim());
-            }
-        }
-        // Nobody shall find the pipe full.
-        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
-        Ok(Self { child, lines, reader })
-    }
-
-    fn so_far(&self) -> Vec<String> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Ends it; all its lines.
-    fn end(mut self) -> Result<Vec<String>> {
-        kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGINT)?;
-        let status = until("netdrop to end", PATIENCE, || Ok(self.child.try_wait()?))?;
-        self.reader.join().map_err(|_| anyhow::anyhow!("the reader panicked"))?;
-        ensure!(status.success(), "netdrop ended with {status}");
-        Ok(std::mem::take(&mut self.lines.lock().unwrap_or_else(PoisonError::into_inner)))
-    }
-}
-
-/// A connection's line: what each column holds.
-type Row = HashMap<String, String>;
-
 /// The lines of the connections that end while `work` runs in the namespace: as many as `count`, no more.
 fn lines_of(
     bench: &Bench,
@@ -100,19 +45,9 @@ fn lines_of(
     lab.receiver.enter(work)?;
     until("a line for each connection", PATIENCE, || Ok((netdrop.so_far().len() > count).then_some(())))?;
     let lines = netdrop.end()?;
-    let (header, rows) = lines.split_first().context("there is a header")?;
-    ensure!(rows.len() == count, "{} lines instead of {count}: {rows:#?}", rows.len());
-    let names = || header.split(',').map(str::to_owned);
-    Ok(rows.iter().map(|row| names().zip(row.split(',').map(str::to_owned)).collect()).collect())
-}
-
-/// What a line must hold.
-fn expect(row: &Row, expected: &[(&str, &str)]) -> Result<()> {
-    for (name, value) in expected {
-        let is = row.get(*name).map(String::as_str);
-        ensure!(is == Some(*value), "{name} is {is:?} instead of {value:?}: {row:?}");
-    }
-    Ok(())
+    let rows = rows(&lines)?;
+    ensure!(rows.len() == count, "{} lines instead of {count}: {lines:#?}", rows.len());
+    Ok(rows)
 }
 
 /// The side that opened the connection, and the other.
@@ -123,28 +58,6 @@ fn sides(rows: &[Row]) -> Result<(&Row, &Row)> {
             .context("both sides have a line")
     };
     Ok((side("active")?, side("passive")?))
-}
-
-/// A listener on that address, and a connection to it: client and server.
-fn connected(address: IpAddr) -> Result<(TcpStream, TcpStream)> {
-    let listener = TcpListener::bind(SocketAddr::new(address, 0))?;
-    let client = TcpStream::connect(listener.local_addr()?)?;
-    Ok((client, listener.accept()?.0))
-}
-
-/// The client sends so much and the server answers so much; each then closes.
-fn exchange(mut client: TcpStream, mut server: TcpStream, there: usize, back: usize) -> Result<()> {
-    let sender = std::thread::spawn(move || -> Result<usize> {
-        client.write_all(&vec![1; there])?;
-        client.shutdown(Shutdown::Write)?;
-        Ok(client.read_to_end(&mut Vec::new())?)
-    });
-    ensure!(server.read_to_end(&mut Vec::new())? == there, "not all came");
-    server.write_all(&vec![2; back])?;
-    drop(server);
-    let received = sender.join().map_err(|_| anyhow::anyhow!("the client panicked"))??;
-    ensure!(received == back, "not all came back");
-    Ok(())
 }
 
 fn bytes(bench: &Bench, address: IpAddr) -> Result<()> {
