@@ -14,7 +14,7 @@ use crate::aggregate::Aggregator;
 use crate::daemon::{Ended, Limits, Signals, SinkError, Stop, run};
 use crate::kernel::identity::Identity;
 use crate::output::Output as _;
-use crate::output::json::SCHEMA;
+use crate::output::json::schema;
 use crate::units::parse_duration;
 
 /// Details per second, counter and CPU that a format shows unless `--rate` says otherwise.
@@ -54,7 +54,7 @@ impl Watch {
     /// Watches until a limit, a signal or the end of the output.
     pub fn run(self) -> anyhow::Result<()> {
         if self.schema {
-            return print(SCHEMA.as_bytes());
+            return print(schema().as_bytes());
         }
         self.check_usage()?;
         if self.filters.explain_filter {

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use crate::model::{Counts, Row, Summary};
+use crate::order::InOrder as _;
 
 /// What all drops since the start were.
 pub(super) fn since_start(summary: &Summary) -> Summary {
@@ -29,7 +30,7 @@ fn summarize(
     accounts: crate::model::Accounts,
     mut rows: Vec<Row>,
 ) -> Summary {
-    rows.sort_by_key(|row| std::cmp::Reverse(row.counts.packets));
+    rows.order_by_key(|row| std::cmp::Reverse(row.counts.packets));
     Summary {
         time: of.time,
         interval,

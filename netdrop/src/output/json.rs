@@ -24,10 +24,13 @@ use crate::model::{
     Accounts, Attribution, Device, Drop, Endpoint, Host, Netns, Packet, Protocol, Reason, Row, Site, Source,
     Summary, TcpFlags, Trap,
 };
+use crate::packed::{self, packed};
 use crate::tcp::rtt::merged;
 
 /// The JSON Schema (2020-12) of every line.
-pub const SCHEMA: &str = include_str!("../../schema/netdrop-1.schema.json");
+pub fn schema() -> &'static str {
+    packed::text(packed!("netdrop-1.schema.json"))
+}
 
 /// The JSON lines format.
 #[derive(Debug)]

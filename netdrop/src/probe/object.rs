@@ -17,9 +17,10 @@ use super::program::{self, Program};
 use super::ring::Geometry;
 use super::{Attach, Kernel, Options, ProbeError, sys};
 use crate::filter::MAX_OWNERS;
+use crate::packed::{self, packed};
 
 /// Built by `cargo xtask ebpf` from netdrop-ebpf; `netdrop.bpf.toml` beside it says from what.
-static OBJECT: &[u8] = aya::include_bytes_aligned!("netdrop.bpf.o");
+static OBJECT: &[u8] = packed!("netdrop.bpf.o");
 
 /// Counters in the shared table: for a few CPUs, and more per CPU beyond.
 const COUNTERS_MIN: u32 = 16384;
@@ -50,7 +51,7 @@ const _: () = assert!(size_of::<OverflowKey>() == 32 && size_of::<Counter>() == 
 
 /// Loads the program for `attach` with the kernel's numbers patched in.
 pub fn load(attach: Attach, kernel: &Kernel, options: &Options) -> Result<Loaded, ProbeError> {
-    let mut object = Object::parse(OBJECT).map_err(damaged)?;
+    let mut object = Object::parse(&packed::bytes(OBJECT)).map_err(damaged)?;
     let traps = options.hardware && kernel.has_traps();
     if !traps {
         forget(&mut object, Program::Trap);

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use super::identity::Identity;
 use crate::aggregate::order;
 use crate::model::Summary;
+use crate::order::InOrder as _;
 
 /// One summary of all: counts, accounts and times are added up.
 pub fn sum(runs: Vec<Summary>) -> Summary {
     let mut runs = runs.into_iter();
     let Some(first) = runs.next() else { return Summary::default() };
     let mut all = runs.fold(first, add);
-    all.rows.sort_unstable_by(order);
+    all.rows.order_by(order);
     all
 }
 

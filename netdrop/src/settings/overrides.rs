@@ -4,6 +4,8 @@ use toml::{Table, Value};
 
 use super::{Settings, SettingsError};
 
+use crate::order::InOrder as _;
+
 /// What variables' names begin with.
 const PREFIX: &str = "NETDROP_";
 
@@ -83,7 +85,7 @@ pub fn environment(variables: impl Iterator<Item = (String, String)>) -> Vec<Ove
             Some(Override { from: name, path, value })
         })
         .collect();
-    overrides.sort_by(|one, other| one.from.cmp(&other.from));
+    overrides.order_by(|one, other| one.from.cmp(&other.from));
     overrides
 }
 

@@ -10,6 +10,7 @@ use super::{accounts, columns, resets, words};
 use crate::model::tcp::{
     CloseKind, Counted, Histogram, RttWhat, TcpCount, TcpEvent, TcpKind, TcpSummary, TcpTotal,
 };
+use crate::order::InOrder as _;
 use crate::units::{per_second, thousands};
 
 /// What is wanted where TCP stands beside drops: what goes wrong, how connections end, and the round-trip times of all together.
@@ -163,7 +164,7 @@ fn by_detail(tcp: &TcpSummary, of: impl Fn(&TcpCount) -> bool) -> Details<'_> {
         *sums.entry(tcp.detail_name(count)).or_default() += count.counts.events;
     }
     let mut details: Details<'_> = sums.into_iter().collect();
-    details.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    details.order_by_key(|(_, count)| std::cmp::Reverse(*count));
     details
 }
 

@@ -11,6 +11,7 @@ use crate::counters::tcp_limits::TcpLimits;
 use crate::counters::tcp_sockets::TcpSocket;
 use crate::model::tcp::{Depth, ListenerRow, NetnsPorts, PortPressure, TcpQueues};
 use crate::model::{Endpoint, Netns};
+use crate::order::InOrder as _;
 
 /// Listeners that are gone are kept while there are fewer than so many.
 const MOST_LISTENERS: usize = 4096;
@@ -157,7 +158,7 @@ impl NetnsQueues {
             pairs.select_nth_unstable_by_key(DESTINATIONS, order);
             pairs.truncate(DESTINATIONS);
         }
-        pairs.sort_unstable_by_key(order);
+        pairs.order_by_key(order);
         self.pressure = pairs
             .into_iter()
             .map(|((local, remote), (used, time_wait))| PortPressure {
@@ -175,12 +176,12 @@ impl NetnsQueues {
     pub fn add_to(&self, queues: &mut TcpQueues) {
         queues.namespaces.push(self.ports.clone());
         queues.listeners.extend(self.listeners.values().cloned());
-        queues.listeners.sort_by_key(|row| {
+        queues.listeners.order_by_key(|row| {
             let depth = |depth: &Depth| (depth.full, depth.most);
             Reverse(depth(&row.accept).max(depth(&row.syn)))
         });
         queues.pressure.extend(self.pressure.iter().cloned());
-        queues.pressure.sort_by_key(|pair| Reverse(pair.used));
+        queues.pressure.order_by_key(|pair| Reverse(pair.used));
         queues.pressure.truncate(DESTINATIONS);
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::by::{By, Key};
 use crate::model::tcp::{TcpEvent, TcpNumbers, TcpOwner};
 use crate::model::{Device, Endpoint, Netns};
+use crate::order::InOrder as _;
 
 /// Rows that are kept, 1 to 2 MB of them.
 const LIMIT: usize = 4096;
@@ -129,7 +130,7 @@ impl<T: Clone + Eq + Hash + Ord, const N: usize> Rows<T, N> {
     /// row stands for.
     pub fn rows(&self, interval: &Counts<N>, total: &Counts<N>) -> Vec<Row<T, N>> {
         let mut rows: Vec<_> = self.table.values().cloned().collect();
-        rows.sort_unstable_by(|one, other| {
+        rows.order_by(|one, other| {
             let most = |row: &Row<T, N>| Reverse((row.interval.sum(), row.total.sum()));
             most(one).cmp(&most(other)).then_with(|| one.key.cmp(&other.key))
         });
@@ -155,7 +156,7 @@ impl<T: Clone + Eq + Hash + Ord, const N: usize> Rows<T, N> {
             return;
         }
         let mut rows: Vec<_> = self.table.drain().collect();
-        rows.sort_unstable_by(|(one, its), (other, others)| {
+        rows.order_by(|(one, its), (other, others)| {
             others.total.sum().cmp(&its.total.sum()).then_with(|| one.cmp(other))
         });
         rows.truncate(self.limit / 2);

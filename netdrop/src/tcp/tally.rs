@@ -13,6 +13,7 @@ use crate::model::tcp::{
     TransitionRow,
 };
 use crate::model::{Device, Endpoint, Netns, Owner};
+use crate::order::InOrder as _;
 
 /// All counters at one moment; the kernel's own are since the start of the programs, the host's since its start.
 #[derive(Debug, Clone, Default)]
@@ -158,7 +159,7 @@ fn since(now: &TcpAccounts, before: &TcpAccounts) -> TcpAccounts {
 
 fn counts(now: &Reading, before: &Reading) -> Vec<TcpCount> {
     let mut counts: Vec<_> = now.totals.iter().filter(|(_, total)| total.events > 0).collect();
-    counts.sort_unstable_by_key(|(key, _)| **key);
+    counts.order_by_key(|(key, _)| **key);
     let count = |(key @ &(kind, detail), total): (&(u8, u8), &TcpTotal)| {
         let then = before.totals.get(key).copied().unwrap_or_default();
         let counts = TcpTotal {
@@ -174,7 +175,7 @@ fn counts(now: &Reading, before: &Reading) -> Vec<TcpCount> {
 
 fn transitions(now: &Reading, before: &Reading) -> Vec<TransitionRow> {
     let mut met: Vec<_> = now.transitions.iter().filter(|(_, transition)| transition.count > 0).collect();
-    met.sort_unstable_by_key(|(key, _)| **key);
+    met.order_by_key(|(key, _)| **key);
     let row = |(key @ &(from, to), total): (&(u8, u8), &TcpTransition)| TransitionRow {
         from,
         to,

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use crate::knowledge::Class;
 use crate::model::tcp::{Retransmit, TcpEvent, TcpKind};
 use crate::model::{Drop, Endpoint, Netns};
+use crate::order::InOrder as _;
 
 /// Flows with retransmits that are kept: fewer than half of the pairs, so that there is room to be made among these.
 const FLOWS: usize = 2048;
@@ -242,7 +243,7 @@ impl Why {
     pub fn stories(&self, whole: bool) -> Vec<Story> {
         let mut stories: Vec<_> =
             self.flows.iter().map(|(flow, sent)| self.told(flow, sent, whole)).collect();
-        stories.sort_unstable_by(|one, other| {
+        stories.order_by(|one, other| {
             other.retransmits.cmp(&one.retransmits).then_with(|| one.flow.cmp(&other.flow))
         });
         stories
@@ -250,7 +251,7 @@ impl Why {
 
     fn told(&self, flow: &Flow, sent: &Sent, whole: bool) -> Story {
         let mut drops = self.drops.get(&flow.pair()).map_or_else(Vec::new, |dropped| dropped.at.clone());
-        drops.sort_by_key(|at| std::cmp::Reverse(at.packets));
+        drops.order_by_key(|at| std::cmp::Reverse(at.packets));
         Story {
             flow: *flow,
             netns: sent.netns.clone(),

@@ -4,6 +4,8 @@ use super::data::Data;
 use super::entry::Entry;
 use super::pane::Pane;
 
+use crate::order::InOrder as _;
+
 /// What the rows are ordered by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Sort {
@@ -95,7 +97,7 @@ impl Ui {
             Sort::Rate => sort(&mut entries, |entry| entry.interval.packets),
             Sort::Total => sort(&mut entries, |entry| entry.total.packets),
             Sort::Name => {
-                entries.sort_by(|one, other| (&one.cells, &one.key).cmp(&(&other.cells, &other.key)));
+                entries.order_by(|one, other| (&one.cells, &one.key).cmp(&(&other.cells, &other.key)));
             }
         }
         entries
@@ -142,7 +144,7 @@ impl Ui {
 
 /// The most first; what sums all others last; equals by their totals, and always in the same order.
 fn sort(entries: &mut [&Entry], count: impl Fn(&Entry) -> u64) {
-    entries.sort_by(|one, other| {
+    entries.order_by(|one, other| {
         let counts = |entry: &Entry| (count(entry), entry.total.packets);
         one.other.cmp(&other.other).then(counts(other).cmp(&counts(one))).then(one.key.cmp(&other.key))
     });

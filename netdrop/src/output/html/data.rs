@@ -10,6 +10,7 @@ use super::collect::{Collected, Details, Kind, class, course_name, kind};
 use crate::aggregate::Series;
 use crate::knowledge::Class;
 use crate::model::{Accounts, Host, Row, Summary, Timestamp};
+use crate::order::InOrder as _;
 use crate::output::words::{DeviceName, NetnsName, Place, missing};
 use crate::output::{Clock, attribution};
 
@@ -159,7 +160,7 @@ fn groups(rows: &[Row]) -> Vec<(Kind, Vec<&Row>)> {
         groups.entry(kind(row)).or_default().push(row);
     }
     let mut groups: Vec<_> = groups.into_iter().collect();
-    groups.sort_unstable_by(|a, b| total(&b.1).cmp(&total(&a.1)).then_with(|| a.0.cmp(&b.0)));
+    groups.order_by(|a, b| total(&b.1).cmp(&total(&a.1)).then_with(|| a.0.cmp(&b.0)));
     groups
 }
 

@@ -13,13 +13,14 @@ use super::counts::{Cpus, Transitions};
 use super::rtt::Rtt;
 use crate::filter::MAX_OWNERS;
 use crate::kernel::tcp::{TcpKernel, TcpTracepoint};
+use crate::packed::{self, packed};
 use crate::probe::object::{Maps, cpu_count, damaged, forget, freeze, load_program, missing, relocate};
 use crate::probe::patch::{Numbers, STORES_ORDERED, patch};
 use crate::probe::program::Program;
 use crate::probe::{Attach, OwnerMap, ProbeError};
 
 /// Built by `cargo xtask ebpf` from netdrop-ebpf's `tcp`; `netdrop.bpf.toml` beside it says from what.
-static OBJECT: &[u8] = aya::include_bytes_aligned!("../tcp.bpf.o");
+static OBJECT: &[u8] = packed!("tcp.bpf.o");
 
 /// The least that a ring buffer may be (`ringbuf_map_alloc`).
 const PAGE: u32 = 4096;
@@ -37,7 +38,7 @@ pub struct Loaded {
 
 /// Loads the programs that the options ask for, with the kernel's numbers patched in.
 pub fn load(attach: Attach, kernel: &TcpKernel, options: &TcpOptions) -> Result<Loaded, ProbeError> {
-    let mut object = Object::parse(OBJECT).map_err(damaged)?;
+    let mut object = Object::parse(&packed::bytes(OBJECT)).map_err(damaged)?;
     let wanted = options.tracepoints();
     let program = |tracepoint: TcpTracepoint, typed: bool| {
         let found = kernel.tracepoints.get(&tracepoint);

@@ -9,6 +9,7 @@ use super::super::{accounts, words};
 use super::columns::Ended;
 use crate::model::Summary;
 use crate::model::tcp::{CloseKind, TcpSummary, quantile_bucket};
+use crate::order::InOrder as _;
 use crate::output::columns::{Column, table};
 use crate::output::report::share;
 use crate::output::words::Plain;
@@ -142,7 +143,7 @@ impl Tally {
 
     fn kinds(&self, width: usize, color: bool) -> Vec<String> {
         let mut rows: Vec<_> = self.by_kind.iter().map(|(kind, sum)| (kind.to_string(), *sum)).collect();
-        rows.sort_by(|one, other| other.1.connections.cmp(&one.1.connections).then(one.0.cmp(&other.0)));
+        rows.order_by(|one, other| other.1.connections.cmp(&one.1.connections).then(one.0.cmp(&other.0)));
         let all = rows.iter().map(|(_, sum)| sum.connections).sum();
         let mut columns = self.sums(&rows);
         columns.insert(1, Column::number("SHARE", &rows, |(_, sum)| share(sum.connections, all)));
@@ -158,7 +159,7 @@ impl Tally {
                 (if name.is_empty() { "(unknown)".into() } else { Plain(name).to_string() }, *sum)
             })
             .collect();
-        rows.sort_by(|one, other| other.1.connections.cmp(&one.1.connections).then(one.0.cmp(&other.0)));
+        rows.order_by(|one, other| other.1.connections.cmp(&one.1.connections).then(one.0.cmp(&other.0)));
         let mut rest = self.other_owners;
         for (_, sum) in rows.drain(rows.len().min(TOP)..) {
             rest.connections += sum.connections;

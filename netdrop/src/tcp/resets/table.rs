@@ -5,6 +5,7 @@ use super::super::columns::about;
 use super::{ResetType, Sums, SumsRow, exact, report};
 use crate::model::tcp::{TcpEvent, TcpSummary};
 use crate::model::{Drop, Summary};
+use crate::order::InOrder as _;
 use crate::output::columns::{Column, cut};
 use crate::output::screen::Screen;
 use crate::output::{Output, Redrawn, View};
@@ -82,7 +83,7 @@ pub(super) fn record(sums: &mut Sums, event: &TcpEvent) {
 pub(super) fn at_end(sums: &Sums, summary: &Summary) -> Vec<SumsRow> {
     let (interval, total) = exact(summary.tcp.as_deref().unwrap_or(&TcpSummary::default()));
     let mut rows = sums.rows(&interval, &total);
-    rows.sort_by_key(|row| (row.is_others(), std::cmp::Reverse(row.total.sum())));
+    rows.order_by_key(|row| (row.is_others(), std::cmp::Reverse(row.total.sum())));
     rows
 }
 

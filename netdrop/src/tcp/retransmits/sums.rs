@@ -9,6 +9,7 @@ use super::super::why::{Flow, Story, Why};
 use super::Plan;
 use crate::model::tcp::{Retransmit, TcpCount, TcpEvent, TcpKind, TcpSummary};
 use crate::model::{Accounts, Drop};
+use crate::order::InOrder as _;
 
 /// Counts by what made TCP send again, in the order of [`Retransmit::ALL`].
 pub type ByType = Counts<{ Retransmit::ALL.len() }>;
@@ -72,7 +73,7 @@ impl Sums {
         let (interval, total) = exact(tcp);
         let mut rows = self.rows.rows(&interval, &total);
         if at_end {
-            rows.sort_by_key(|row| (row.is_others(), std::cmp::Reverse(row.total.sum())));
+            rows.order_by_key(|row| (row.is_others(), std::cmp::Reverse(row.total.sum())));
         }
         let whole = columns::is_whole_of_drops(drops);
         let story = |row: &SumsRow| {

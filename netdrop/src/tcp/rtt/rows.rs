@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::model::tcp::{Histogram, RttRow, RttWhat};
 use crate::model::{Endpoint, OwnerName, Workload};
+use crate::order::InOrder as _;
 
 /// What a row is told apart by.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,7 +47,7 @@ pub fn merged(rows: impl IntoIterator<Item = RttRow>) -> Vec<RttRow> {
         }
     }
     let mut rows: Vec<RttRow> = apart.into_values().collect();
-    rows.sort_by_key(|row| (row.others, std::cmp::Reverse((row.interval.count(), row.total.count()))));
+    rows.order_by_key(|row| (row.others, std::cmp::Reverse((row.interval.count(), row.total.count()))));
     rows
 }
 

@@ -6,6 +6,7 @@ use super::super::words::short_time;
 use super::state;
 use crate::model::Summary;
 use crate::model::tcp::{Depth, ListenerRow, NetnsPorts, PortPressure, TcpQueues, TcpSummary, TransitionRow};
+use crate::order::InOrder as _;
 use crate::output::columns::{Column, cut, table};
 use crate::output::report::share;
 use crate::output::words::{Address, NetnsName, Plain};
@@ -47,7 +48,7 @@ pub fn transitions(tcp: &TcpSummary, over: Duration, view: View) -> Vec<String> 
     if rows.is_empty() {
         return Vec::new();
     }
-    rows.sort_by_key(|row| (std::cmp::Reverse(row.total), row.from, row.to));
+    rows.order_by_key(|row| (std::cmp::Reverse(row.total), row.from, row.to));
     let time = |time: Option<Duration>| time.map(short_time).unwrap_or_default();
     let below = |row: &&TransitionRow, q| {
         row.spent_below(q).map(|bound| format!("<{}", short_time(bound))).unwrap_or_default()
@@ -215,7 +216,7 @@ pub fn how_often(seen: &TcpQueues) -> Option<String> {
 /// An interval's changes on one line; nothing without any.
 pub fn interval(tcp: &TcpSummary, over: Duration) -> Option<String> {
     let mut rows: Vec<_> = tcp.transitions.iter().filter(|row| row.count > 0).collect();
-    rows.sort_by_key(|row| (std::cmp::Reverse(row.count), row.from, row.to));
+    rows.order_by_key(|row| (std::cmp::Reverse(row.count), row.from, row.to));
     let all: u64 = rows.iter().map(|row| row.count).sum();
     let each: Vec<_> = rows
         .iter()
