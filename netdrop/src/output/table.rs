@@ -2,7 +2,7 @@
 
 use super::columns::{Column, about, cut, identity, lines};
 use super::fold::{Folded, fold, sentence};
-use super::screen::Screen;
+use super::screen::{Screen, closing};
 use super::{Output, Redrawn, report};
 use crate::model::{Drop, Row, Summary};
 use crate::tcp::digest;
@@ -55,10 +55,8 @@ impl Output for Table {
 
     fn end(&mut self, summary: &Summary, out: &mut Vec<u8>) {
         self.screen.clear(self.view.width, out);
-        for line in report::lines(summary, self.view.width, self.view.color, self.folds) {
-            out.extend_from_slice(line.as_bytes());
-            out.push(b'\n');
-        }
+        let View { width, color, .. } = self.view;
+        closing(report::lines(summary, width, color, self.folds), width, out);
     }
 }
 

@@ -44,6 +44,15 @@ impl TcpSummary {
         }
     }
 
+    /// This interval and the one `before` as one, with the totals of this.
+    #[must_use]
+    pub fn after(&self, before: &Self) -> Self {
+        let mut both = None;
+        let _ = before.clone().summed(&mut both);
+        let _ = self.clone().summed(&mut both);
+        both.unwrap_or_default().with_totals_of(self)
+    }
+
     /// What was counted since `earlier`, by the totals of both.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
@@ -306,6 +315,8 @@ mod tests {
         let (between, all) = (third.since(&second), third.since_start());
         assert_eq!((events(&between), between.closes.total(), between.rtt[0].interval.count()), (16, 2, 3));
         assert_eq!((events(&all), all.closes.total(), all.rtt[0].interval.count()), (32, 4, 6));
+        let two = third.after(&second.after(&first));
+        assert_eq!((events(&two), total(&two), two.closes.total(), two.rtt[0].interval.count()), (32, 32, 4, 6));
         assert_eq!((between.host.segments_out, all.host.segments_out, all.accounts.seen), (4200, 8400, 32));
     }
 
