@@ -277,9 +277,11 @@ mod tests {
         4,894,120  >99.9%  NO_SOCKET            __udp4_lib_rcv  lo          host   udp
               340   <0.1%  TCP_LISTEN_OVERFLOW  tcp_conn_requ…  eth0        web    tcp
                 1   <0.1%  NETFILTER_DROP       nft_do_chain_…  vethf00dc…  host   icmp
-        NO_SOCKET: No socket waits at the packet's destination: nobody listens at that port, or the connection is gone.
+        NO_SOCKET: No socket waits at the packet's destination: nobody listens at that
+        port, or the connection is gone.
 
-        4,894,461 drops seen: 12,012 with details, 4,882,037 sampled out, 412 details lost (ring buffer full).
+        4,894,461 drops seen: 12,012 with details, 4,882,037 sampled out, 412 details
+        lost (ring buffer full).
         3 more were not seen: the kernel's recursion guard kept them from netdrop.
         ");
     }
