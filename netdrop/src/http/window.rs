@@ -138,7 +138,10 @@ mod tests {
         };
         let (first, _, third) = (read(1), read(2), read(3));
         let ends = |summary: &Summary| summary.tcp.as_ref().unwrap().closes.total();
-        assert_eq!([since_start(&first), since(&first, &third), since_start(&third)].map(|one| ends(&one)), [2, 4, 6]);
+        assert_eq!(
+            [since_start(&first), since(&first, &third), since_start(&third)].map(|one| ends(&one)),
+            [2, 4, 6]
+        );
         assert_eq!(ends(&since(&Summary::default(), &third)), 6, "TCP is followed only now");
     }
 

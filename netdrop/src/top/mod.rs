@@ -90,9 +90,8 @@ impl Top {
     pub fn playing(view: View, clock: Clock, name: String, tape: Tape) -> Self {
         let at = tape.len();
         let mut top = Self { tape: Some(Playing { name, tape, at }), ..Self::new(view, clock) };
-        top.ui.tcp = top.tape.iter().any(|playing| {
-            playing.tape.until(at).any(|frame| frame.summary().tcp.is_some())
-        });
+        top.ui.tcp =
+            top.tape.iter().any(|playing| playing.tape.until(at).any(|frame| frame.summary().tcp.is_some()));
         top.rewind();
         top
     }

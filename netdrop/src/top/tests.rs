@@ -444,8 +444,7 @@ fn tcp_of_a_recording() {
     use crate::model::tcp::Retransmit;
     use crate::output::{Json, Output as _};
     let mut lines = Vec::new();
-    let (mut json, summary) =
-        (Json::new(), crate::tcp::samples::summary(crate::tcp::samples::counted()));
+    let (mut json, summary) = (Json::new(), crate::tcp::samples::summary(crate::tcp::samples::counted()));
     json.tcp(&crate::tcp::samples::retransmit(Retransmit::Rto), &mut lines);
     json.summary(&summary, &mut lines);
     json.tcp(&crate::tcp::samples::retransmit(Retransmit::Fast), &mut lines);

@@ -116,7 +116,8 @@ fn tells_of_tcp() -> Result<()> {
     let server = MadeUp::start(&Settings::default())?;
     let page = open(&server.address)?;
     is_live(&page)?;
-    let lists = "[...document.querySelectorAll('#tcp ul')].map(list => list.innerText.replace(/\\s+/g, ' ').trim())";
+    let lists =
+        "[...document.querySelectorAll('#tcp ul')].map(list => list.innerText.replace(/\\s+/g, ' ').trim())";
     page.until("retransmits", "document.querySelectorAll('#tcp-retransmits li').length === 2")?;
     let told = page.ask(&format!("{lists}.join('; ')"))?;
     for what in ["rto", "fast", "sent: <img src=x onerror=alert(1)>", "None yet.", "fin"] {

@@ -316,7 +316,10 @@ mod tests {
         assert_eq!((events(&between), between.closes.total(), between.rtt[0].interval.count()), (16, 2, 3));
         assert_eq!((events(&all), all.closes.total(), all.rtt[0].interval.count()), (32, 4, 6));
         let two = third.after(&second.after(&first));
-        assert_eq!((events(&two), total(&two), two.closes.total(), two.rtt[0].interval.count()), (32, 32, 4, 6));
+        assert_eq!(
+            (events(&two), total(&two), two.closes.total(), two.rtt[0].interval.count()),
+            (32, 32, 4, 6)
+        );
         assert_eq!((between.host.segments_out, all.host.segments_out, all.accounts.seen), (4200, 8400, 32));
     }
 

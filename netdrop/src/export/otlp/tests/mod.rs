@@ -121,7 +121,8 @@ async fn tcp_arrives() {
         match metric.data.clone() {
             Some(Data::Histogram(histogram)) => {
                 let point = &histogram.data_points[0];
-                let held = point.bucket_counts.iter().zip(&point.explicit_bounds).filter(|(count, _)| **count > 0);
+                let held =
+                    point.bucket_counts.iter().zip(&point.explicit_bounds).filter(|(count, _)| **count > 0);
                 lines.extend(held.map(|(count, bound)| format!("  ≤ {bound} s: {count}")));
                 lines.push(format!("  {} in all, {:?} s", point.count, point.sum));
                 assert_eq!(point.bucket_counts.len(), point.explicit_bounds.len() + 1);
