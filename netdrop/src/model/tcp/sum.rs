@@ -76,6 +76,12 @@ impl TcpSummary {
         }
     }
 
+    /// What was counted since `begin`, as if it were all; of all without one.
+    #[must_use]
+    pub fn whole_since(&self, begin: Option<&Self>) -> Self {
+        begin.map_or_else(|| self.since_start(), |begin| self.since(begin)).as_total()
+    }
+
     /// What was counted in all, as an interval.
     #[must_use]
     pub fn since_start(&self) -> Self {
@@ -315,6 +321,8 @@ mod tests {
         let (between, all) = (third.since(&second), third.since_start());
         assert_eq!((events(&between), between.closes.total(), between.rtt[0].interval.count()), (16, 2, 3));
         assert_eq!((events(&all), all.closes.total(), all.rtt[0].interval.count()), (32, 4, 6));
+        let recorded = third.whole_since(Some(&first));
+        assert_eq!((recorded.total.seen, total(&recorded), third.whole_since(None).total.seen), (16, 16, 32));
         let two = third.after(&second.after(&first));
         assert_eq!(
             (events(&two), total(&two), two.closes.total(), two.rtt[0].interval.count()),
