@@ -20,7 +20,7 @@ const VIEWS: [(u32, u32, &str); 4] =
 type Named = (&'static str, fn() -> Result<()>);
 
 pub fn cases() -> Vec<Case> {
-    let all: [Named; 5] = [
+    let all: [Named; 6] = [
         ("status-page-lives", lives),
         ("status-page-drills-down", drills_down),
         ("status-page-filters", filters),
