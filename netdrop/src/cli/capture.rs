@@ -103,10 +103,10 @@ impl Captured {
     }
 }
 
-/// What this kernel is, where these privileges are enough to attach.
-pub fn identify() -> Result<Identity, Exit> {
+/// What this kernel is, where these privileges are enough to attach; its TCP too, where that will be followed.
+pub fn identify(tcp: bool) -> Result<Identity, Exit> {
     privileges::require(&Features::read(Path::new("/")))?;
-    Identity::read(Path::new("/")).map_err(Exit::from)
+    Identity::read_with(Path::new("/"), tcp).map_err(Exit::from)
 }
 
 /// Gives the filter its numbers. `reasons` learns those of modules when the filter may name them.
@@ -132,7 +132,8 @@ pub fn explain(wanted: &Wanted, as_json: bool) -> anyhow::Result<()> {
 }
 
 impl Capture<'_> {
-    /// Attaches the program. From then on every drop is counted, and a line says so; `quiet`: without that line.
+    /// Attaches the program, and TCP's where `identity` was read for it. From then on every drop is counted, and a line says so; `quiet`:
+    /// without that line.
     pub fn attach(self, mut identity: Identity, wanted: &Wanted, quiet: bool) -> anyhow::Result<Captured> {
         let compiled = compiled(wanted, &mut identity.reasons)?;
         let follow = (compiled.targets.clone(), compiled.owned.clone());
@@ -146,7 +147,8 @@ impl Capture<'_> {
         if let Some(follower) = follower.as_mut().filter(|_| !self.for_daemon) {
             follower.start().context("can't start the thread that keeps the filter up to date")?;
         }
-        let tcp = self.details.tcp.then(|| self.tcp().attach(wanted, &identity.reasons)).transpose()?;
+        let tcp = identity.tcp.take().map(|kernel| self.tcp().attach(kernel, wanted, &identity.reasons));
+        let tcp = tcp.transpose()?;
         witness.ready();
         self.check_hardware(&probe)?;
         if !quiet {

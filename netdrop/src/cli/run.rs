@@ -150,7 +150,7 @@ impl Run {
 
     /// One run: attached first, so that nothing is missed; with a warm-up after it.
     async fn once(&self, number: u32) -> anyhow::Result<Once> {
-        let identity = identify()?;
+        let identity = identify(self.details.tcp)?;
         let cgroup = (self.scope == Scope::Tree).then(|| Cgroup::create(Path::new("/"))).transpose()?;
         let wanted = self.wanted(cgroup.as_ref());
         let outlets = self.outlets(number)?;

@@ -180,7 +180,7 @@ async fn serve(sources: Sources, settings: Settings, sandbox: Prepared) -> anyho
 
 /// Attaches as the settings say.
 fn attach(capture: &settings::Capture) -> anyhow::Result<Attached> {
-    let identity = identify()?;
+    let identity = identify(capture.tcp)?;
     let about = about(&identity);
     let details = details(capture);
     let rate = capture.rate;

@@ -60,7 +60,7 @@ impl Watch {
         if self.filters.explain_filter {
             return explain(&self.filters.wanted(), self.output.format == Some(FormatName::Json));
         }
-        let identity = identify()?;
+        let identity = identify(self.details.tcp)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

@@ -86,6 +86,31 @@ fn not(values: &[&str]) -> Choice {
     Choice { only: Vec::new(), not: values.iter().map(ToString::to_string).collect() }
 }
 
+/// Whoever sends and wherever it is dropped: the other end's namespace, device and process are others.
+#[test]
+fn a_connections_packets_pass_from_either_side() {
+    let only = |values: &[&str]| Choice {
+        only: values.iter().map(|value| (*value).to_owned()).collect(),
+        not: Vec::new(),
+    };
+    let wanted = Wanted {
+        netns: only(&["web"]),
+        device: only(&["eth0"]),
+        owner: only(&["nginx"]),
+        destination_port: only(&["443"]),
+        host: Choice { only: vec!["10.0.0.0/8".into()], not: vec!["10.0.0.9".into()] },
+        ..Wanted::default()
+    };
+    let drops = wanted.of_either_side("tcp");
+    let expected = Wanted {
+        protocol: only(&["tcp"]),
+        port: only(&["443"]),
+        host: wanted.host.clone(),
+        ..Wanted::default()
+    };
+    assert_eq!(format!("{drops:?}"), format!("{expected:?}"));
+}
+
 #[test]
 fn nothing_wanted_is_no_filter() {
     let compiled = compiled(&Wanted::default()).unwrap();

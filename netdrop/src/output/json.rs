@@ -11,7 +11,7 @@ mod tcp;
 mod tests;
 
 use push::{number, string};
-use tcp::Of;
+use tcp::{Of, Times};
 #[cfg(test)]
 pub(crate) use tests::validate;
 
@@ -51,7 +51,12 @@ impl Json {
         Self { host: Some(host), ..self }
     }
 
-    fn totals(&mut self, kind: &str, summary: &Summary, out: &mut Vec<u8>) {
+    /// A `summary` as one object: round-trip times, elsewhere lines of their own, stand in its member `tcp`.
+    pub fn object(&mut self, summary: &Summary, out: &mut Vec<u8>) {
+        self.totals("summary", summary, Times::Inside, out);
+    }
+
+    fn totals(&mut self, kind: &str, summary: &Summary, times: Times, out: &mut Vec<u8>) {
         out.extend_from_slice(br#"{"v":1,"kind":""#);
         out.extend_from_slice(kind.as_bytes());
         out.extend_from_slice(br#"","time":""#);
@@ -70,7 +75,7 @@ impl Json {
         push_accounts(out, &summary.accounts);
         push_attribution(out, &summary.attribution);
         if let Some(summed) = &summary.tcp {
-            tcp::push_summary(out, summed, kind == "end");
+            tcp::push_summary(out, summed, kind == "end", times);
         }
         out.extend_from_slice(b"}\n");
     }
@@ -118,12 +123,12 @@ impl Output for Json {
 
     fn summary(&mut self, summary: &Summary, out: &mut Vec<u8>) {
         self.rtt(Of::Interval, summary, out);
-        self.totals("summary", summary, out);
+        self.totals("summary", summary, Times::Apart, out);
     }
 
     fn end(&mut self, summary: &Summary, out: &mut Vec<u8>) {
         self.rtt(Of::Run, summary, out);
-        self.totals("end", summary, out);
+        self.totals("end", summary, Times::Apart, out);
         if let Some(host) = &self.host {
             out.truncate(out.len() - b"}\n".len());
             out.extend_from_slice(br#","host":"#);

@@ -2,7 +2,7 @@
 
 use super::columns::{Column, about, cut, identity, lines};
 use super::fold::{Folded, fold, sentence};
-use super::screen::Screen;
+use super::screen::{Screen, closing};
 use super::{Output, Redrawn, report};
 use crate::model::{Drop, Row, Summary};
 use crate::tcp::digest;
@@ -55,10 +55,8 @@ impl Output for Table {
 
     fn end(&mut self, summary: &Summary, out: &mut Vec<u8>) {
         self.screen.clear(self.view.width, out);
-        for line in report::lines(summary, self.view.width, self.view.color, self.folds) {
-            out.extend_from_slice(line.as_bytes());
-            out.push(b'\n');
-        }
+        let View { width, color, .. } = self.view;
+        closing(report::lines(summary, width, color, self.folds), width, out);
     }
 }
 
@@ -279,9 +277,11 @@ mod tests {
         4,894,120  >99.9%  NO_SOCKET            __udp4_lib_rcv  lo          host   udp
               340   <0.1%  TCP_LISTEN_OVERFLOW  tcp_conn_requ…  eth0        web    tcp
                 1   <0.1%  NETFILTER_DROP       nft_do_chain_…  vethf00dc…  host   icmp
-        NO_SOCKET: No socket waits at the packet's destination: nobody listens at that port, or the connection is gone.
+        NO_SOCKET: No socket waits at the packet's destination: nobody listens at that
+        port, or the connection is gone.
 
-        4,894,461 drops seen: 12,012 with details, 4,882,037 sampled out, 412 details lost (ring buffer full).
+        4,894,461 drops seen: 12,012 with details, 4,882,037 sampled out, 412 details
+        lost (ring buffer full).
         3 more were not seen: the kernel's recursion guard kept them from netdrop.
         ");
     }

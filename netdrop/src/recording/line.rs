@@ -9,7 +9,7 @@ use super::error::LineError;
 use super::object::{self, Object, Text};
 use super::tcp::{self, RttLine};
 use crate::knowledge::Class;
-use crate::model::tcp::TcpSummary;
+use crate::model::tcp::{TcpEvent, TcpSummary};
 use crate::model::{
     Accounts, Attribution, Container, Counts, Endpoint, Family, Gso, Holding, Host, Owner, Packet, Pod,
     Process, Protocol, Runtime, Source, TcpFlags, Timestamp, Trap, Vlan, Workload,
@@ -29,6 +29,8 @@ pub enum Line<'a> {
     End(Totals<'a>),
     /// Round-trip times of TCP's.
     Rtt(Box<RttLine>),
+    /// What TCP sent again, or a reset.
+    Tcp(Box<TcpEvent>),
     /// Of a kind that tells of something else.
     Other,
 }
@@ -155,6 +157,10 @@ impl<'a> Line<'a> {
             "summary" => Ok(Self::Summary(totals(object)?)),
             "end" => Ok(Self::End(totals(object)?)),
             "tcp.rtt" => Ok(Self::Rtt(Box::new(tcp::rtt(line)?))),
+            "tcp.retransmit" | "tcp.reset" => {
+                let event = tcp::event(time(object.time.as_ref())?, line)?;
+                Ok(event.map_or(Self::Other, |event| Self::Tcp(Box::new(event))))
+            }
             _ => Ok(Self::Other),
         }
     }

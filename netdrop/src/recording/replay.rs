@@ -129,7 +129,7 @@ impl Replay {
             }
             Line::Rtt(rtt) => run.tcp.rtt((**rtt).clone()),
             Line::Drop(_) | Line::Summary(_) => run.tcp.pass(),
-            Line::Other => {}
+            Line::Tcp(_) | Line::Other => {}
         }
         Ok(())
     }

@@ -11,9 +11,10 @@ use super::error::LineError;
 use super::line::{address, endpoint, owner, workload, wrong};
 use super::object::{Device, Endpoint, Netns, Owner, Text};
 use crate::model;
+use crate::model::Timestamp;
 use crate::model::tcp::{
-    CloseKind, Counted, Histogram, HostCounts, Retransmit, RttRow, RttWhat, TcpAccounts, TcpCount,
-    TcpSummary, TransitionRow, WITHOUT_REASON, state_name,
+    CloseKind, Connection, Counted, Histogram, HostCounts, KnownBy, Retransmit, RttRow, RttWhat, TcpAccounts,
+    TcpCount, TcpEvent, TcpKind, TcpOwner, TcpSummary, TransitionRow, WITHOUT_REASON, state_name,
 };
 
 /// `"tcp":{…}` of a summary; of an event it is something else, of which nothing is read.
@@ -156,6 +157,110 @@ pub fn rtt(line: &[u8]) -> Result<RttLine, LineError> {
         total: times,
     };
     Ok(RttLine { whole: rtt.of.0 == "run", row })
+}
+
+/// `tcp.retransmit` and `tcp.reset`: what they have in common, and what tells them apart.
+#[derive(Debug, Deserialize)]
+struct Event<'a> {
+    weight: u32,
+    #[serde(borrow, rename = "type")]
+    by: Option<Text<'a>>,
+    #[serde(borrow)]
+    direction: Option<Text<'a>>,
+    #[serde(borrow)]
+    reason: Option<Text<'a>>,
+    #[serde(borrow)]
+    state: Option<Text<'a>>,
+    #[serde(borrow)]
+    failed: Option<Text<'a>>,
+    #[serde(borrow)]
+    local: Option<Endpoint<'a>>,
+    #[serde(borrow)]
+    remote: Option<Endpoint<'a>>,
+    #[serde(default)]
+    v4_mapped: bool,
+    cpu: u16,
+    segment: Option<Segment>,
+    #[serde(default)]
+    attempt: u32,
+    #[serde(borrow)]
+    device: Option<Device<'a>>,
+    #[serde(borrow)]
+    netns: Option<Netns<'a>>,
+    #[serde(borrow)]
+    owner: Option<Owner<'a>>,
+    #[serde(borrow)]
+    owner_known_by: Option<Text<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Segment {
+    sequence: u32,
+    #[serde(default)]
+    length: u32,
+    #[serde(default)]
+    segments: u32,
+}
+
+/// A line of one of these kinds; nothing of a segment that could not be sent. Socket, connection and TCP's numbers are left out.
+pub fn event(time: Timestamp, line: &[u8]) -> Result<Option<TcpEvent>, LineError> {
+    let mut event: Event<'_> = serde_json::from_slice(line)?;
+    if event.failed.is_some() {
+        return Ok(None);
+    }
+    let kind = event.kind()?;
+    let by = event.owner_known_by.as_ref().map(known_by).transpose()?;
+    let owner = event.owner.take().zip(by);
+    let owner =
+        owner.map(|(whose, by)| Ok::<_, LineError>(TcpOwner { owner: Arc::new(self::owner(whose)?), by }));
+    Ok(Some(TcpEvent {
+        time,
+        weight: event.weight,
+        kind,
+        local: endpoint(event.local.as_ref())?,
+        remote: endpoint(event.remote.as_ref())?,
+        v4_mapped: event.v4_mapped,
+        netns: event.netns.map(netns).transpose()?,
+        device: event.device.map(device),
+        socket: None,
+        owner: owner.transpose()?,
+        connection: Connection::default(),
+        numbers: None,
+        cpu: event.cpu,
+    }))
+}
+
+impl Event<'_> {
+    fn kind(&self) -> Result<TcpKind, LineError> {
+        let state = || self.state.as_ref().map(|name| self::state("state", name)).transpose();
+        if let Some(by) = &self.by {
+            let by = Retransmit::called(&by.0).ok_or_else(|| wrong("type", by))?;
+            let segment = self.segment.as_ref().map(Segment::read).unwrap_or_default();
+            let state = state()?.unwrap_or_default();
+            return Ok(TcpKind::Retransmit { by, segment, attempt: self.attempt, state, failed: None });
+        }
+        let direction = self.direction.as_ref().ok_or(LineError::Missing("direction"))?;
+        match &*direction.0 {
+            "sent" => {
+                let reason = self.reason.as_ref().map(|reason| Arc::from(&*reason.0));
+                Ok(TcpKind::ResetSent { reason, state: state()?, answers: None })
+            }
+            "received" => Ok(TcpKind::ResetReceived { state: state()?.unwrap_or_default() }),
+            _ => Err(wrong("direction", direction)),
+        }
+    }
+}
+
+impl Segment {
+    fn read(&self) -> model::tcp::Segment {
+        let Self { sequence, length, segments } = *self;
+        model::tcp::Segment { sequence, length, segments, ..model::tcp::Segment::default() }
+    }
+}
+
+fn known_by(name: &Text<'_>) -> Result<KnownBy, LineError> {
+    let all = [KnownBy::Socket, KnownBy::Connect, KnownBy::Close, KnownBy::Listener];
+    all.into_iter().find(|by| by.as_str() == name.0).ok_or_else(|| wrong("owner_known_by", name))
 }
 
 fn device(device: Device<'_>) -> Arc<model::Device> {

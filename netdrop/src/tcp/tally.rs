@@ -75,7 +75,7 @@ impl Tally {
 
     fn summary(&self, now: &Reading, before: &Reading, names: &mut impl RttNames) -> TcpSummary {
         TcpSummary {
-            accounts: since(&now.accounts, &before.accounts),
+            accounts: now.accounts.since(&before.accounts),
             total: now.accounts,
             counts: counts(now, before),
             transitions: transitions(now, before),
@@ -141,20 +141,6 @@ impl Tally {
 
 fn histogram(counted: &RttHistogram) -> Histogram {
     Histogram { sum_us: counted.sum_us, buckets: counted.buckets }
-}
-
-fn since(now: &TcpAccounts, before: &TcpAccounts) -> TcpAccounts {
-    TcpAccounts {
-        seen: now.seen.saturating_sub(before.seen),
-        detailed: now.detailed.saturating_sub(before.detailed),
-        sampled_out: now.sampled_out.saturating_sub(before.sampled_out),
-        ring_full: now.ring_full.saturating_sub(before.ring_full),
-        filtered: now.filtered.saturating_sub(before.filtered),
-        untracked: now.untracked.saturating_sub(before.untracked),
-        rtt_seen: now.rtt_seen.saturating_sub(before.rtt_seen),
-        rtt_others: now.rtt_others.saturating_sub(before.rtt_others),
-        recursion_misses: now.recursion_misses.saturating_sub(before.recursion_misses),
-    }
 }
 
 fn counts(now: &Reading, before: &Reading) -> Vec<TcpCount> {

@@ -90,6 +90,8 @@ impl Top {
     pub fn playing(view: View, clock: Clock, name: String, tape: Tape) -> Self {
         let at = tape.len();
         let mut top = Self { tape: Some(Playing { name, tape, at }), ..Self::new(view, clock) };
+        top.ui.tcp =
+            top.tape.iter().any(|playing| playing.tape.until(at).any(|frame| frame.summary().tcp.is_some()));
         top.rewind();
         top
     }
@@ -182,6 +184,7 @@ impl Top {
         feed.show_lifecycle(self.ui.lifecycle);
         for frame in tape.until(*at) {
             frame.drops().for_each(|drop| feed.drop(&drop));
+            frame.events().iter().for_each(|event| feed.tcp(event));
             feed.summary(frame.summary());
         }
         self.feed = feed;

@@ -33,8 +33,12 @@ pub struct TcpCapture {
 
 impl TcpCapture {
     /// Attaches them. Of a filter for drops, what only drops have (reason, class, function, protocol) is left out.
-    pub fn attach(self, filter: &Filtered, reasons: &Reasons) -> anyhow::Result<TcpSource> {
-        let kernel = TcpKernel::read(Path::new("/")).map_err(Exit::from)?;
+    pub fn attach(
+        self,
+        kernel: TcpKernel,
+        filter: &Filtered,
+        reasons: &Reasons,
+    ) -> anyhow::Result<TcpSource> {
         let compiled = compiled(filter, reasons)?;
         let mut probe = TcpProbe::attach(&kernel, &self.options(&compiled)).map_err(Exit::from)?;
         let follow = |map| Follower::new(Path::new("/"), compiled.targets, &compiled.owned, map);

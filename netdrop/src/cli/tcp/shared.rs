@@ -19,7 +19,6 @@ use crate::daemon::{
     Ended, Format, Limits, Outlet, Outlets, Plan, Signals, Sink, Stop, Terminal, Witness, run,
 };
 use crate::enrich::Enricher;
-use crate::filter::Choice;
 use crate::kernel::host;
 use crate::kernel::identity::Identity;
 use crate::output::{Color, Destination, Json, Output, Redrawn, RotatingFile, View};
@@ -180,7 +179,7 @@ pub trait Story: Sized {
         if shared.filters.explain_filter {
             return explain(&self.filters(), shared.format == Some(TcpFormat::Json));
         }
-        let identity = identify()?;
+        let identity = identify(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -189,7 +188,7 @@ pub trait Story: Sized {
     }
 }
 
-async fn follow(story: &impl Story, identity: Identity) -> anyhow::Result<Ended> {
+async fn follow(story: &impl Story, mut identity: Identity) -> anyhow::Result<Ended> {
     let shared = story.shared();
     // The output is opened before anything is attached: a wrong path shall fail at once.
     let outlets = shared.outlets(story)?;
@@ -202,12 +201,12 @@ async fn follow(story: &impl Story, identity: Identity) -> anyhow::Result<Ended>
         attach: shared.attach.into(),
         deferred: false,
     };
-    let tcp = capture.attach(&wanted, &identity.reasons)?;
+    let kernel = identity.tcp.take().expect("it was read for TCP");
+    let tcp = capture.attach(kernel, &wanted, &identity.reasons)?;
     let (aggregator, stop) = (Aggregator::new(story.by()), Stop::Signals(signals));
     let plan = if story.with_drops() {
         let details = Details { rate: None, all: true, socket: true, ..Details::default() };
-        let only_tcp = Choice { only: vec!["tcp".into()], not: Vec::new() };
-        let wanted = crate::filter::Wanted { protocol: only_tcp, ..wanted };
+        let wanted = wanted.of_either_side("tcp");
         let capture = Capture { details: &details, rate: LINES_RATE, needs_owners: true, for_daemon: false };
         let captured = capture.attach(identity, &wanted, true)?;
         Plan { tcp: Some(tcp), ..captured.plan(aggregator, outlets, stop, limits, shared.interval) }

@@ -31,6 +31,7 @@ use crate::aggregate::{Aggregator, Now};
 use crate::decode::{count_key, counts as counts_of};
 use crate::export::metrics::{Format, Metrics, Stage, dimensions};
 use crate::export::{Asked, HubWriter};
+use crate::model::tcp::TcpSummary;
 use crate::model::{CountKey, Counts, Summary, Timestamp};
 use crate::output::{Json, Output as _};
 use crate::settings::{Capture, Settings, Sources};
@@ -79,6 +80,8 @@ pub struct Daemon {
     logs: Logs,
     notify: Notify,
     tally: Tally,
+    /// What TCP's programs have counted, one after the other.
+    tcp: Option<TcpSummary>,
     aggregator: Aggregator,
     sweep: Sweep,
     swept: Instant,
@@ -113,6 +116,7 @@ impl Daemon {
             sight,
             notify: Notify::new(),
             tally: Tally::default(),
+            tcp: None,
             aggregator: Aggregator::new(dimensions(&settings.metrics.labels)),
             sweep: Sweep::default(),
             swept: started,
@@ -243,12 +247,14 @@ impl Daemon {
         };
         let counts = total.counts.iter().map(|(key, counts)| (*key, *counts));
         let summary = self.aggregator.summary(now, counts, &mut self.sight.names());
-        let summary = Summary { tcp: self.sight.tcp()?.map(Arc::new), ..summary };
+        let tcp = self.sight.tcp()?.map(|interval| Arc::new(interval.summed(&mut self.tcp)));
+        let summary = Summary { tcp, ..summary };
         self.service.metrics.record(&summary);
         if self.logs.want_summaries() {
             let mut line = Vec::new();
             self.json.summary(&summary, &mut line);
-            self.logs.line(&line);
+            // Round-trip times are lines of their own.
+            line.split_inclusive(|byte| *byte == b'\n').for_each(|line| self.logs.line(line));
             self.logs.send();
         }
         Ok(summary)

@@ -73,9 +73,22 @@ impl Daemon {
         self.tally.hand_over(old, new);
         next.skip();
         self.sight.probe.detach();
+        self.hand_over_tcp(&mut next)?;
         next.undecodable += self.sight.undecodable;
         self.sight = next;
         self.service.metrics.attached(about);
+        Ok(())
+    }
+
+    /// What TCP's new programs met while the old ones still counted is the old ones'.
+    fn hand_over_tcp(&mut self, next: &mut Sight) -> anyhow::Result<()> {
+        self.sight.detach_tcp();
+        self.look();
+        next.look_at_tcp(|_| ());
+        next.tcp()?;
+        if let Some(last) = self.sight.tcp()? {
+            let _ = last.summed(&mut self.tcp);
+        }
         Ok(())
     }
 

@@ -140,6 +140,13 @@ impl Sight {
         tcp.interval(&mut Named { enricher, beyond: context }).map(Some)
     }
 
+    /// Takes TCP's programs off: what they count is final then.
+    pub fn detach_tcp(&mut self) {
+        if let Some(tcp) = &mut self.tcp {
+            tcp.detach();
+        }
+    }
+
     /// Takes what is in the rings and shows it to nobody.
     pub fn skip(&mut self) {
         while self.events.next().is_some() {}

@@ -116,8 +116,8 @@ impl Metrics {
         let mut state = self.state();
         state.series.record(&summary.rows);
         state.total = summary.total;
-        if let Some(interval) = &summary.tcp {
-            state.tcp.get_or_insert_default().add(interval);
+        if let Some(tcp) = &summary.tcp {
+            state.tcp = Some(tcp::Tcp::new(tcp));
         }
     }
 

@@ -5,15 +5,12 @@ mod layout;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 use netdrop_common::Layout;
 use netdrop_common::tcp::TcpLayout;
 
 use super::btf::{Btf, Tracepoint};
-use super::identity::IdentityError;
 use super::layout::{LayoutError, layout as shared_layout};
 
 pub use layout::wanted_members;
@@ -92,18 +89,7 @@ pub struct TcpKernel {
 }
 
 impl TcpKernel {
-    /// Asks the kernel whose file systems are mounted below `root`, which is `/` outside tests.
-    ///
-    /// # Errors
-    /// When there is no BTF, or none that can be understood.
-    pub fn read(root: &Path) -> Result<Self, IdentityError> {
-        let path = root.join("sys/kernel/btf/vmlinux");
-        let bytes = fs::read(&path).map_err(|error| IdentityError::Read { path: path.clone(), error })?;
-        let btf = Btf::parse(&bytes).map_err(|error| IdentityError::Parse { path, error })?;
-        Ok(Self::from_btf(&btf)?)
-    }
-
-    /// The same from BTF that was parsed already.
+    /// Of the kernel whose BTF it is.
     ///
     /// # Errors
     /// When a member is missing that nothing works without.

@@ -15,6 +15,7 @@ use super::accounts;
 use crate::model::tcp::{CloseKind, TcpEvent};
 use crate::model::{Drop, Summary, Timestamp};
 use crate::output::color::{RESET, WORSE};
+use crate::output::screen::closing;
 use crate::output::{Clock, Output, Redrawn, View};
 
 /// Text in a pipe is as wide as it is.
@@ -122,9 +123,11 @@ impl Lines {
         if self.has_titles {
             remark(self.remark, "", out);
         }
-        for line in self.tally.lines(summary, width, self.color) {
-            remark(self.remark, &line, out);
+        let lines = self.tally.lines(summary, width, self.color);
+        if self.remark.is_empty() {
+            return closing(lines, width, out);
         }
+        lines.iter().for_each(|line| remark(self.remark, line, out));
     }
 
     fn learn(&mut self, summary: &Summary) {

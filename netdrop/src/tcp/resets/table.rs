@@ -7,7 +7,7 @@ use crate::model::tcp::{TcpEvent, TcpSummary};
 use crate::model::{Drop, Summary};
 use crate::order::InOrder as _;
 use crate::output::columns::{Column, cut};
-use crate::output::screen::Screen;
+use crate::output::screen::{Screen, closing};
 use crate::output::{Output, Redrawn, View};
 use crate::units::{per_second, thousands};
 
@@ -57,10 +57,8 @@ impl Output for Table {
     fn end(&mut self, summary: &Summary, out: &mut Vec<u8>) {
         self.screen.clear(self.view.width, out);
         let rows = at_end(&self.sums, summary);
-        for line in report::end(summary, &rows, self.by, self.view.width, self.view.color) {
-            out.extend_from_slice(line.as_bytes());
-            out.push(b'\n');
-        }
+        let View { width, color, .. } = self.view;
+        closing(report::end(summary, &rows, self.by, width, color), width, out);
     }
 }
 

@@ -7,7 +7,7 @@ use super::sums::{Sums, SumsRow, Told};
 use crate::model::tcp::{TcpEvent, TcpSummary};
 use crate::model::{Drop, Summary};
 use crate::output::columns::{Column, cut};
-use crate::output::screen::Screen;
+use crate::output::screen::{Screen, closing};
 use crate::output::{Output, Redrawn, View};
 use crate::units::per_second;
 
@@ -63,10 +63,8 @@ impl Output for Table {
         self.screen.clear(self.view.width, out);
         let tcp = summary.tcp.as_deref().cloned().unwrap_or_default();
         let told = self.sums.told(&tcp, &summary.total, true);
-        for line in report::end(summary, &told, self.plan, self.view.width, self.view.color) {
-            out.extend_from_slice(line.as_bytes());
-            out.push(b'\n');
-        }
+        let View { width, color, .. } = self.view;
+        closing(report::end(summary, &told, self.plan, width, color), width, out);
     }
 }
 

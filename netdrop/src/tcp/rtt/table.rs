@@ -8,7 +8,7 @@ use super::{By, bars, figures};
 use crate::model::tcp::{Histogram, RttRow};
 use crate::model::{Drop, Summary};
 use crate::output::columns::{cut, table};
-use crate::output::screen::Screen;
+use crate::output::screen::{Screen, closing};
 use crate::output::{Output, Redrawn, View};
 use crate::units::{elapsed, rate, thousands};
 
@@ -122,10 +122,8 @@ impl Output for Table {
 
     fn end(&mut self, summary: &Summary, out: &mut Vec<u8>) {
         self.screen.clear(self.view.width, out);
-        for line in report::lines(summary, self.by, self.view.width, self.view.color) {
-            out.extend_from_slice(line.as_bytes());
-            out.push(b'\n');
-        }
+        let View { width, color, .. } = self.view;
+        closing(report::lines(summary, self.by, width, color), width, out);
     }
 }
 

@@ -13,7 +13,7 @@ use super::{accounts, words};
 use crate::model::tcp::{TcpEvent, TcpKind, TcpSummary, state_name};
 use crate::model::{Drop, Summary};
 use crate::output::columns::cut;
-use crate::output::screen::Screen;
+use crate::output::screen::{self, Screen};
 use crate::output::words::NetnsName;
 use crate::output::{Clock, Output, Redrawn, View};
 use crate::units::{elapsed, rate, thousands};
@@ -107,10 +107,7 @@ impl Output for Table {
 
     fn end(&mut self, summary: &Summary, out: &mut Vec<u8>) {
         self.screen.clear(self.view.width, out);
-        for line in closing(summary, self.view) {
-            out.extend_from_slice(line.as_bytes());
-            out.push(b'\n');
-        }
+        screen::closing(closing(summary, self.view), self.view.width, out);
     }
 }
 

@@ -232,7 +232,10 @@ fn fit(pane: Pane, shown: &[&Entry], data: &Data, area: Rect) -> Vec<Column> {
     };
     add(Kind::Total, widest(9, &|entry| thousands(entry.total.packets) + "~"));
     add(Kind::Share, 5);
-    if area.width >= ROOMY {
+    // A connection is both of its ends: they come before the trend.
+    let used: u16 = columns.iter().map(|(_, width)| width + GAP).sum();
+    let both = if pane == Pane::Tcp { used + whole + GAP + natural(2) } else { 0 };
+    if area.width >= ROOMY && (both > area.width || both + TREND + GAP <= area.width) {
         columns.push((Kind::Trend, TREND));
     }
     let used: u16 = columns.iter().map(|(_, width)| width + GAP).sum();

@@ -8,7 +8,7 @@ mod summary;
 mod tests;
 
 pub(super) use rtt::{Of, push_rtt};
-pub(super) use summary::push_summary;
+pub(super) use summary::{Times, push_summary};
 
 use std::borrow::Cow;
 

@@ -50,11 +50,7 @@ pub fn push_rtt(
             Of::Run => "run",
         },
     );
-    let what = match row.what {
-        RttWhat::Smoothed => "smoothed",
-        RttWhat::Sample => "sample",
-    };
-    string(out, br#","what":"#, what);
+    string(out, br#","what":"#, name(row.what));
     if row.others {
         out.extend_from_slice(br#","other":true"#);
     }
@@ -78,6 +74,14 @@ pub fn push_rtt(
     out.extend_from_slice(b"}\n");
 }
 
+/// Of what.
+pub const fn name(what: RttWhat) -> &'static str {
+    match what {
+        RttWhat::Smoothed => "smoothed",
+        RttWhat::Sample => "sample",
+    }
+}
+
 /// Address, port, or both, as rows tell them apart.
 fn push_side(out: &mut Vec<u8>, key: &[u8], endpoint: Option<Endpoint>, port: Option<u16>) {
     let port = endpoint.and_then(|endpoint| endpoint.port).or(port);
@@ -99,7 +103,8 @@ fn push_side(out: &mut Vec<u8>, key: &[u8], endpoint: Option<Endpoint>, port: Op
     }
 }
 
-fn push_histogram(out: &mut Vec<u8>, histogram: &Histogram, mean: u64) {
+/// `,"count":…` to the buckets.
+pub fn push_histogram(out: &mut Vec<u8>, histogram: &Histogram, mean: u64) {
     number(out, br#","count":"#, histogram.count());
     number(out, br#","sum_us":"#, histogram.sum_us);
     number(out, br#","mean_us":"#, mean);

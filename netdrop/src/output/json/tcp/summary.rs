@@ -2,11 +2,23 @@
 
 use super::super::push::{number, string};
 use super::queues::push_queues;
+use super::rtt::{name, push_histogram};
 use super::{push_buckets, push_state};
-use crate::model::tcp::{Closes, HostCounts, TcpAccounts, TcpCount, TcpSummary, TransitionRow};
+use crate::model::tcp::{
+    Closes, Histogram, HostCounts, RttRow, RttWhat, TcpAccounts, TcpCount, TcpSummary, TransitionRow,
+};
+
+/// Where round-trip times stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Times {
+    /// In lines of their own.
+    Apart,
+    /// In the member `rtt`: those of the interval.
+    Inside,
+}
 
 /// `,"tcp":{…}`. `whole` says that it is of the whole run.
-pub fn push_summary(out: &mut Vec<u8>, tcp: &TcpSummary, whole: bool) {
+pub fn push_summary(out: &mut Vec<u8>, tcp: &TcpSummary, whole: bool, times: Times) {
     out.extend_from_slice(br#","tcp":{"accounts":"#);
     push_accounts(out, &tcp.accounts);
     out.extend_from_slice(br#","counts":["#);
@@ -18,6 +30,9 @@ pub fn push_summary(out: &mut Vec<u8>, tcp: &TcpSummary, whole: bool) {
     out.push(b']');
     push_closes(out, &tcp.closes);
     push_transitions(out, &tcp.transitions, whole);
+    if times == Times::Inside {
+        push_times(out, &tcp.rtt);
+    }
     push_host(out, &tcp.host);
     if let Some(queues) = tcp.queues.as_ref().filter(|_| whole) {
         push_queues(out, queues);
@@ -69,6 +84,24 @@ fn push_closes(out: &mut Vec<u8>, closes: &Closes) {
         opening = br#",{"close":"#;
     }
     if closes.total() > 0 {
+        out.push(b']');
+    }
+}
+
+/// Those that are told apart by nothing but what they are.
+fn push_times(out: &mut Vec<u8>, rtt: &[RttRow]) {
+    let mut opening: &[u8] = br#","rtt":[{"what":"#;
+    for what in [RttWhat::Smoothed, RttWhat::Sample] {
+        let mut sum = Histogram::default();
+        rtt.iter().filter(|row| row.what == what).for_each(|row| sum.add(&row.interval));
+        if let Some(mean) = sum.sum_us.checked_div(sum.count()) {
+            string(out, opening, name(what));
+            push_histogram(out, &sum, mean);
+            out.push(b'}');
+            opening = br#",{"what":"#;
+        }
+    }
+    if opening == br#",{"what":"# {
         out.push(b']');
     }
 }
