@@ -63,8 +63,8 @@ impl Override {
             at = next.as_table_mut().ok_or_else(|| format!("`{section}` is no section"))?;
         }
         at.insert(key.clone(), value);
-        let new: Settings =
-            Value::Table(table).try_into().map_err(|error: toml::de::Error| error.message().to_owned())?;
+        // By its text, as the file: the readers of all sections are in the binary once.
+        let new: Settings = toml::from_str(&table.to_string()).map_err(|error| error.message().to_owned())?;
         Ok(Settings { otlp: new.otlp.with_secrets_of(&settings.otlp), ..new })
     }
 }

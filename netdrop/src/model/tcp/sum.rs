@@ -33,7 +33,7 @@ impl TcpSummary {
     /// The next interval, whatever programs counted it, with the totals of all that `sum` has taken, this one included.
     #[must_use]
     pub fn summed(self, sum: &mut Option<Self>) -> Self {
-        let part = Self { transitions: Vec::new(), queues: None, ..self.clone() }.as_total();
+        let part = Self { transitions: Vec::new(), queues: None, ..self.clone() }.into_total();
         match sum {
             Some(sum) => sum.add(&Self { existed: None, ..part }),
             None => *sum = Some(part),
@@ -79,7 +79,7 @@ impl TcpSummary {
     /// What was counted since `begin`, as if it were all; of all without one.
     #[must_use]
     pub fn whole_since(&self, begin: Option<&Self>) -> Self {
-        begin.map_or_else(|| self.since_start(), |begin| self.since(begin)).as_total()
+        begin.map_or_else(|| self.since_start(), |begin| self.since(begin)).into_total()
     }
 
     /// What was counted in all, as an interval.
@@ -89,7 +89,7 @@ impl TcpSummary {
     }
 
     /// The interval as if it were all.
-    fn as_total(self) -> Self {
+    fn into_total(self) -> Self {
         let count = |count: TcpCount| TcpCount { total: count.counts, ..count };
         let rtt = |row: RttRow| RttRow { total: row.interval.clone(), ..row };
         Self {

@@ -127,7 +127,9 @@ impl Lines {
         if self.remark.is_empty() {
             return closing(lines, width, out);
         }
-        lines.iter().for_each(|line| remark(self.remark, line, out));
+        for line in &lines {
+            remark(self.remark, line, out);
+        }
     }
 
     fn learn(&mut self, summary: &Summary) {
