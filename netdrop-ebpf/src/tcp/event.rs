@@ -58,7 +58,8 @@ impl Subject {
         }
     }
 
-    /// The route's device, or null.
+    /// The route's device; of a packet that no socket waits for the one that it came in by, as the route to this host itself is the
+    /// loopback's. Null when unknown.
     #[inline(always)]
     pub unsafe fn device(&self) -> *const u8 {
         const SKB_DST_PTRMASK: u64 = !1;
@@ -68,6 +69,11 @@ impl Subject {
             } else if self.packet.is_null() {
                 return core::ptr::null();
             } else {
+                // Not there any more once a socket has it (`tcp_v4_rcv`).
+                let device = pointer(self.packet, shared_offset!(skb_dev));
+                if !device.is_null() {
+                    return device;
+                }
                 let refdst: u64 = shared!(self.packet, skb_refdst);
                 (refdst & SKB_DST_PTRMASK) as *const u8
             };

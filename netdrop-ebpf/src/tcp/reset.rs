@@ -2,7 +2,7 @@
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use netdrop_common::{
-    tcp::{FLAG_RESET_RECEIVED, FLAG_RESET_SENT, TCP_DETAILS, kind},
+    tcp::{FLAG_RESET_RECEIVED, FLAG_RESET_SENT, TASK_AT_CLOSE, TASK_NONE, TCP_DETAILS, kind},
     tcp_state,
 };
 
@@ -48,6 +48,11 @@ unsafe fn sent(context: &RawTracePointContext) {
                 let header = tcp_header(skb);
                 (*event).sequence = u32::from_be(probe(header.wrapping_add(4)));
                 (*event).tcp_flags = probe(header.wrapping_add(13));
+            } else if (*event).task_at == TASK_NONE && (*event).new_state == tcp_state::CLOSE {
+                // Closed before its reset (`__tcp_close`, `tcp_disconnect`): who does so runs, and has no descriptor any more by which
+                // it could be found.
+                (*event).task_at = TASK_AT_CLOSE;
+                connection::current_task(&raw mut (*event).task);
             }
         });
     }
