@@ -81,6 +81,15 @@ impl Subject {
         }
     }
 
+    /// Its index; of a packet that a listener has taken that of where it came in, which is all that is left of it. 0 when unknown.
+    #[inline(always)]
+    unsafe fn ifindex(&self, device: *const u8) -> u32 {
+        unsafe {
+            let came_in: u32 = if self.packet.is_null() { 0 } else { shared!(self.packet, skb_iif) };
+            if came_in == 0 { shared!(device, dev_ifindex) } else { came_in }
+        }
+    }
+
     /// The network namespace's inode; 0 when unknown.
     #[inline(always)]
     pub unsafe fn netns(&self, device: *const u8) -> u32 {
@@ -173,7 +182,7 @@ unsafe fn describe(event: *mut TcpEvent, subject: &Subject) {
         (*event).time_ns = bpf_ktime_get_ns();
         let device = subject.device();
         (*event).netns = subject.netns(device);
-        (*event).ifindex = shared!(device, dev_ifindex);
+        (*event).ifindex = subject.ifindex(device);
         if !subject.sk.is_null() {
             socket::describe(&raw mut (*event).socket, subject.sk);
             (*event).old_state = (*event).socket.state;
