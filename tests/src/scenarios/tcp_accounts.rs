@@ -1,0 +1,5 @@
+use crate::scenario::System;
+
+pub fn table() -> Vec<System> {
+    Vec::new()
+}
