@@ -61,8 +61,13 @@ impl Tcp {
     }
 
     /// Ends it; all its lines.
-    pub fn end(mut self) -> Result<Vec<String>> {
+    pub fn end(self) -> Result<Vec<String>> {
         self.signal(Signal::SIGINT)?;
+        self.wait()
+    }
+
+    /// Waits until it ends; all its lines.
+    pub fn wait(mut self) -> Result<Vec<String>> {
         let status = until("netdrop to end", PATIENCE, || Ok(self.child.try_wait()?))?;
         self.reader.join().map_err(|_| anyhow::anyhow!("the reader panicked"))?;
         ensure!(status.success(), "netdrop ended with {status}");

@@ -46,6 +46,11 @@ pub fn wait_for(netdrop: &Tcp, count: usize) -> Result<()> {
         .with_context(|| format!("{} of {count} events came: {:#?}", told(), netdrop.so_far()))
 }
 
+/// Waits until it ends by itself, by its `--duration`.
+pub fn of_a_while(bench: &Bench, lab: &Lab, arguments: &[&str]) -> Result<Told> {
+    told_by(bench, &start(bench, lab, arguments)?.wait()?)
+}
+
 /// Whether it is the line of an event.
 pub fn is_event(line: &str) -> bool {
     !["summary", "end", "start", "tcp.rtt"].iter().any(|kind| line.contains(&format!(r#""kind":"{kind}""#)))
@@ -53,8 +58,11 @@ pub fn is_event(line: &str) -> bool {
 
 /// Ends it; its accounts must add up.
 pub fn end(bench: &Bench, netdrop: Tcp) -> Result<Told> {
-    let lines = netdrop.end()?;
-    let mut values = checked(bench, &lines)?;
+    told_by(bench, &netdrop.end()?)
+}
+
+fn told_by(bench: &Bench, lines: &[String]) -> Result<Told> {
+    let mut values = checked(bench, lines)?;
     let end = values.pop().filter(|line| line["kind"] == "end").context("no `end` line at the end")?;
     adds_up(&end)?;
     let kinds = ["tcp.retransmit", "tcp.reset", "tcp.state", "tcp.close"];
