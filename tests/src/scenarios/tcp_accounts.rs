@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::lab::{Lab, until};
 use crate::runner::Bench;
 use crate::scenario::System;
-use crate::tcp::Tcp;
+use crate::tcp::{Tcp, connected, exchange};
 use crate::told::{self, Told};
 
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -34,6 +34,7 @@ pub fn table() -> Vec<System> {
         System::new("tcp-filters-of-rtt", rtt),
         System::new("tcp-accounts-sampled", sampled),
         System::new("tcp-accounts-ring-full", ring_full),
+        System::new("tcp-accounts-table-full", table_full),
     ]
 }
 
@@ -316,5 +317,29 @@ fn ring_full(bench: &Bench) -> Result<()> {
     let told = told::end(bench, netdrop)?;
     stands_for_all(&told, MANY + more)?;
     ensure!(told.account("ring_full") > 0 && told.account("sampled_out") == 0, "{}", told.end);
+    Ok(())
+}
+
+/// More connections at once than can be followed: each has its line with its bytes, and it is told of how many the beginning isn't known.
+fn table_full(bench: &Bench) -> Result<()> {
+    const ROOM: usize = 4;
+    const CONNECTIONS: usize = 10;
+    let lab = Lab::alone()?;
+    let flags = ["life", "--connections", &ROOM.to_string()];
+    let told = told::told(bench, &lab, &flags, 2 * CONNECTIONS, || {
+        let open = (0..CONNECTIONS).map(|_| connected(Ipv4Addr::LOCALHOST.into()));
+        let open = open.collect::<Result<Vec<_>>>()?;
+        for (client, server) in open {
+            exchange(client, server, 1234, 1)?;
+        }
+        Ok(())
+    })?;
+    ensure!(told.events.len() == 2 * CONNECTIONS, "{} lines", told.events.len());
+    let known = told.with(&[("/connection/known_since_birth", "true")]).len();
+    ensure!(known > 0 && known <= ROOM, "{known} are known since birth, with room for {ROOM}");
+    let untracked = told.account("untracked");
+    ensure!(untracked == (2 * CONNECTIONS - known) as u64, "{known} known, {untracked} untracked");
+    let sent = told.with(&[("/tcp/payload_sent", "1234"), ("/close", "fin")]).len();
+    ensure!(sent == CONNECTIONS, "{sent} of {CONNECTIONS} with all bytes: {:#?}", told.events);
     Ok(())
 }
