@@ -134,7 +134,9 @@ pub fn holds(line: &Value, wanted: &[(&str, &str)]) -> bool {
     wanted.iter().all(|(pointer, wanted)| match line.pointer(pointer) {
         None | Some(Value::Null) => wanted.is_empty(),
         Some(Value::String(text)) => text == wanted,
-        Some(other) => other.to_string() == *wanted,
+        Some(Value::Bool(is)) => is.to_string().as_str() == *wanted,
+        Some(Value::Number(number)) => number.to_string().as_str() == *wanted,
+        Some(_) => false,
     })
 }
 

@@ -143,6 +143,7 @@ fn client_gone(bench: &Bench) -> Result<()> {
             sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes([127, 0, 0, 1]) },
             sin_zero: [0; 8],
         };
+        let length = libc::socklen_t::try_from(size_of_val(&address))?;
         // SAFETY: the child only makes system calls.
         let client = match unsafe { fork() }? {
             ForkResult::Parent { child } => child,
@@ -151,7 +152,6 @@ fn client_gone(bench: &Bench) -> Result<()> {
                 // SAFETY: address and data have the lengths given.
                 unsafe {
                     let fd = libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0);
-                    let length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
                     libc::connect(fd, (&raw const address).cast(), length);
                     libc::write(fd, c"hey".as_ptr().cast(), 3);
                     libc::_exit(0);
@@ -180,14 +180,14 @@ fn reset_by_a_child(bench: &Bench) -> Result<()> {
     let told = told::told(bench, &lab, &["resets"], 2 * RESETS, || {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let fd = listener.as_raw_fd();
+        let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+        let length = libc::socklen_t::try_from(size_of_val(&linger))?;
         let holder = Holder::fork_and(|| {
             take_name();
             for _ in 0..RESETS {
                 let connection = accept(fd);
-                let linger = libc::linger { l_onoff: 1, l_linger: 0 };
                 // SAFETY: the option has the length given.
                 unsafe {
-                    let length = size_of::<libc::linger>() as libc::socklen_t;
                     let option = (&raw const linger).cast();
                     libc::setsockopt(connection, libc::SOL_SOCKET, libc::SO_LINGER, option, length);
                 }

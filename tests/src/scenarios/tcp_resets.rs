@@ -74,7 +74,7 @@ impl Reset {
         Self { sent: false, state, reasons: &[], derived: "", means, holds: Vec::new() }
     }
 
-    fn holding(self, pointer: &'static str, value: impl ToString) -> Self {
+    fn holding(self, pointer: &'static str, value: &(impl ToString + ?Sized)) -> Self {
         let mut holds = self.holds;
         holds.push((pointer, value.to_string()));
         Self { holds, ..self }
@@ -158,11 +158,11 @@ fn closed_port(bench: &Bench, address: IpAddr) -> Result<()> {
     let on_the_wire = address.to_canonical();
     let sent = Reset::sent("", &["NO_SOCKET"], "", "")
         .holding("/answers/flags", "SYN")
-        .holding("/local/port", CLOSED)
-        .holding("/local/address", on_the_wire);
+        .holding("/local/port", &CLOSED)
+        .holding("/local/address", &on_the_wire);
     let received = Reset::received("SYN_SENT", "nobody listens")
-        .holding("/remote/port", CLOSED)
-        .holding("/remote/address", on_the_wire);
+        .holding("/remote/port", &CLOSED)
+        .holding("/remote/address", &on_the_wire);
     resets(bench, &lab, &[], &[sent, received], || {
         ensure!(TcpStream::connect((address, CLOSED)).is_err(), "somebody listens");
         Ok(())
@@ -175,9 +175,9 @@ fn closed_port_device(bench: &Bench) -> Result<()> {
     let lab = Lab::pair()?;
     let client = RawTcp::closed(&lab, 50_000, CLOSED)?;
     let sent = Reset::sent("", &["NO_SOCKET"], "", "")
-        .holding("/device/name", RECEIVER.device)
-        .holding("/remote/port", 50_000)
-        .holding("/netns/inode", lab.receiver.inode());
+        .holding("/device/name", &RECEIVER.device)
+        .holding("/remote/port", &50_000)
+        .holding("/netns/inode", &lab.receiver.inode());
     resets(bench, &lab, &["--device", RECEIVER.device], &[sent], || {
         client.send(client.sequence, 0, Segment::SYN, b"")
     })?;
@@ -270,7 +270,7 @@ fn times_out(bench: &Bench, reset_sent: bool, prepare: fn(&mut TcpStream) -> Res
     let expected = [Reset::sent("ESTABLISHED", &["TCP_KEEPALIVE_TIMEOUT"], "keep-alive", "keep-alive probe")
         .holding("/owner/pid", &own_pid)
         .holding("/owner_known_by", "socket")
-        .holding("/device/name", RECEIVER.device)];
+        .holding("/device/name", &RECEIVER.device)];
     let wait = |lives: &Tcp| until("the timeout", PATIENCE, || Ok((lives.so_far().len() > 1).then_some(())));
     if reset_sent {
         resets(bench, &lab, &[], &expected, || {
@@ -315,7 +315,7 @@ fn late(bench: &Bench) -> Result<()> {
         Reset::sent("CLOSE", &["TCP_STATE"], "aborted", "SO_LINGER 0"),
         Reset::sent("", &["NO_SOCKET"], "", "")
             .holding("/answers/flags", "ACK")
-            .holding("/answers/sequence", client.sequence),
+            .holding("/answers/sequence", &client.sequence),
     ];
     resets(bench, &lab, &[], &expected, || {
         setsockopt(&server, Linger, &nix::libc::linger { l_onoff: 1, l_linger: 0 })?;
@@ -332,9 +332,9 @@ fn listener(bench: &Bench) -> Result<()> {
     let client = RawTcp::closed(&lab, 50_000, PORT)?;
     let sent = Reset::sent("LISTEN", &["TCP_FLAGS"], "listener", "belongs to no connection")
         .holding("/answers/flags", "ACK")
-        .holding("/local/port", PORT)
-        .holding("/remote/port", 50_000)
-        .holding("/device/name", RECEIVER.device);
+        .holding("/local/port", &PORT)
+        .holding("/remote/port", &50_000)
+        .holding("/device/name", &RECEIVER.device);
     resets(bench, &lab, &[], &[sent], || {
         let listener = TcpListener::bind((RECEIVER.v4, PORT))?;
         client.send(client.sequence, 77, Segment::ACK, b"")?;

@@ -17,7 +17,7 @@ use crate::told;
 use crate::traffic::{RawTcp, Tcp as Segment};
 
 const PATIENCE: Duration = Duration::from_mins(1);
-/// `TCP_FIN_WAIT2` (include/net/tcp_states.h).
+/// `TCP_FIN_WAIT2` (`include/net/tcp_states.h`).
 const FIN_WAIT2: u8 = 5;
 
 pub fn table() -> Vec<System> {
@@ -306,7 +306,7 @@ fn syn_queue(bench: &Bench) -> Result<()> {
     })
 }
 
-/// Twenty ports, of which twelve are in TIME_WAIT and three are connected.
+/// Twenty ports, of which twelve are in `TIME_WAIT` and three are connected.
 fn ports(bench: &Bench) -> Result<()> {
     const PORT: u16 = 7017;
     let lab = Lab::alone()?;
