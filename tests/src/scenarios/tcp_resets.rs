@@ -202,7 +202,7 @@ fn aborted(
     const THERE: usize = 5000;
     let lab = Lab::alone()?;
     let expected = [
-        Reset::sent("CLOSE", reasons, "aborted", "SO_LINGER 0"),
+        Reset::sent("CLOSE", reasons, "aborted", "closed it with unread data"),
         Reset::received("ESTABLISHED", "The peer aborted"),
     ];
     let told = resets(bench, &lab, &[], &expected, || {
@@ -312,7 +312,7 @@ fn late(bench: &Bench) -> Result<()> {
     let lab = Lab::pair()?;
     let (client, server) = connect(&lab)?;
     let expected = [
-        Reset::sent("CLOSE", &["TCP_STATE"], "aborted", "SO_LINGER 0"),
+        Reset::sent("CLOSE", &["TCP_STATE"], "aborted", "closed it with unread data"),
         Reset::sent("", &["NO_SOCKET"], "", "")
             .holding("/answers/flags", "ACK")
             .holding("/answers/sequence", &client.sequence),
