@@ -383,12 +383,15 @@ fn fails_on(bench: &Bench, with_reset: bool) -> Result<()> {
     ]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let mut line = String::new();
-    BufReader::new(child.stdout.take().context("it is piped")?).read_line(&mut line)?;
+    // It stays open: the command would be ended by a broken pipe.
+    let mut stdout = BufReader::new(child.stdout.take().context("it is piped")?);
+    stdout.read_line(&mut line)?;
     if with_reset && line == "ready\n" {
         refused(&lab)?;
     }
     drop(child.stdin.take());
     let status = until("netdrop to end", PATIENCE, || Ok(child.try_wait()?))?;
+    drop(stdout);
     let mut said = String::new();
     child.stderr.take().context("it is piped")?.read_to_string(&mut said)?;
     ensure!(line == "ready\n", "the command didn't start: {said}");
