@@ -24,5 +24,6 @@ pub mod runner;
 pub mod scenario;
 pub mod scenarios;
 pub mod tcp;
+pub mod told;
 pub mod trace;
 pub mod traffic;

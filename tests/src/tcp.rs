@@ -55,9 +55,19 @@ impl Tcp {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill(Pid::from_raw(self.child.id().cast_signed()), signal)?)
+    }
+
     /// Ends it; all its lines.
-    pub fn end(mut self) -> Result<Vec<String>> {
-        kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGINT)?;
+    pub fn end(self) -> Result<Vec<String>> {
+        self.signal(Signal::SIGINT)?;
+        self.wait()
+    }
+
+    /// Waits until it ends; all its lines.
+    pub fn wait(mut self) -> Result<Vec<String>> {
         let status = until("netdrop to end", PATIENCE, || Ok(self.child.try_wait()?))?;
         self.reader.join().map_err(|_| anyhow::anyhow!("the reader panicked"))?;
         ensure!(status.success(), "netdrop ended with {status}");

@@ -58,7 +58,8 @@ impl Subject {
         }
     }
 
-    /// The route's device, or null.
+    /// The route's device; of a packet that no socket waits for the one that it came in by, as the route to this host itself is the
+    /// loopback's. Null when unknown.
     #[inline(always)]
     pub unsafe fn device(&self) -> *const u8 {
         const SKB_DST_PTRMASK: u64 = !1;
@@ -68,10 +69,24 @@ impl Subject {
             } else if self.packet.is_null() {
                 return core::ptr::null();
             } else {
+                // Not there any more once a socket has it (`tcp_v4_rcv`).
+                let device = pointer(self.packet, shared_offset!(skb_dev));
+                if !device.is_null() {
+                    return device;
+                }
                 let refdst: u64 = shared!(self.packet, skb_refdst);
                 (refdst & SKB_DST_PTRMASK) as *const u8
             };
             pointer(dst, shared_offset!(dst_dev))
+        }
+    }
+
+    /// Its index; of a packet that a listener has taken that of where it came in, which is all that is left of it. 0 when unknown.
+    #[inline(always)]
+    unsafe fn ifindex(&self, device: *const u8) -> u32 {
+        unsafe {
+            let came_in: u32 = if self.packet.is_null() { 0 } else { shared!(self.packet, skb_iif) };
+            if came_in == 0 { shared!(device, dev_ifindex) } else { came_in }
         }
     }
 
@@ -167,7 +182,7 @@ unsafe fn describe(event: *mut TcpEvent, subject: &Subject) {
         (*event).time_ns = bpf_ktime_get_ns();
         let device = subject.device();
         (*event).netns = subject.netns(device);
-        (*event).ifindex = shared!(device, dev_ifindex);
+        (*event).ifindex = subject.ifindex(device);
         if !subject.sk.is_null() {
             socket::describe(&raw mut (*event).socket, subject.sk);
             (*event).old_state = (*event).socket.state;

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use netdrop_common::{
-    tcp::{FLAG_RESET_RECEIVED, FLAG_RESET_SENT, TCP_DETAILS, kind},
+    tcp::{FLAG_RESET_RECEIVED, FLAG_RESET_SENT, TASK_AT_CLOSE, TASK_NONE, TCP_DETAILS, TcpConnection, kind},
     tcp_state,
 };
 
@@ -34,7 +34,9 @@ unsafe fn sent(context: &RawTracePointContext) {
         let (sk, skb) = (pointer(context, 0), pointer(context, 1));
         let reason = if setting!(reset_arguments) >= 3 { number(context, 2) as u32 } else { NO_REASON };
         let subject = whose(sk, skb);
-        connection::mark(subject.connection, FLAG_RESET_SENT);
+        if subject.is_whole && subject.packet.is_null() {
+            remember(&subject, FLAG_RESET_SENT);
+        }
         let most = TCP_DETAILS as u32 - 1;
         let counted = Counted {
             kind: kind::RESET_SENT,
@@ -48,8 +50,29 @@ unsafe fn sent(context: &RawTracePointContext) {
                 let header = tcp_header(skb);
                 (*event).sequence = u32::from_be(probe(header.wrapping_add(4)));
                 (*event).tcp_flags = probe(header.wrapping_add(13));
+            } else if (*event).task_at == TASK_NONE && (*event).new_state == tcp_state::CLOSE {
+                // Closed before its reset (`__tcp_close`, `tcp_disconnect`): who does so runs, and has no descriptor any more by which
+                // it could be found.
+                (*event).task_at = TASK_AT_CLOSE;
+                connection::current_task(&raw mut (*event).task);
             }
         });
+    }
+}
+
+/// Keeps for the connection's end that there was a reset; also of one that was there before netdrop.
+#[inline(always)]
+unsafe fn remember(subject: &Subject, flag: u16) {
+    unsafe {
+        if !subject.connection.is_null() {
+            connection::mark(subject.connection, flag);
+        } else if setting!(tracked) != 0 {
+            let state: u8 = shared!(subject.sk, sk_state);
+            // Its end was told already.
+            if state != tcp_state::CLOSE {
+                connection::begin(subject.sk, &TcpConnection { flags: flag, ..TcpConnection::default() });
+            }
+        }
     }
 }
 
@@ -93,7 +116,7 @@ unsafe fn received(context: &RawTracePointContext) {
         let sk = pointer(context, 0);
         let state: u8 = shared!(sk, sk_state);
         let subject = Subject { is_remote: true, ..Subject::whole(sk, connection::find(sk)) };
-        connection::mark(subject.connection, FLAG_RESET_RECEIVED);
+        remember(&subject, FLAG_RESET_RECEIVED);
         let counted = Counted { kind: kind::RESET_RECEIVED, detail: state, bytes: 0, segments: 0 };
         event::tell(&cpu, &subject, &counted, setting!(resets) != 0, |_| {});
     }

@@ -18,6 +18,7 @@ use netdrop_common::{
 };
 
 use crate::{
+    connection,
     constants::patched,
     count::{Cpu, add},
     ends::local_port,
@@ -224,11 +225,24 @@ unsafe fn fill(key: *mut RttKey, subject: &Subject) {
             }
         }
         if asked & by::OWNER != 0 {
-            (*key).inode = socket::inode(sk);
+            (*key).inode = inode(sk);
         }
         if asked & (by::OWNER | by::CGROUP) != 0 {
             (*key).cgroup = socket::cgroup(sk);
         }
+    }
+}
+
+/// The socket's inode; of one that its process has closed, which the last acknowledgements come for, what was kept of it.
+#[inline(always)]
+unsafe fn inode(sk: *const u8) -> u64 {
+    unsafe {
+        let inode = socket::inode(sk);
+        if inode != 0 {
+            return inode;
+        }
+        let connection = connection::find(sk);
+        if connection.is_null() { 0 } else { (*connection).inode }
     }
 }
 

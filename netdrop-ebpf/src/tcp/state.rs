@@ -118,7 +118,8 @@ unsafe fn connection(change: &Change, cpu: &Cpu) -> *mut TcpConnection {
             connection::current_task(&raw mut fresh.task);
         }
         let begun = connection::begin(change.sk, &fresh);
-        if begun.is_null() {
+        // One that had no room at its birth was counted then; one that was there before is known to have been.
+        if begun.is_null() && (is_active || is_passive) {
             cpu.account(|accounts| &raw mut (*accounts).untracked);
         }
         begun

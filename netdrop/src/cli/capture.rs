@@ -181,6 +181,7 @@ impl Capture<'_> {
             story: digest::WANTED,
             rate,
             attach: self.details.attach.into(),
+            connections: None,
             deferred: self.for_daemon,
         }
     }

@@ -105,7 +105,11 @@ impl Beyond for Surroundings {
             SocketKind::Full | SocketKind::TimeWait => KnownBy::Socket,
         });
         let owner = socket.and_then(|socket| self.owner(*socket));
-        let held = owner.as_ref().is_some_and(|owner| !owner.processes.is_empty());
+        let processes = owner.as_ref().map_or(&[][..], |owner| &owner.processes);
+        let is_open = processes.iter().any(|process| process.holding == Holding::Open);
+        // Of several who had it, as after a fork, it is the last one's that closed it.
+        let closes = task.as_ref().is_some_and(|(_, by)| *by == KnownBy::Close);
+        let held = !processes.is_empty() && (is_open || !closes);
         match (owner, task) {
             (Some(owner), _) if held => Some(TcpOwner { owner, by }),
             (owner, Some((task, by))) => {

@@ -30,10 +30,14 @@ mod socket;
 mod standstill;
 mod tc_xdp;
 mod tcp;
+mod tcp_accounts;
 mod tcp_auth;
 mod tcp_handshake;
 mod tcp_life;
+mod tcp_owners;
+mod tcp_resets;
 mod tcp_segments;
+mod tcp_states;
 mod tun;
 mod tunnel;
 mod udp;
@@ -73,6 +77,10 @@ pub fn all() -> Vec<Case> {
         classes::table(),
         whose::table(),
         tcp_life::table(),
+        tcp_resets::table(),
+        tcp_states::table(),
+        tcp_owners::table(),
+        tcp_accounts::table(),
         knowledge::table(),
         lines::table(),
         owner::table(),

@@ -27,6 +27,8 @@ pub struct TcpCapture {
     pub rate: Rate,
     /// How to attach.
     pub attach: Attach,
+    /// How many connections can be followed at once; absent for as many as usual.
+    pub connections: Option<u32>,
     /// Whether threads are started by [`TcpSource::start`], once a sandbox is entered.
     pub deferred: bool,
 }
@@ -64,14 +66,16 @@ impl TcpCapture {
             ..
         } = self.story;
         let rtt = TcpRtt { smoothed: rtt_smoothed, samples: rtt_samples, by: rtt_by, histograms: HISTOGRAMS };
+        let usual = TcpOptions::default();
         TcpOptions {
             attach: self.attach,
+            connections: self.connections.unwrap_or(usual.connections),
             rate: self.rate,
             kinds: TcpKinds { retransmits, resets, states, closes, transitions },
             rtt: (rtt_smoothed || rtt_samples).then_some(rtt),
             filter: compiled.filter.clone(),
             owners: compiled.owned.entries.clone(),
-            ..TcpOptions::default()
+            ..usual
         }
     }
 }

@@ -72,6 +72,9 @@ pub struct Shared {
     /// How to attach
     #[arg(long, value_enum, default_value_t = AttachName::Auto, hide = true)]
     pub attach: AttachName,
+    /// How many connections can be followed at once
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), hide = true)]
+    pub connections: Option<u32>,
 }
 
 /// Time between two looks into the rings.
@@ -199,6 +202,7 @@ async fn follow(story: &impl Story, mut identity: Identity) -> anyhow::Result<En
         story: story.wanted(),
         rate: shared.rate(),
         attach: shared.attach.into(),
+        connections: shared.connections,
         deferred: false,
     };
     let kernel = identity.tcp.take().expect("it was read for TCP");

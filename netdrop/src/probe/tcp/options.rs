@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use netdrop_common::tcp::TcpSettings;
+use netdrop_common::tcp::{TcpSettings, by};
 use netdrop_common::{Filter, OwnerKey, RATE_ALL};
 
 use super::super::{Attach, Rate};
@@ -74,9 +74,10 @@ impl Default for TcpOptions {
 }
 
 impl TcpOptions {
-    /// Whether connections are followed while they live.
+    /// Whether connections are followed while they live. Whose a round-trip time is can't be told without, once the socket is closed.
     pub(super) fn tracks(&self) -> bool {
-        self.kinds.states || self.kinds.closes || self.kinds.transitions
+        let by_owner = self.rtt.is_some_and(|rtt| rtt.by & by::OWNER != 0);
+        self.kinds.states || self.kinds.closes || self.kinds.transitions || by_owner
     }
 
     fn samples(&self) -> bool {
@@ -151,6 +152,7 @@ mod tests {
     #[case::closes(TcpKinds { closes: true, ..NONE }, None, &[ResetSent, ResetReceived, State, Destroy])]
     #[case::smoothed(NONE, Some(rtt(true, false)), &[Probe])]
     #[case::samples(NONE, Some(rtt(false, true)), &[State, Probe])]
+    #[case::by_owner(NONE, Some(TcpRtt { by: by::OWNER, ..rtt(true, false) }), &[State, Destroy, Probe])]
     fn only_what_is_asked_for_is_attached(
         #[case] kinds: TcpKinds,
         #[case] rtt: Option<TcpRtt>,
