@@ -33,8 +33,7 @@ struct State {
 impl Observer {
     /// Starts bpftrace and waits until its probe is attached. Its absence is a [`Skip`].
     pub fn start() -> Result<Self> {
-        let format = command("cat").arg("/sys/kernel/tracing/events/skb/kfree_skb/format").output();
-        let format = String::from_utf8(format.context("can't mount tracefs for bpftrace")?.stdout)?;
+        let format = tracepoint("skb/kfree_skb")?;
         let mut child = command("bpftrace")
             .args(["-B", "line", "-f", "json", "-e", &program(&format)])
             .stdout(Stdio::piped())
@@ -119,8 +118,14 @@ fn follow(lines: impl BufRead, state: &Mutex<State>) {
     state.lock().expect("the other side doesn't panic").ended = true;
 }
 
+/// What a tracepoint tells, in the kernel's own words (Documentation/trace/events.rst).
+pub fn tracepoint(name: &str) -> Result<String> {
+    let format = command("cat").arg(format!("/sys/kernel/tracing/events/{name}/format")).output();
+    Ok(String::from_utf8(format.context("can't mount tracefs")?.stdout)?)
+}
+
 /// A command in a mount namespace of its own, in which tracefs is mounted.
-fn command(program: &str) -> Command {
+pub fn command(program: &str) -> Command {
     use std::os::unix::process::CommandExt;
     let mut command = Command::new(program);
     // SAFETY: only system calls between fork and exec; the strings are literals.

@@ -169,7 +169,7 @@ fn link_flags(device: &str) -> Result<i32> {
 
 /// IPv6 on, with nothing sent that wasn't asked for: no link-local address, no duplicate address detection, no
 /// router solicitation; the listener reports of joining a link are repeated within milliseconds, not seconds.
-fn quiet_v6(namespace: &Namespace, device: &str) -> Result<()> {
+pub(super) fn quiet_v6(namespace: &Namespace, device: &str) -> Result<()> {
     let conf = format!("net/ipv6/conf/{device}");
     for (key, value) in [
         ("addr_gen_mode", "1"),

@@ -33,6 +33,7 @@ mod tcp;
 mod tcp_auth;
 mod tcp_handshake;
 mod tcp_life;
+mod tcp_retransmits;
 mod tcp_segments;
 mod tun;
 mod tunnel;
@@ -73,6 +74,7 @@ pub fn all() -> Vec<Case> {
         classes::table(),
         whose::table(),
         tcp_life::table(),
+        tcp_retransmits::table(),
         knowledge::table(),
         lines::table(),
         owner::table(),
