@@ -131,7 +131,5 @@ pub fn info(socket: &TcpStream) -> Result<libc::tcp_info> {
 
 /// Waits until all that was sent is acknowledged; what the kernel tells then.
 pub fn acknowledged(socket: &TcpStream) -> Result<libc::tcp_info> {
-    until("the acknowledgement", PATIENCE, || {
-        Ok(Some(info(socket)?).filter(|info| info.tcpi_unacked == 0))
-    })
+    until("the acknowledgement", PATIENCE, || Ok(Some(info(socket)?).filter(|info| info.tcpi_unacked == 0)))
 }

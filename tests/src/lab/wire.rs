@@ -61,6 +61,20 @@ impl Segment {
         })
     }
 
+    /// Whether it is more than an acknowledgement.
+    const fn takes_place(&self) -> bool {
+        !self.payload.is_empty() || self.flags & (Self::SYN | Self::FIN) != 0
+    }
+
+    fn is_of_flow_of(&self, other: &Self) -> bool {
+        (self.source, self.destination) == (other.source, other.destination)
+    }
+
+    /// Whether both hold the same of one flow.
+    fn is_again(&self, other: &Self) -> bool {
+        (self.sequence, self.payload.len()) == (other.sequence, other.payload.len()) && other.takes_place()
+    }
+
     /// Whether it is a first SYN, or one again: none that answers.
     pub const fn is_syn(&self) -> bool {
         self.flags & (Self::SYN | Self::ACK) == Self::SYN
@@ -142,22 +156,17 @@ impl Wire {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The segments that the watched end has sent before: the same flow, place and length, and more than an acknowledgement.
-    pub fn sent_again(&self) -> Vec<Segment> {
-        let takes_place = |segment: &Segment| {
-            !segment.payload.is_empty() || segment.flags & (Segment::SYN | Segment::FIN) != 0
-        };
+    /// The segments that the watched end has sent before: the same flow, place and length, and more than an acknowledgement. With
+    /// each, how many its flow has sent so far, itself included.
+    pub fn sent_again(&self) -> Vec<(Segment, usize)> {
         let mut again = Vec::new();
-        let mut before: Vec<Segment> = Vec::new();
-        for (segment, _) in self.seen() {
-            if !segment.is_ours || !takes_place(&segment) {
-                continue;
+        let ours: Vec<Segment> =
+            self.seen().into_iter().map(|(segment, _)| segment).filter(|it| it.is_ours).collect();
+        for (index, segment) in ours.iter().enumerate() {
+            let before = || ours[..index].iter().filter(|other| other.is_of_flow_of(segment));
+            if segment.takes_place() && before().any(|other| other.is_again(segment)) {
+                again.push((segment.clone(), before().count() + 1));
             }
-            let is_same = |other: &Segment| {
-                (other.source, other.destination, other.sequence, other.payload.len())
-                    == (segment.source, segment.destination, segment.sequence, segment.payload.len())
-            };
-            if before.iter().any(is_same) { again.push(segment) } else { before.push(segment) }
         }
         again
     }
