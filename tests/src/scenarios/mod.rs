@@ -34,6 +34,7 @@ mod tcp_auth;
 mod tcp_handshake;
 mod tcp_life;
 mod tcp_retransmits;
+mod tcp_rtt;
 mod tcp_segments;
 mod tun;
 mod tunnel;
@@ -75,6 +76,7 @@ pub fn all() -> Vec<Case> {
         whose::table(),
         tcp_life::table(),
         tcp_retransmits::table(),
+        tcp_rtt::table(),
         knowledge::table(),
         lines::table(),
         owner::table(),
