@@ -31,6 +31,7 @@ mod standstill;
 mod tc_xdp;
 mod tcp;
 mod tcp_auth;
+mod tcp_beside;
 mod tcp_handshake;
 mod tcp_life;
 mod tcp_retransmits;
@@ -77,6 +78,7 @@ pub fn all() -> Vec<Case> {
         tcp_life::table(),
         tcp_retransmits::table(),
         tcp_rtt::table(),
+        tcp_beside::table(),
         knowledge::table(),
         lines::table(),
         owner::table(),

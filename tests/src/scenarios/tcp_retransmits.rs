@@ -18,13 +18,13 @@ use crate::tcp::{Row, Tcp, acknowledged, connected, expect, info, rows};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Bytes of each write, which is a segment.
-const SIZE: usize = 100;
+pub(super) const SIZE: usize = 100;
 /// Writes of a flight: as many as the first congestion window takes (RFC 6928).
 const FLIGHT: usize = 10;
 /// Half of that window, where a sender of New Reno's goes on after a loss (RFC 5681, 3.1).
 const THRESHOLD: &str = "5";
 /// Segments of a flight that are lost.
-const LOST: usize = 3;
+pub(super) const LOST: usize = 3;
 
 pub fn table() -> Vec<System> {
     let mut table = Vec::new();
@@ -50,7 +50,7 @@ pub fn table() -> Vec<System> {
 }
 
 /// A sender that does nothing by itself: no probes of the tail, no segments joined, New Reno, which every kernel has.
-fn steady(namespace: &Namespace) -> Result<()> {
+pub(super) fn steady(namespace: &Namespace) -> Result<()> {
     for (key, value) in [
         ("tcp_congestion_control", "reno"),
         ("tcp_early_retrans", "0"),
@@ -70,7 +70,7 @@ fn patient(wire: &Wire) -> Result<()> {
 }
 
 /// A connection from the watched end to the other.
-fn across(near: &Namespace, far: &Namespace, to: IpAddr) -> Result<(TcpStream, TcpStream)> {
+pub(super) fn across(near: &Namespace, far: &Namespace, to: IpAddr) -> Result<(TcpStream, TcpStream)> {
     let listener = far.enter(|| Ok(TcpListener::bind(SocketAddr::new(to, 0))?))?;
     let address = listener.local_addr()?;
     let client = near.enter(|| Ok(TcpStream::connect(address)?))?;
@@ -82,7 +82,7 @@ fn across(near: &Namespace, far: &Namespace, to: IpAddr) -> Result<(TcpStream, T
 }
 
 /// So many segments, each of which begins with its number.
-fn flight(mut client: &TcpStream, segments: usize) -> Result<()> {
+pub(super) fn flight(mut client: &TcpStream, segments: usize) -> Result<()> {
     for number in 0..segments {
         let mut payload = [0; SIZE];
         payload[0] = u8::try_from(number)?;
@@ -92,7 +92,7 @@ fn flight(mut client: &TcpStream, segments: usize) -> Result<()> {
 }
 
 /// Loses segments with payload that `is_unlucky` chooses by their number, each so often.
-fn losing(
+pub(super) fn losing(
     times: usize,
     is_unlucky: impl Fn(u8) -> bool + Send + 'static,
 ) -> impl FnMut(&Segment) -> Fate + Send {
@@ -109,7 +109,7 @@ fn losing(
 }
 
 /// What the namespace itself counts: segments sent again, and those of them that couldn't be sent.
-fn counted(namespace: &Namespace) -> Result<[u64; 2]> {
+pub(super) fn counted(namespace: &Namespace) -> Result<[u64; 2]> {
     Ok([namespace.counter("Tcp", "RetransSegs")?, namespace.counter("TcpExt", "TCPRetransFail")?])
 }
 
@@ -227,11 +227,11 @@ fn probe(bench: &Bench, family: usize) -> Result<()> {
     const BEFORE: u8 = 2;
     let wire = Wire::new(losing(1, |number| number == BEFORE))?;
     steady(&wire.lab.receiver)?;
-    wire.lab.receiver.sysctl("net/ipv4/tcp_early_retrans", "3")?;
     patient(&wire)?;
     let (client, _server) = across(&wire.lab.receiver, &wire.far, FAR[family])?;
     flight(&client, BEFORE.into())?;
     acknowledged(&client)?;
+    wire.lab.receiver.sysctl("net/ipv4/tcp_early_retrans", "3")?;
     let rows = told(bench, &wire.lab, &[], 1, || {
         (&client).write_all(&[BEFORE; SIZE])?;
         acknowledged(&client).map(drop)
@@ -388,16 +388,20 @@ fn ratio(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// What the sender's own filter refuses is no retransmission, though `RetransSegs` counts it.
-fn send_failed(bench: &Bench) -> Result<()> {
-    // The filter sees the segment three times: when it is sent, refused, and sent again.
-    let wire = Wire::new(losing(1, |_| true))?;
-    steady(&wire.lab.receiver)?;
+/// The namespace's own filter refuses the second segment with data: of one that is lost, the first attempt to send it again.
+pub(super) fn refusing(namespace: &Namespace) -> Result<()> {
     let rules = format!(
-        "table ip t {{ chain c {{ type filter hook output priority 0; tcp flags & psh == psh meta length > {SIZE} \
+        "table ip t {{ chain c {{ type filter hook output priority 0; meta l4proto tcp meta length > {SIZE} \
          numgen inc mod 1000 == 1 drop; }}; }}"
     );
-    wire.lab.receiver.feature("nftables with numgen", "nft -f -", &rules)?;
+    namespace.feature("nftables with numgen", "nft -f -", &rules)
+}
+
+/// What the sender's own filter refuses is no retransmission, though `RetransSegs` counts it.
+fn send_failed(bench: &Bench) -> Result<()> {
+    let wire = Wire::new(losing(1, |_| true))?;
+    steady(&wire.lab.receiver)?;
+    refusing(&wire.lab.receiver)?;
     let (client, _server) = across(&wire.lab.receiver, &wire.far, FAR[0])?;
     let is_told = observer::tracepoint("tcp/tcp_retransmit_skb")?.contains(" err;");
     let rows = told(bench, &wire.lab, &[], 1 + usize::from(is_told), || {
