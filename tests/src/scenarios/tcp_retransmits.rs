@@ -426,7 +426,7 @@ fn window_probes(bench: &Bench) -> Result<()> {
     let (mut client, _server) = lab.receiver.enter(|| connected([127, 0, 0, 1].into()))?;
     client.set_nonblocking(true)?;
     let netdrop = Tcp::start(bench, &lab, &["retransmits", "--format", "csv"])?;
-    while client.write(&[0; 1 << 16]).is_ok() {}
+    while client.write(&[0; 1 << 13]).is_ok() {}
     until(
         "two probes",
         PATIENCE,
