@@ -10,7 +10,7 @@ pub mod wire;
 
 pub use folder::Folder;
 pub use namespace::{Namespace, remove_leftovers};
-pub use topology::{Lab, RECEIVER, SENDER, wait_running};
+pub use topology::{Lab, RECEIVER, SENDER, wait_reachable, wait_running};
 pub use tun::open_tun;
 pub use wait::{interrupted, until, watch_for_interrupt};
 

@@ -14,7 +14,7 @@ use anyhow::Result;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::topology::quiet_v6;
-use super::{Lab, Namespace, open_tun, wait_running};
+use super::{Lab, Namespace, open_tun, wait_reachable, wait_running};
 
 /// The watched end's addresses.
 pub const NEAR: [IpAddr; 2] =
@@ -148,7 +148,12 @@ impl Wire {
                 }
             }
         });
-        Ok(Self { lab, far, seen, ends, thread: Some(thread) })
+        let wire = Self { lab, far, seen, ends, thread: Some(thread) };
+        for (near, far) in NEAR.into_iter().zip(FAR) {
+            wait_reachable(&wire.lab.receiver, &wire.far, far)?;
+            wait_reachable(&wire.far, &wire.lab.receiver, near)?;
+        }
+        Ok(wire)
     }
 
     /// What went by, in that order.

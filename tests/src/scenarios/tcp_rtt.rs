@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::socket::{setsockopt, sockopt::Linger};
 
 use crate::lab::wire::{FAR, Fate, Wire};
-use crate::lab::{Lab, Namespace, RECEIVER, SENDER, until};
+use crate::lab::{Lab, Namespace, RECEIVER, SENDER, until, wait_reachable};
 use crate::runner::Bench;
 use crate::scenario::System;
 use crate::tcp::{Row, Tcp, acknowledged, expect, rows};
@@ -262,6 +262,9 @@ fn by(bench: &Bench, family: usize) -> Result<()> {
     far.ip(&[&format!("addr add {behind} dev lo")])?;
     let device = RECEIVER.device;
     near.run_with_input(&format!("ip route add {behind} via {gateway} dev {device}"), "")?;
+    for (from, to, address) in [(near, far, gateway), (near, far, behind), (far, near, local)] {
+        wait_reachable(from, to, address)?;
+    }
     let mut talks = [Talk::open(near, far, gateway)?, Talk::open(near, far, behind)?];
     let ports = [talks[0].client.local_addr()?.port(), talks[1].client.local_addr()?.port()];
     let theirs = [talks[0].server.local_addr()?.port(), talks[1].server.local_addr()?.port()];
