@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,7 +27,15 @@ pub struct Tcp {
 impl Tcp {
     /// Starts it for the lab's namespace and waits until it is attached.
     pub fn start(bench: &Bench, lab: &Lab, arguments: &[&str]) -> Result<Self> {
-        let mut command = Command::new(&bench.netdrop);
+        Self::start_as(Command::new(&bench.netdrop), lab, arguments)
+    }
+
+    /// As [`Self::start`], from within the namespace: the kernel's own counts are those of it then.
+    pub fn start_inside(bench: &Bench, lab: &Lab, arguments: &[&str]) -> Result<Self> {
+        Self::start_as(lab.receiver.command(&bench.netdrop.to_string_lossy()), lab, arguments)
+    }
+
+    fn start_as(mut command: Command, lab: &Lab, arguments: &[&str]) -> Result<Self> {
         command.arg("tcp").args(arguments).args(["--netns", &lab.receiver.inode().to_string()]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().context("can't run netdrop")?;
@@ -114,4 +123,23 @@ pub fn exchange(mut client: TcpStream, mut server: TcpStream, there: usize, back
     let received = sender.join().map_err(|_| anyhow::anyhow!("the client panicked"))??;
     ensure!(received == back, "not all came back");
     Ok(())
+}
+
+/// What the kernel tells of a connection: `TCP_INFO` of tcp(7).
+pub fn info(socket: &TcpStream) -> Result<libc::tcp_info> {
+    // SAFETY: all numbers, of which any may be zero.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut length = libc::socklen_t::try_from(size_of_val(&info))?;
+    let place = (&raw mut info).cast();
+    // SAFETY: the kernel writes at most `length` bytes.
+    let result = unsafe {
+        libc::getsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, place, &raw mut length)
+    };
+    ensure!(result == 0, "TCP_INFO: {}", std::io::Error::last_os_error());
+    Ok(info)
+}
+
+/// Waits until all that was sent is acknowledged; what the kernel tells then.
+pub fn acknowledged(socket: &TcpStream) -> Result<libc::tcp_info> {
+    until("the acknowledgement", PATIENCE, || Ok(Some(info(socket)?).filter(|info| info.tcpi_unacked == 0)))
 }

@@ -32,10 +32,13 @@ mod tc_xdp;
 mod tcp;
 mod tcp_accounts;
 mod tcp_auth;
+mod tcp_beside;
 mod tcp_handshake;
 mod tcp_life;
 mod tcp_owners;
 mod tcp_resets;
+mod tcp_retransmits;
+mod tcp_rtt;
 mod tcp_segments;
 mod tcp_states;
 mod tun;
@@ -81,6 +84,9 @@ pub fn all() -> Vec<Case> {
         tcp_states::table(),
         tcp_owners::table(),
         tcp_accounts::table(),
+        tcp_retransmits::table(),
+        tcp_rtt::table(),
+        tcp_beside::table(),
         knowledge::table(),
         lines::table(),
         owner::table(),
