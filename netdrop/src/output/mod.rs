@@ -8,6 +8,7 @@ pub(crate) mod columns;
 mod comparison;
 pub(crate) mod csv;
 mod datagram;
+pub mod doctor;
 mod dropwatch;
 mod escape;
 pub mod explain;

@@ -1,0 +1,186 @@
+//! One examination: counters are read, some seconds pass in which drops are counted, counters are read again, checks are made.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sched::{CloneFlags, setns};
+
+use super::drop_count::DropCount;
+use crate::doctor::{
+    Check, Diagnosis, Home, Place, Scope, Snapshot, Source, Span, Unread, Whose, Window, diagnose, rank,
+};
+use crate::kernel::identity::Identity;
+use crate::model::{Owner, Row};
+use crate::owner::{Owners, Socket};
+
+/// Owners are looked for so long before the window's end: sockets that are made in it are found too.
+const OWNERS_EARLY: Duration = Duration::from_millis(200);
+
+/// What is to be examined.
+pub struct Plan {
+    /// The checks to be made.
+    pub checks: Vec<&'static Check>,
+    /// The network namespaces to be looked at, the caller's own first where it is one of them.
+    pub homes: Vec<Home>,
+    /// Time between the readings; absent: all since the boot.
+    pub window: Option<Duration>,
+    /// This kernel, to count its drops; or why they can't be.
+    pub identity: Result<Identity, String>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Examined {
+    /// Findings, the worst first.
+    pub diagnosis: Diagnosis,
+    /// The time that was looked at.
+    pub lasted: Duration,
+    /// Drops in that time; or why they weren't counted.
+    pub drops: Result<u64, String>,
+}
+
+/// Examines, which takes the window's time and that of reading twice.
+pub fn examine(plan: Plan) -> Examined {
+    let Plan { checks, homes, window, identity } = plan;
+    let counting = match window {
+        None => Err("what was dropped before netdrop came, nobody counted".into()),
+        Some(_) => {
+            identity.and_then(|identity| DropCount::start(identity).map_err(|error| error.to_string()))
+        }
+    };
+    let start = Instant::now();
+    let begun: Vec<_> = homes
+        .iter()
+        .enumerate()
+        .map(|(index, home)| {
+            let sources = sources(&checks, index == 0);
+            let before = match window {
+                None => Snapshot::at_boot(sources),
+                Some(_) => read(home, &sources),
+            };
+            (before, Instant::now())
+        })
+        .collect();
+    let owners = RefCell::new(Owners::new(Path::new("/")));
+    if let Some(window) = window {
+        sleep_until(start + window.saturating_sub(OWNERS_EARLY));
+        owners.borrow_mut().refresh(Instant::now(), Duration::MAX);
+        sleep_until(start + window);
+    }
+    let ended: Vec<_> = homes
+        .iter()
+        .enumerate()
+        .map(|(index, home)| (read(home, &sources(&checks, index == 0)), Instant::now()))
+        .collect();
+    let lasted = if window.is_some() { start.elapsed() } else { uptime() };
+    let drops = counting.and_then(|counting| counting.end().map_err(|error| error.to_string()));
+    let rows: Result<&[Row], Unread> = match &drops {
+        Ok(summary) => Ok(&summary.rows),
+        Err(why) => Err(Unread::new("drops", why)),
+    };
+    let windows: Vec<_> = homes
+        .iter()
+        .zip(begun.iter().zip(&ended))
+        .map(|(home, ((before, begin), (after, end)))| Window {
+            before,
+            after,
+            lasted: if window.is_some() { end.duration_since(*begin) } else { lasted },
+            span: if window.is_some() { Span::Window } else { Span::SinceBoot },
+            drops: rows.clone(),
+            home,
+            whose: &owners,
+        })
+        .collect();
+    let mut diagnosis = diagnose(&checks, &windows);
+    rank(&mut diagnosis.findings);
+    let drops = drops.map(|summary| summary.accounts.passed());
+    Examined { diagnosis, lasted, drops }
+}
+
+/// What these checks need; of the whole host with the first namespace alone.
+fn sources(checks: &[&'static Check], is_first: bool) -> Vec<Source> {
+    let is_due = |check: &&&'static Check| is_first || check.scope == Scope::Netns;
+    checks.iter().filter(is_due).flat_map(|check| check.needs).copied().collect()
+}
+
+/// Reads in that namespace, from a thread of its own where it isn't ours: setns(2) moves the calling thread.
+fn read(home: &Home, sources: &[Source]) -> Snapshot {
+    let place = Place::new("/");
+    let Some(path) = &home.enter else { return Snapshot::read(sources.iter().copied(), &place) };
+    let inside = || -> io::Result<Snapshot> {
+        setns(File::open(path)?, CloneFlags::CLONE_NEWNET)?;
+        Ok(Snapshot::read(sources.iter().copied(), &place))
+    };
+    let panicked = || Err(io::Error::other("the thread panicked"));
+    let entered = thread::scope(|scope| scope.spawn(inside).join().unwrap_or_else(|_| panicked()));
+    entered.unwrap_or_else(|error| {
+        let why = format!("can't enter it: {error}; this needs CAP_SYS_ADMIN");
+        let from = format!("the network namespace {}", home.name.as_deref().unwrap_or_default());
+        Snapshot::unread(sources.iter().copied(), &Unread::new(from, why))
+    })
+}
+
+fn sleep_until(at: Instant) {
+    thread::sleep(at.saturating_duration_since(Instant::now()));
+}
+
+/// Since the boot (proc(5), `/proc/uptime`).
+fn uptime() -> Duration {
+    let text = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
+    let seconds = text.split_ascii_whitespace().next().and_then(|word| word.parse().ok());
+    seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or_default()
+}
+
+impl Whose for RefCell<Owners> {
+    fn owner(&self, socket: Socket) -> Option<Arc<Owner>> {
+        let (mut owners, now) = (self.borrow_mut(), Instant::now());
+        // Nothing is read where the index is of just now and has it.
+        owners.refresh(now, Duration::MAX);
+        owners.owner(socket, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::all;
+
+    fn plan(homes: Vec<Home>, window: Option<Duration>) -> Plan {
+        Plan { checks: all().collect(), homes, window, identity: Err("not asked for".into()) }
+    }
+
+    /// Without privileges, and without counting drops: every check is made or says why not.
+    #[test]
+    fn every_check_is_made_or_says_why_not() {
+        let window = Duration::from_millis(20);
+        let start = Instant::now();
+        let examined = examine(plan(vec![Home::default()], Some(window)));
+        assert!(start.elapsed() >= window && examined.lasted >= window);
+        let Diagnosis { unchecked, checked, .. } = examined.diagnosis;
+        assert_eq!(checked + unchecked.len(), all().count());
+        // What isn't among its needs would be told so.
+        assert!(unchecked.iter().all(|one| !one.why.contains("wasn't read")), "{unchecked:?}");
+        assert_eq!(examined.drops, Err("not asked for".into()));
+    }
+
+    #[test]
+    fn since_the_boot_all_is_history() {
+        let examined = examine(plan(vec![Home::default()], None));
+        assert!(examined.lasted > Duration::from_secs(1));
+        assert!(examined.diagnosis.findings.iter().all(|finding| finding.history));
+    }
+
+    #[test]
+    fn a_namespace_that_is_not_there_is_said() {
+        let away = Home { inode: 1, name: Some("away".into()), enter: Some("/nowhere".into()) };
+        let examined = examine(plan(vec![away], Some(Duration::from_millis(1))));
+        assert_eq!(examined.diagnosis.checked, 0);
+        let why = &examined.diagnosis.unchecked[0].why;
+        assert!(why.contains("namespace away") && why.contains("CAP_SYS_ADMIN"), "{why}");
+    }
+}

@@ -1,0 +1,273 @@
+//! What the doctor found, for people and for programs.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use unicode_width::UnicodeWidthStr as _;
+
+use super::color::{BOLD, FAINT, RESET};
+use super::columns::cut;
+use super::explain::wrap;
+use super::words::Plain;
+use crate::doctor::{
+    Certainty, Check, Diagnosis, Drops, Evidence, Finding, Moved, Remedy, Severity, Unchecked,
+};
+use crate::units::{elapsed, rate_of, thousands};
+
+/// Columns of the words before what they tell.
+const LABEL: usize = 10;
+/// Below this a terminal is not worth wrapping for.
+const NARROWEST: usize = 40;
+
+/// All of an examination but its findings.
+#[derive(Debug, Clone, Copy)]
+pub struct Closing<'a> {
+    /// What was diagnosed.
+    pub diagnosis: &'a Diagnosis,
+    /// The time that was looked at.
+    pub lasted: Duration,
+    /// It is all since the boot.
+    pub since_boot: bool,
+    /// Drops in that time; or why they weren't counted.
+    pub drops: Result<u64, &'a str>,
+}
+
+/// How many findings there are of each severity, the worst first.
+fn of_each(findings: &[Finding]) -> impl Iterator<Item = (Severity, usize)> {
+    Severity::ALL
+        .into_iter()
+        .rev()
+        .map(|severity| (severity, findings.iter().filter(|finding| finding.severity == severity).count()))
+}
+
+fn paint(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "\x1b[1;31m",
+        Severity::Warning => "\x1b[33m",
+        Severity::Info => "\x1b[36m",
+    }
+}
+
+fn painted(start: &str, text: &str, color: bool) -> String {
+    if color { format!("{start}{text}{RESET}") } else { text.to_owned() }
+}
+
+/// A finding as paragraphs of at most `width` columns; only commands are never broken, so that they can be copied.
+pub fn finding(finding: &Finding, width: usize, color: bool) -> String {
+    let width = width.max(NARROWEST);
+    let mut page = Page { text: String::new(), width, color };
+    let head = painted(paint(finding.severity), finding.severity.as_str(), color);
+    let subject = painted(BOLD, &Plain(&finding.subject).to_string(), color);
+    let netns = finding.netns.as_ref().map_or(String::new(), |name| format!(" in {}", Plain(name)));
+    let history = if finding.history { ", since the boot" } else { "" };
+    page.line(&format!("{head}  {subject}{netns}  ({}{history})", finding.check));
+    page.paragraph(2, &finding.sentence);
+    page.evidence(&finding.evidence);
+    let sure = match finding.certainty {
+        Certainty::Possible => "possibly",
+        Certainty::Likely => "likely",
+        Certainty::Certain => "certainly",
+    };
+    page.labelled("cause", &format!("({sure}) {}", finding.cause));
+    for remedy in &finding.remedies {
+        page.remedy(remedy);
+    }
+    if let Some(caution) = &finding.caution {
+        page.labelled("caution", caution);
+    }
+    page.command("verify", &finding.verify);
+    page.text
+}
+
+/// A page under way.
+struct Page {
+    text: String,
+    width: usize,
+    color: bool,
+}
+
+impl Page {
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line.trim_end());
+        self.text.push('\n');
+    }
+
+    fn label(&self, word: &str) -> String {
+        format!("  {}", painted(FAINT, &format!("{word:<LABEL$}"), self.color))
+    }
+
+    fn paragraph(&mut self, indent: usize, text: &str) {
+        for line in wrap(&Plain(text).to_string(), self.width - indent) {
+            self.line(&format!("{:indent$}{line}", ""));
+        }
+    }
+
+    /// `word`, then a paragraph beside it.
+    fn labelled(&mut self, word: &str, text: &str) {
+        let mut word = word;
+        for line in wrap(&Plain(text).to_string(), self.width - LABEL - 2) {
+            let label = self.label(word);
+            self.line(&format!("{label}{line}"));
+            word = "";
+        }
+    }
+
+    fn command(&mut self, word: &str, command: &str) {
+        let label = self.label(word);
+        self.line(&format!("{label}$ {}", Plain(command)));
+    }
+
+    fn remedy(&mut self, remedy: &Remedy) {
+        self.labelled("remedy", &remedy.what);
+        for command in &remedy.now {
+            self.command("", command);
+        }
+        match &remedy.persistently {
+            // A command of a shell, else words.
+            Some(how) if how.starts_with("printf ") => self.command("  for good", how),
+            Some(how) => self.labelled("  for good", how),
+            None => {}
+        }
+    }
+
+    /// Names, values and where they were read, aligned; where the terminal is narrow, without the last.
+    fn evidence(&mut self, evidence: &[Evidence]) {
+        let rows: Vec<[String; 3]> = evidence.iter().map(told).collect();
+        let widest = |column: usize| rows.iter().map(|row| row[column].width()).max().unwrap_or(0);
+        let (names, values) = (widest(0), widest(1));
+        let mut word = "evidence";
+        for [name, value, from] in &rows {
+            let label = self.label(word);
+            let pad = |text: &str, width: usize| format!("{text}{:1$}", "", width - text.width());
+            let line = format!("{}  {}  {from}", pad(name, names), pad(value, values));
+            let cells = cut(line.trim_end(), self.width - LABEL - 2);
+            self.line(&format!("{label}{cells}"));
+            word = "";
+        }
+    }
+}
+
+/// What it is, how it stood, where it was read.
+fn told(evidence: &Evidence) -> [String; 3] {
+    let plain = |text: &str| Plain(text).to_string();
+    match evidence {
+        Evidence::Counter(moved) => {
+            let Moved { counter, before, after, rate, read_from, .. } = moved;
+            let course = format!("{} → {}  ({}/s)", thousands(*before), thousands(*after), rate_of(*rate));
+            [plain(counter), course, read_from.clone()]
+        }
+        Evidence::Value { name, value, read_from } => [plain(name), plain(value), read_from.clone()],
+        Evidence::Drops(Drops { function, offset, reason, drops, rate }) => {
+            let offset = offset.map_or(String::new(), |offset| format!("+{offset:#x}"));
+            let place = function.as_ref().map_or("drops".into(), |function| format!("{function}{offset}"));
+            let reason = reason.as_deref().unwrap_or("drops");
+            [
+                plain(&place),
+                format!("{} {reason}  ({}/s)", thousands(*drops), rate_of(*rate)),
+                "netdrop".into(),
+            ]
+        }
+    }
+}
+
+/// A line a finding: severity, area, what about, what is wrong; cut at `width`, if there is one.
+pub fn table(findings: &[Finding], width: Option<usize>, color: bool) -> String {
+    let widest = |of: fn(&Finding) -> &str| findings.iter().map(|one| of(one).width()).max().unwrap_or(0);
+    let (checks, subjects) = (widest(|one| one.check), widest(|one| &one.subject));
+    let line = |finding: &Finding| {
+        let Finding { severity, check, subject, sentence, netns, .. } = finding;
+        let netns = netns.as_ref().map_or(String::new(), |name| format!("{name}: "));
+        let line = format!("{severity:8}  {check:checks$}  {subject:subjects$}  {netns}{sentence}");
+        let line = Plain(&line).to_string();
+        let line = width.map_or_else(|| line.clone(), |width| cut(&line, width));
+        painted(paint(*severity), &line, color) + "\n"
+    };
+    findings.iter().map(line).collect()
+}
+
+/// What couldn't be checked, and the sum of all.
+pub fn closing(closing: &Closing, width: usize) -> String {
+    let mut page = Page { text: String::new(), width: width.max(NARROWEST), color: false };
+    let Diagnosis { findings, unchecked, checked } = closing.diagnosis;
+    let time = elapsed(closing.lasted);
+    let time = if closing.since_boot { format!("since the boot, {time} ago") } else { format!("in {time}") };
+    let counts: Vec<_> = of_each(findings)
+        .filter(|(_, count)| *count > 0)
+        .map(|(severity, count)| format!("{count} {severity}"))
+        .collect();
+    let found = if counts.is_empty() { "all fine".to_owned() } else { counts.join(", ") };
+    let drops = match closing.drops {
+        Ok(drops) => format!("{} drops counted", thousands(drops)),
+        Err(why) => format!("drops not counted: {why}"),
+    };
+    page.paragraph(0, &format!("Checked {} {time}: {found}; {drops}.", things(*checked)));
+    if !unchecked.is_empty() {
+        page.line(&format!("{} could not be checked:", things(unchecked.len())));
+    }
+    for Unchecked { check, netns, why, .. } in unchecked {
+        let netns = netns.as_ref().map_or(String::new(), |name| format!(" in {name}"));
+        page.paragraph(2, &format!("{check}{netns}: {why}"));
+    }
+    page.text
+}
+
+fn things(count: usize) -> String {
+    format!("{count} thing{}", if count == 1 { "" } else { "s" })
+}
+
+/// The checks there are: name and what it looks for; cut at `width`, if there is one.
+pub fn list(checks: &[&Check], width: Option<usize>) -> String {
+    let names = checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
+    let line = |check: &&Check| {
+        let line = format!("{:names$}  {}", check.name, check.about());
+        width.map_or_else(|| line.clone(), |width| cut(&line, width)) + "\n"
+    };
+    checks.iter().map(line).collect()
+}
+
+#[derive(Serialize)]
+struct Line<'a, T> {
+    v: u32,
+    kind: &'static str,
+    #[serde(flatten)]
+    of: &'a T,
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    checked: usize,
+    unchecked: usize,
+    critical: usize,
+    warning: usize,
+    info: usize,
+    since_boot: bool,
+    seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drops: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    without_drops: Option<&'a str>,
+}
+
+/// A line of JSON each: findings, what couldn't be checked, then the summary.
+pub fn json(closing: &Closing) -> String {
+    let Diagnosis { findings, unchecked, checked } = closing.diagnosis;
+    let of = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let summary = Summary {
+        checked: *checked,
+        unchecked: unchecked.len(),
+        critical: of(Severity::Critical),
+        warning: of(Severity::Warning),
+        info: of(Severity::Info),
+        since_boot: closing.since_boot,
+        seconds: (closing.lasted.as_secs_f64() * 1000.0).round() / 1000.0,
+        drops: closing.drops.ok(),
+        without_drops: closing.drops.err(),
+    };
+    let findings = findings.iter().map(|finding| line("doctor.finding", finding));
+    let unchecked = unchecked.iter().map(|one| line("doctor.unchecked", one));
+    findings.chain(unchecked).chain([line("doctor.summary", &summary)]).collect()
+}
+
+fn line<T: Serialize>(kind: &'static str, of: &T) -> String {
+    serde_json::to_string(&Line { v: 1, kind, of }).expect("it is strings and numbers alone") + "\n"
+}
