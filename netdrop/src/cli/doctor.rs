@@ -95,7 +95,7 @@ impl Doctor {
             Some(_) => identify(false).map_err(|error| error.to_string()),
             None => Err(String::new()),
         };
-        Ok(DoctorPlan { checks, homes: self.homes()?, window, identity })
+        Ok(DoctorPlan { checks, homes: self.homes()?, window, identity, begun: announce })
     }
 
     /// The namespaces to look at, netdrop's own first.
@@ -153,6 +153,16 @@ impl Doctor {
     fn has_color(&self) -> bool {
         let variable = |name| std::env::var_os(name);
         self.color.enabled(on_terminal(), variable("NO_COLOR").as_deref(), variable("TERM").as_deref())
+    }
+}
+
+/// One line on standard error: from here on it counts.
+fn announce(counted: Result<(), &str>) {
+    match counted {
+        Ok(()) => eprintln!("netdrop: counters are read and drops counted; Ctrl-C ends the window now"),
+        Err(why) => {
+            eprintln!("netdrop: counters are read, and drops not counted ({why}); Ctrl-C ends the window now")
+        }
     }
 }
 

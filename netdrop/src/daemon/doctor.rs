@@ -8,7 +8,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::libc;
 use nix::sched::{CloneFlags, setns};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::time::TimeSpec;
 
 use super::drop_count::DropCount;
 use crate::doctor::{
@@ -31,6 +35,8 @@ pub struct Plan {
     pub window: Option<Duration>,
     /// This kernel, to count its drops; or why they can't be.
     pub identity: Result<Identity, String>,
+    /// Told when the window has begun: whether drops are counted, or why not.
+    pub begun: fn(Result<(), &str>),
 }
 
 /// What came of it.
@@ -44,9 +50,10 @@ pub struct Examined {
     pub drops: Result<u64, String>,
 }
 
-/// Examines, which takes the window's time and that of reading twice.
+/// Examines, which takes the window's time and that of reading twice. Ctrl-C ends the window.
 pub fn examine(plan: Plan) -> Examined {
-    let Plan { checks, homes, window, identity } = plan;
+    let Plan { checks, homes, window, identity, begun: tell } = plan;
+    let interrupt = Interrupt::catch();
     let counting = match window {
         None => Err("what was dropped before netdrop came, nobody counted".into()),
         Some(_) => {
@@ -68,9 +75,12 @@ pub fn examine(plan: Plan) -> Examined {
         .collect();
     let owners = RefCell::new(Owners::new(Path::new("/")));
     if let Some(window) = window {
-        sleep_until(start + window.saturating_sub(OWNERS_EARLY));
+        tell(counting.as_ref().map(drop).map_err(String::as_str));
+        let interrupted = interrupt.wait(start + window.saturating_sub(OWNERS_EARLY));
         owners.borrow_mut().refresh(Instant::now(), Duration::MAX);
-        sleep_until(start + window);
+        if !interrupted {
+            interrupt.wait(start + window);
+        }
     }
     let ended: Vec<_> = homes
         .iter()
@@ -125,8 +135,31 @@ fn read(home: &Home, sources: &[Source]) -> Snapshot {
     })
 }
 
-fn sleep_until(at: Instant) {
-    thread::sleep(at.saturating_duration_since(Instant::now()));
+/// Ctrl-C and SIGTERM, which end the window and not the examination.
+struct Interrupt(SigSet);
+
+impl Interrupt {
+    /// Blocked in this thread, and in all that it starts, they wait until somebody asks for them.
+    fn catch() -> Self {
+        let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM].into_iter().collect();
+        // It can't fail: the set is a set.
+        let _ = signals.thread_block();
+        Self(signals)
+    }
+
+    /// Waits until then, or for a signal, which is told by true.
+    fn wait(&self, until: Instant) -> bool {
+        loop {
+            let left = TimeSpec::from_duration(until.saturating_duration_since(Instant::now()));
+            // SAFETY: the set and the time are whole; nobody wants to know more of the signal.
+            let signal = unsafe { libc::sigtimedwait(self.0.as_ref(), std::ptr::null_mut(), left.as_ref()) };
+            match Errno::result(signal) {
+                Ok(_) => return true,
+                Err(Errno::EINTR) => {}
+                Err(_) => return false,
+            }
+        }
+    }
 }
 
 /// Since the boot (proc(5), `/proc/uptime`).
@@ -151,7 +184,7 @@ mod tests {
     use crate::doctor::all;
 
     fn plan(homes: Vec<Home>, window: Option<Duration>) -> Plan {
-        Plan { checks: all().collect(), homes, window, identity: Err("not asked for".into()) }
+        Plan { checks: all().collect(), homes, window, identity: Err("not asked for".into()), begun: |_| {} }
     }
 
     /// Without privileges, and without counting drops: every check is made or says why not.

@@ -90,7 +90,7 @@ fn of_listener(
         finding
             .because(
                 Certainty::Likely,
-                format!("Connections come faster than the application accepts them. It asked for a backlog of {somaxconn} or more, and somaxconn cut that to {limit}."),
+                format!("Connections come faster than the application accepts them. It asked for a backlog of {limit} or more: somaxconn allows no more than {somaxconn}."),
             )
             .remedy(Remedy::sysctl(window, what, &[(SETTING, &enough)]))
     } else {
