@@ -56,11 +56,7 @@ fn painted(start: &str, text: &str, color: bool) -> String {
 pub fn finding(finding: &Finding, width: usize, color: bool) -> String {
     let width = width.max(NARROWEST);
     let mut page = Page { text: String::new(), width, color };
-    let head = painted(paint(finding.severity), finding.severity.as_str(), color);
-    let subject = painted(BOLD, &Plain(&finding.subject).to_string(), color);
-    let netns = finding.netns.as_ref().map_or(String::new(), |name| format!(" in {}", Plain(name)));
-    let history = if finding.history { ", since the boot" } else { "" };
-    page.line(&format!("{head}  {subject}{netns}  ({}{history})", finding.check));
+    page.head(finding);
     page.paragraph(2, &finding.sentence);
     page.evidence(&finding.evidence);
     let sure = match finding.certainty {
@@ -90,6 +86,23 @@ impl Page {
     fn line(&mut self, line: &str) {
         self.text.push_str(line.trim_end());
         self.text.push('\n');
+    }
+
+    /// Severity, what about, and the check's name in parentheses; on a line each where one doesn't hold them.
+    fn head(&mut self, finding: &Finding) {
+        let Finding { severity, check, subject, netns, history, .. } = finding;
+        let netns = netns.as_ref().map_or(String::new(), |name| format!(" in {name}"));
+        let about = Plain(&format!("{subject}{netns}")).to_string();
+        let check = format!("({check}{})", if *history { ", since the boot" } else { "" });
+        let fits = severity.as_str().len() + 2 + about.width() + 2 + check.width() <= self.width;
+        let severity = painted(paint(*severity), severity.as_str(), self.color);
+        if fits {
+            return self.line(&format!("{severity}  {}  {check}", painted(BOLD, &about, self.color)));
+        }
+        self.line(&format!("{severity}  {check}"));
+        for line in wrap(&about, self.width - 2) {
+            self.line(&format!("  {}", painted(BOLD, &line, self.color)));
+        }
     }
 
     fn label(&self, word: &str) -> String {
@@ -186,10 +199,13 @@ pub fn closing(closing: &Closing, width: usize) -> String {
     let mut page = Page { text: String::new(), width: width.max(NARROWEST), color: false };
     let Diagnosis { findings, unchecked, checked } = closing.diagnosis;
     let time = elapsed(closing.lasted);
-    let time = if closing.since_boot { format!("since the boot, {time} ago") } else { format!("in {time}") };
+    let time = if closing.since_boot { format!("since the boot {time} ago") } else { format!("in {time}") };
     let counts: Vec<_> = of_each(findings)
         .filter(|(_, count)| *count > 0)
-        .map(|(severity, count)| format!("{count} {severity}"))
+        .map(|(severity, count)| {
+            let many = if severity == Severity::Warning && count != 1 { "s" } else { "" };
+            format!("{count} {severity}{many}")
+        })
         .collect();
     let found = if counts.is_empty() { "all fine".to_owned() } else { counts.join(", ") };
     let drops = match closing.drops {
@@ -343,11 +359,11 @@ mod tests {
 
     #[test]
     fn a_line_each() {
-        assert_snapshot!(table(&found().findings, Some(70), false), @"");
+        assert_snapshot!("table", table(&found().findings, Some(70), false));
         let fine = Diagnosis { checked: 1, ..Diagnosis::default() };
-        assert_snapshot!(closing(&closing_of(&fine), 100), @"");
+        assert_snapshot!("closing_fine", closing(&closing_of(&fine), 100));
         let history = Closing { since_boot: true, drops: Err("nobody counted them"), ..closing_of(&fine) };
-        assert_snapshot!(closing(&history, 100), @"");
+        assert_snapshot!("closing_history", closing(&history, 100));
     }
 
     #[test]
@@ -366,7 +382,7 @@ mod tests {
         let diagnosis = found();
         let with = json(&closing_of(&diagnosis));
         let without = json(&Closing { drops: Err("no privileges"), ..closing_of(&diagnosis) });
-        assert_snapshot!(with);
+        assert_snapshot!("json", with);
         for line in with.lines().chain(without.lines()) {
             let value = serde_json::from_str(line).unwrap();
             let errors: Vec<_> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
