@@ -33,7 +33,6 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 #[expect(clippy::doc_markdown, reason = "the comments are help texts, and terminals show backticks")]
-#[expect(clippy::struct_excessive_bools, reason = "flags are on or off")]
 pub struct Doctor {
     /// Time between the two readings, as in 5s, 1m
     #[arg(short, long, value_parser = parse_duration, default_value = "5s", value_name = "TIME")]
@@ -161,7 +160,9 @@ fn announce(counted: Result<(), &str>) {
     match counted {
         Ok(()) => eprintln!("netdrop: counters are read and drops counted; Ctrl-C ends the window now"),
         Err(why) => {
-            eprintln!("netdrop: counters are read, and drops not counted ({why}); Ctrl-C ends the window now")
+            eprintln!(
+                "netdrop: counters are read, and drops not counted ({why}); Ctrl-C ends the window now"
+            );
         }
     }
 }

@@ -25,7 +25,11 @@ pub enum Evidence {
 
 impl Evidence {
     /// Something as it was at the end of the window.
-    pub fn value(name: impl Into<String>, value: impl ToString, read_from: impl Into<String>) -> Self {
+    pub fn value(
+        name: impl Into<String>,
+        value: impl std::fmt::Display,
+        read_from: impl Into<String>,
+    ) -> Self {
         Self::Value { name: name.into(), value: value.to_string(), read_from: read_from.into() }
     }
 }

@@ -39,13 +39,13 @@ impl Remedy {
     /// Settings of the whole host (`net.core.netdev_max_backlog`).
     pub fn host_sysctl(what: impl Into<String>, settings: &[(&str, &dyn Display)]) -> Self {
         let now = settings.iter().map(|(key, value)| format!("sysctl -w {key}={}", quoted(value)));
-        let lines: String = settings.iter().map(|(key, value)| format!("{key} = {value}\\n")).collect();
+        let lines: Vec<_> = settings.iter().map(|(key, value)| format!("{key} = {value}\\n")).collect();
         // One file a remedy: a later one of another check doesn't undo it.
         let file = settings.first().map_or("", |(key, _)| key).replace(['/', '.'], "-");
         Self {
             what: what.into(),
             now: now.collect(),
-            persistently: Some(format!("printf '{lines}' > /etc/sysctl.d/90-{file}.conf")),
+            persistently: Some(format!("printf '{}' > /etc/sysctl.d/90-{file}.conf", lines.concat())),
         }
     }
 

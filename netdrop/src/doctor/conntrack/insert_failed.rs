@@ -1,4 +1,4 @@
-//! `conntrack-insert-failed`: packets that lost a race for the same connection (`__nf_conntrack_confirm`, net/netfilter/nf_conntrack_core.c).
+//! `conntrack-insert-failed`: packets that lost a race for the same connection (`__nf_conntrack_confirm`, `net/netfilter/nf_conntrack_core.c`).
 
 use super::Conntrack;
 use crate::doctor::{

@@ -1,4 +1,4 @@
-//! `conntrack-table-full`: packets dropped as no connection more may be tracked (`__nf_conntrack_alloc`, net/netfilter/nf_conntrack_core.c).
+//! `conntrack-table-full`: packets dropped as no connection more may be tracked (`__nf_conntrack_alloc`, `net/netfilter/nf_conntrack_core.c`).
 
 use super::Conntrack;
 use crate::doctor::parts::Sysctls;

@@ -39,20 +39,20 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
         return Ok(Vec::new());
     }
     let (before, after) = window.both::<Listeners>()?;
-    let opened = window.delta("Tcp", "PassiveOpens").map_or(0, |moved| moved.by());
+    let accepted = window.delta("Tcp", "PassiveOpens").map_or(0, |moved| moved.by());
     let drops = |listener: &InetSocket| {
         let was = before.0.iter().find(|one| one.is(listener)).map_or(0, |one| one.memory.drops);
         Moved::of_32_bits("drops", (was, listener.memory.drops), window.lasted, Listeners::FROM)
     };
-    let overflown =
+    let is_short =
         |listener: &InetSocket| drops(listener).by() > 0 || listener.receive_queue > listener.send_queue;
-    let listeners: Vec<_> = after.0.iter().filter(|listener| overflown(listener)).collect();
+    let listeners: Vec<_> = after.0.iter().filter(|listener| is_short(listener)).collect();
     if listeners.is_empty() {
-        return Ok(vec![of_closed(window, overflows, opened)]);
+        return Ok(vec![of_closed(window, overflows, accepted)]);
     }
     Ok(listeners
         .into_iter()
-        .map(|listener| of_listener(window, listener, drops(listener), &overflows, opened))
+        .map(|listener| of_listener(window, listener, drops(listener), &overflows, accepted))
         .collect())
 }
 
