@@ -58,6 +58,13 @@ fn accept(listener: i32) -> i32 {
     unsafe { libc::accept(listener, std::ptr::null_mut(), std::ptr::null_mut()) }
 }
 
+/// Waits for a byte, and takes it.
+fn take_byte(connection: i32) {
+    let mut byte = 0_u8;
+    // SAFETY: there is room for the one that is asked for.
+    unsafe { libc::recv(connection, (&raw mut byte).cast(), 1, 0) };
+}
+
 /// A child's connection: its pid, its name, and how that is known.
 fn is_owned(event: &Value, pid: u32, command: &str, known_by: &[&str]) -> Result<()> {
     told::expect(event, &[("/owner/pid", &pid.to_string()), ("/owner/command", command)])?;
@@ -191,12 +198,15 @@ fn reset_by_a_child(bench: &Bench) -> Result<()> {
                     let option = (&raw const linger).cast();
                     libc::setsockopt(connection, libc::SOL_SOCKET, libc::SO_LINGER, option, length);
                 }
+                // A reset before the client has woken up from connecting would be the error of that.
+                take_byte(connection);
                 close(connection);
             }
         })?;
         child = holder.pid();
         let clients = (0..RESETS).map(|_| {
             let mut client = TcpStream::connect(listener.local_addr()?)?;
+            client.write_all(b"x")?;
             ensure!(client.read(&mut [0; 1]).is_err(), "it is reset");
             Ok(client)
         });
