@@ -257,11 +257,17 @@ fn rtt(bench: &Bench) -> Result<()> {
     let lab = Lab::alone()?;
     let netdrop = told::start(bench, &lab, &["rtt", "--by", "owner", "--sample", "--srtt"])?;
     let (mut client, mut server) = lab.receiver.enter(|| connected(Ipv4Addr::LOCALHOST.into()))?;
-    until("an owner", PATIENCE, || {
+    // Both sides' times, each of them with its owner: who closes a socket that nobody has asked for yet has never been seen with it.
+    until("both owners", PATIENCE, || {
         client.write_all(b"hey")?;
         server.read_exact(&mut [0; 3])?;
-        let is_known = |line: &&String| line.contains(r#""tcp.rtt""#) && line.contains(r#""owner""#);
-        Ok(netdrop.so_far().iter().find(is_known).map(|_| ()))
+        server.write_all(b"you")?;
+        client.read_exact(&mut [0; 3])?;
+        let lines = netdrop.so_far();
+        let times: Vec<_> = lines.iter().filter(|line| line.contains(r#""tcp.rtt""#)).collect();
+        // Two lines an interval, samples and smoothed times, once all have the one owner: so it was in two intervals.
+        let last = times.iter().rev().take(4);
+        Ok((times.len() >= 4 && last.clone().all(|line| line.contains(r#""owner""#))).then_some(()))
     })?;
     // Closed with data on its way: it is acknowledged when no process has it any more.
     client.write_all(b"hey")?;
