@@ -12,6 +12,7 @@ pub mod protocol;
 mod ring;
 mod settings;
 mod socket;
+pub mod tcp;
 mod trap;
 
 pub use counter::{
@@ -22,8 +23,9 @@ pub use event::{
 };
 pub use filter::{
     AddressRule, DeviceRule, Filter, FunctionRule, MAX_PIECES, MAX_RULES, NetnsRule, OWNER_CGROUP,
-    OWNER_EXCLUDED, OWNER_NETNS, OWNER_SOCKET, OwnerKey, Piece, PortRule, ProtocolRule, REASON_BY_SITE,
-    REASON_EXCLUDED, REASON_INCLUDED, Rule, SIDE_DESTINATION, SIDE_EITHER, SIDE_SOURCE, group,
+    OWNER_EXCLUDED, OWNER_NETNS, OWNER_SOCKET, OWNER_TASK, OwnerKey, Piece, PortRule, ProtocolRule,
+    REASON_BY_SITE, REASON_EXCLUDED, REASON_INCLUDED, Rule, SIDE_DESTINATION, SIDE_EITHER, SIDE_SOURCE,
+    group,
 };
 pub use layout::{ABSENT, Layout};
 pub use ring::RingHeader;
@@ -64,6 +66,17 @@ plain! {
     Trap = TRAP_WORDS * 8,
     OwnerKey = 16,
     Piece = 16,
+    tcp::TcpEvent = 376,
+    tcp::TcpNumbers = 160,
+    tcp::TcpTotal = 40,
+    tcp::TcpAccounts = 64,
+    tcp::TcpCpu = 64 + tcp::TCP_KINDS * tcp::TCP_DETAILS * 40,
+    tcp::TcpTransition = 24 + tcp::TRANSITION_BUCKETS * 8,
+    tcp::RttKey = 88,
+    tcp::RttHistogram = 8 + tcp::RTT_BUCKETS * 8,
+    tcp::TcpSettings = 15 * 4,
+    tcp::TcpLayout = 58 * 4,
+    tcp::TcpConnection = 72,
     Filter = 40 + MAX_RULES * (24 + 32 + 12 + 12 + 40 + 12),
 }
 

@@ -9,3 +9,9 @@ pub const SETTINGS: i32 = 0x6e64_0100;
 pub const LOAD: i16 = 0x6e00;
 /// Number of a helper that doesn't exist: calls to it become calls of the kernel's `bpf_rdonly_cast`.
 pub const RDONLY_CAST: i32 = 0x7fff_0001;
+/// Immediate of a `mov`: this plus a member's number in [`crate::tcp::TcpLayout`] stands for the member's offset.
+pub const TCP_LAYOUT: i32 = 0x6e64_0200;
+/// Immediate of a `mov`: this plus a member's number in [`crate::tcp::TcpSettings`] stands for the setting.
+pub const TCP_SETTINGS: i32 = 0x6e64_0300;
+/// Offset of a load: this plus a member's number in [`crate::tcp::TcpLayout`] stands for the member's offset.
+pub const TCP_LOAD: i16 = 0x6c00;

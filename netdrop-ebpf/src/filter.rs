@@ -6,16 +6,17 @@ use aya_ebpf::{
     maps::{Array, HashMap},
 };
 use netdrop_common::{
-    AddressRule, DeviceRule, Filter, FunctionRule, MAX_PIECES, MAX_RULES, NetnsRule, OWNER_CGROUP,
-    OWNER_EXCLUDED, OWNER_NETNS, OWNER_SOCKET, OwnerKey, Piece, PortRule, ProtocolRule, REASON_BY_SITE,
-    REASON_EXCLUDED, REASON_INCLUDED, Rule, SIDE_DESTINATION, SIDE_SOURCE, group,
+    AddressRule, DeviceRule, Filter, FunctionRule, MAX_PIECES, NetnsRule, OWNER_CGROUP, OWNER_EXCLUDED,
+    OWNER_NETNS, OWNER_SOCKET, Piece, PortRule, ProtocolRule, REASON_BY_SITE, REASON_EXCLUDED,
+    REASON_INCLUDED, group,
 };
 
 use crate::{
-    constants::{FILTER, rules, setting},
+    constants::{rules, setting},
     key::Subject,
     memory::{Memory, load},
-    packet::{self, Addresses, Ports},
+    packet,
+    rules::{each_rule, is_address, is_port, of_owner},
     socket,
 };
 
@@ -27,37 +28,6 @@ static REASONS: HashMap<u32, u32> = HashMap::with_max_entries(1, 0);
 /// What `--class` decides by the site, in the order of addresses. User space sets the size: one, unless it is asked.
 #[map]
 static SITES: Array<[Piece; MAX_PIECES]> = Array::with_max_entries(1, 0);
-
-/// What `--container` and `--owner` name, with the groups that it matches. User space sets the size, likewise.
-#[map]
-static OWNERS: HashMap<OwnerKey, u32> = HashMap::with_max_entries(1, 0);
-
-/// Goes through the rules of one kind. The last expression of `$matches` says whether the rule matches.
-macro_rules! each_rule {
-    ($matched:ident, $count:ident, $rules:ident: $type:ty, |$rule:ident| $matches:expr) => {
-        let count = rules!($count);
-        if count != 0 {
-            for index in 0..MAX_RULES {
-                if index as u32 >= count {
-                    break;
-                }
-                // SAFETY: the index is below the array's length.
-                let $rule: Rule<$type> = unsafe { read_rule(&raw const FILTER.$rules, index) };
-                if $matches {
-                    if $rule.group == group::EXCLUDE {
-                        return false;
-                    }
-                    $matched |= $rule.group;
-                }
-            }
-        }
-    };
-}
-
-#[inline(always)]
-unsafe fn read_rule<T: Copy>(rules: *const [Rule<T>; MAX_RULES], index: usize) -> Rule<T> {
-    unsafe { rules.cast::<Rule<T>>().add(index).read_volatile() }
-}
 
 /// Whether the drop passes: no negated rule matches, and every group that has rules has one that does.
 #[inline(always)]
@@ -149,12 +119,6 @@ unsafe fn owners(context: &impl EbpfContext, subject: &Subject) -> u32 {
 }
 
 #[inline(always)]
-unsafe fn of_owner(id: u64, kind: u32) -> u32 {
-    let key = OwnerKey { id, kind: kind.into() };
-    unsafe { OWNERS.get(key) }.copied().unwrap_or(0)
-}
-
-#[inline(always)]
 fn is_protocol(subject: &Subject, rule: ProtocolRule) -> bool {
     let key = &subject.key;
     let ethertype = rule.ethertype == 0 || rule.ethertype == key.ethertype;
@@ -179,28 +143,6 @@ fn is_device(subject: &Subject, name: [u64; 2], rule: DeviceRule) -> bool {
             && rule.netns == subject.key.netns;
     }
     rule.name[0] == name[0] && rule.name[1] == name[1]
-}
-
-#[inline(always)]
-fn is_address(packet: &Addresses, rule: &Rule<AddressRule>) -> bool {
-    let prefix = &rule.matches;
-    (rule.side & SIDE_SOURCE != 0 && within(&packet.source, prefix))
-        || (rule.side & SIDE_DESTINATION != 0 && within(&packet.destination, prefix))
-}
-
-#[inline(always)]
-fn within(address: &[u32; 4], prefix: &AddressRule) -> bool {
-    let differs = |word: usize| (address[word] & prefix.mask[word]) ^ prefix.address[word];
-    differs(0) | differs(1) | differs(2) | differs(3) == 0
-}
-
-#[inline(always)]
-fn is_port(ports: &Ports, rule: &Rule<PortRule>) -> bool {
-    let range = rule.matches;
-    (rule.side & SIDE_SOURCE != 0 && range.first <= ports.source && ports.source <= range.last)
-        || (rule.side & SIDE_DESTINATION != 0
-            && range.first <= ports.destination
-            && ports.destination <= range.last)
 }
 
 const _: () = assert!(size_of::<Filter>() < 1 << 15, "rules must fit the read-only section's offsets");

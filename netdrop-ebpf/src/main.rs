@@ -18,6 +18,7 @@ mod memory;
 mod packet;
 mod qdisc;
 mod ring;
+mod rules;
 mod sample;
 mod socket;
 mod stack;

@@ -148,6 +148,17 @@ pub fn bytes(count: u64) -> String {
     format!("{} {unit}B", three_digits(value))
 }
 
+/// Microseconds to three digits: `0 µs`, `850 µs`, `20.5 ms`, `1.25 s`.
+pub fn microseconds(us: f64) -> String {
+    let (value, unit) = match us {
+        // 999.5 would be rounded to 1000.
+        us if us < 999.5 => (us, "µs"),
+        us if us < 999_500.0 => (us / 1e3, "ms"),
+        us => (us / 1e6, "s"),
+    };
+    format!("{} {unit}", three_digits(value))
+}
+
 #[expect(clippy::cast_precision_loss, reason = "three digits of it are shown")]
 fn approximate(count: u64) -> f64 {
     count as f64
@@ -299,6 +310,19 @@ mod tests {
     #[case(u64::MAX, "18.4 EB")]
     fn bytes_have_three_digits(#[case] count: u64, #[case] text: &str) {
         assert_eq!(bytes(count), text);
+    }
+
+    #[rstest]
+    #[case(0.0, "0 µs")]
+    #[case(0.5, "0.5 µs")]
+    #[case(850.0, "850 µs")]
+    #[case(999.6, "1 ms")]
+    #[case(20_479.5, "20.5 ms")]
+    #[case(999_499.0, "999 ms")]
+    #[case(1_250_000.0, "1.25 s")]
+    #[case(402_653_184.0, "403 s")]
+    fn microseconds_have_three_digits(#[case] us: f64, #[case] text: &str) {
+        assert_eq!(microseconds(us), text);
     }
 
     #[rstest]

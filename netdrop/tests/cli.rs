@@ -38,12 +38,13 @@ fn refused(arguments: &str) -> String {
 #[test]
 fn help_fits_80_and_100_columns() {
     let commands = ["", "watch", "top", "run", "report", "serve", "check", "explain", "completions", "man"];
-    for command in commands {
+    let tcp = ["tcp", "tcp retransmits", "tcp resets", "tcp life", "tcp rtt", "tcp states"];
+    for command in commands.into_iter().chain(tcp) {
         for columns in ["80", "100"] {
             let help = printed(netdrop(command).arg("--help").env("COLUMNS", columns));
             let width = columns.parse().unwrap();
             assert!(help.lines().all(|line| line.chars().count() <= width), "{help}");
-            let name = if command.is_empty() { "netdrop" } else { command };
+            let name = if command.is_empty() { "netdrop".into() } else { command.replace(' ', "_") };
             assert_snapshot!(format!("help_{name}_{columns}"), help);
         }
     }
@@ -217,11 +218,13 @@ fn every_command_has_a_manual_page() {
 #[test]
 fn explain_tells_of_each_name_in_turn() {
     let told = printed(&mut netdrop("explain no_socket SKB_DROP_REASON_XDP ip_forward+0x4bc"));
-    let titles: Vec<_> = told.lines().filter(|line| line.ends_with(')') && line.contains(": ")).collect();
+    let titles: Vec<_> =
+        told.lines().filter(|line| line.ends_with(" reason)") || line.ends_with("(function)")).collect();
     assert_eq!(
         titles,
         [
             "NO_SOCKET: no-receiver (drop reason)",
+            "NO_SOCKET (reset reason)",
             "XDP: policy (drop reason)",
             "ip_forward: routing (function)"
         ]
@@ -233,7 +236,8 @@ fn explain_tells_of_each_name_in_turn() {
             serde_json::from_str::<serde_json::Value>(line).unwrap()["name"].as_str().unwrap().to_owned()
         })
         .collect();
-    assert_eq!(names, ["NO_SOCKET", "ip_forward"]);
+    // A drop reason and a reset's.
+    assert_eq!(names, ["NO_SOCKET", "NO_SOCKET", "ip_forward"]);
 }
 
 #[test]

@@ -23,5 +23,7 @@ pub mod report;
 pub mod runner;
 pub mod scenario;
 pub mod scenarios;
+pub mod tcp;
+pub mod told;
 pub mod trace;
 pub mod traffic;

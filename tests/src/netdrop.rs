@@ -226,7 +226,7 @@ fn rows(line: &Value) -> Result<Vec<Row>> {
 }
 
 /// What all lines are checked against, compiled once a run: all that runs is the same netdrop.
-fn schema(path: &Path) -> Result<&'static jsonschema::Validator> {
+pub(crate) fn schema(path: &Path) -> Result<&'static jsonschema::Validator> {
     static SCHEMA: OnceLock<jsonschema::Validator> = OnceLock::new();
     if let Some(schema) = SCHEMA.get() {
         return Ok(schema);

@@ -33,8 +33,7 @@ struct State {
 impl Observer {
     /// Starts bpftrace and waits until its probe is attached. Its absence is a [`Skip`].
     pub fn start() -> Result<Self> {
-        let format = command("cat").arg("/sys/kernel/tracing/events/skb/kfree_skb/format").output();
-        let format = String::from_utf8(format.context("can't mount tracefs for bpftrace")?.stdout)?;
+        let format = tracepoint("skb/kfree_skb")?;
         let mut child = command("bpftrace")
             .args(["-B", "line", "-f", "json", "-e", &program(&format)])
             .stdout(Stdio::piped())
@@ -117,6 +116,58 @@ fn follow(lines: impl BufRead, state: &Mutex<State>) {
         }
     }
     state.lock().expect("the other side doesn't panic").ended = true;
+}
+
+/// A script of bpftrace's own kind, line by line.
+pub struct Script {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Script {
+    /// Starts it and waits until it is attached. bpftrace's absence is a [`Skip`].
+    pub fn start(script: &str) -> Result<Self> {
+        const READY: &str = "attached";
+        let script = format!("BEGIN {{ printf(\"{READY}\\n\"); }}\n{script}");
+        let mut child = command("bpftrace")
+            .args(["-B", "line", "-e", &script])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| Skip(format!("no bpftrace to compare with: {error}")))?;
+        let stdout = child.stdout.take().context("stdout is piped")?;
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let read = Arc::clone(&lines);
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                read.lock().expect("the other side doesn't panic").push(line);
+            }
+        });
+        let mut script = Self { child, lines };
+        until("bpftrace to attach", Duration::from_secs(30), || {
+            anyhow::ensure!(script.child.try_wait()?.is_none(), "bpftrace ended before it attached");
+            Ok(script.so_far().iter().any(|line| line == READY).then_some(()))
+        })?;
+        Ok(script)
+    }
+
+    /// The lines that it has printed.
+    pub fn so_far(&self) -> Vec<String> {
+        self.lines.lock().expect("the reader doesn't panic").clone()
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a tracepoint tells, in the kernel's own words (Documentation/trace/events.rst).
+pub fn tracepoint(name: &str) -> Result<String> {
+    let format = command("cat").arg(format!("/sys/kernel/tracing/events/{name}/format")).output();
+    Ok(String::from_utf8(format.context("can't mount tracefs")?.stdout)?)
 }
 
 /// A command in a mount namespace of its own, in which tracefs is mounted.

@@ -1,6 +1,6 @@
-//! `cargo xtask ebpf`: builds the eBPF program into the object that is committed beside its loader.
+//! `cargo xtask ebpf`: builds the eBPF programs into the objects that are committed beside their loader.
 //!
-//! The object is committed so that a plain `cargo build` needs neither nightly nor LLVM. That is only honest if
+//! The objects are committed so that a plain `cargo build` needs neither nightly nor LLVM. That is only honest if
 //! anyone can build the same bytes again: every path that could enter them is remapped.
 
 use std::fs;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use object::build::elf::SectionData;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::manifest::{Manifest, sha256, sources_hash};
 use crate::toolchain::{self, Compiler, Linker};
@@ -16,31 +16,41 @@ use crate::workspace;
 
 const PACKAGE: &str = "netdrop-ebpf";
 const TARGET: &str = "bpfel-unknown-none";
-const OBJECT: &str = "netdrop/src/probe/netdrop.bpf.o";
 const MANIFEST: &str = "netdrop/src/probe/netdrop.bpf.toml";
+
+/// A binary of the package, and the object that is made of it.
+struct Program {
+    binary: &'static str,
+    object: &'static str,
+}
+
+const DROPS: Program = Program { binary: "netdrop-ebpf", object: "netdrop/src/probe/netdrop.bpf.o" };
+const TCP: Program = Program { binary: "netdrop-tcp-ebpf", object: "netdrop/src/probe/tcp.bpf.o" };
 
 /// `--btf` and full debug info together give the program its BTF and line info; the third version of the instruction set has
 /// 32-bit arithmetic and jumps (kernels from 5.1 on).
 const FLAGS: [&str; 3] = ["-Clink-arg=--btf", "-Cdebuginfo=2", "-Ctarget-cpu=v3"];
 
-/// Builds the object and writes it with its manifest.
+/// Builds the objects and writes them with their manifest.
 pub fn build() -> Result<()> {
     let compiler = toolchain::preferred()?;
     let linker = toolchain::linker()?;
     println!("compiler: {}\nlinker:   {}", compiler.version, linker.version);
-    let bytes = compile(&compiler, &linker, &workspace::target().join("ebpf"))?;
+    let [drops, tcp] = compile(&compiler, &linker, &workspace::target().join("ebpf"))?;
     let manifest = Manifest {
         sources: sources_hash(workspace::root(), &FLAGS)?,
-        object: sha256(&bytes),
+        object: sha256(&drops),
+        tcp: sha256(&tcp),
         compiler: compiler.version,
         linker: linker.version,
     };
-    let object = workspace::root().join(OBJECT);
-    fs::create_dir_all(object.parent().expect("the object lies in a folder"))?;
-    fs::write(&object, &bytes).with_context(|| format!("cannot write {}", object.display()))?;
-    manifest.write(&workspace::root().join(MANIFEST))?;
-    println!("wrote {OBJECT} ({} bytes, sha256 {})", bytes.len(), manifest.object);
-    Ok(())
+    for (program, bytes, hash) in [(DROPS, drops, &manifest.object), (TCP, tcp, &manifest.tcp)] {
+        let object = workspace::root().join(program.object);
+        fs::create_dir_all(object.parent().expect("the object lies in a folder"))?;
+        fs::write(&object, &bytes).with_context(|| format!("cannot write {}", object.display()))?;
+        println!("wrote {} ({} bytes, sha256 {hash})", program.object, bytes.len());
+    }
+    manifest.write(&workspace::root().join(MANIFEST))
 }
 
 /// How far `check` could go.
@@ -52,21 +62,17 @@ pub enum Checked {
     HashesOnly(String),
 }
 
-/// Fails unless the committed object belongs to the sources.
+/// Fails unless the committed objects belong to the sources.
 pub fn check() -> Result<Checked> {
     let root = workspace::root();
     let manifest = Manifest::read(&root.join(MANIFEST))?;
-    let committed = fs::read(root.join(OBJECT)).with_context(|| format!("cannot read {OBJECT}"))?;
-    ensure!(
-        sha256(&committed) == manifest.object,
-        "{OBJECT} is not the object of its manifest; run `cargo xtask ebpf` and commit both files"
-    );
+    let committed = [committed(&DROPS, &manifest.object)?, committed(&TCP, &manifest.tcp)?];
     ensure!(
         sources_hash(root, &FLAGS)? == manifest.sources,
-        "the eBPF sources, their dependencies or flags changed since {OBJECT} was built; \
-         run `cargo xtask ebpf` and commit both files"
+        "the eBPF sources, their dependencies or flags changed since the objects were built; \
+         run `cargo xtask ebpf` and commit what it writes"
     );
-    println!("hashes: the sources and the object are those of the manifest");
+    println!("hashes: the sources and the objects are those of the manifest");
 
     let same_compiler = toolchain::compilers().into_iter().find(|found| found.version == manifest.compiler);
     let Some(compiler) = same_compiler else {
@@ -84,15 +90,29 @@ pub fn check() -> Result<Checked> {
     };
     let scratch = tempfile::tempdir().context("cannot make a folder for the new build")?;
     let rebuilt = compile(&compiler, &linker, scratch.path())?;
-    if rebuilt != committed {
-        bail!(
-            "the rebuilt object differs from {OBJECT} (sha256 {}, committed {})",
-            sha256(&rebuilt),
-            manifest.object
+    for (program, (rebuilt, committed)) in [DROPS, TCP].iter().zip(rebuilt.iter().zip(&committed)) {
+        ensure!(
+            rebuilt == committed,
+            "the rebuilt object differs from {} (sha256 {}, committed {})",
+            program.object,
+            sha256(rebuilt),
+            sha256(committed)
         );
+        println!("rebuilt: {}, the same {} bytes", program.object, committed.len());
     }
-    println!("rebuilt: the same {} bytes", committed.len());
     Ok(Checked::Rebuilt)
+}
+
+/// A committed object, which must be the manifest's.
+fn committed(program: &Program, hash: &str) -> Result<Vec<u8>> {
+    let bytes = fs::read(workspace::root().join(program.object))
+        .with_context(|| format!("cannot read {}", program.object))?;
+    ensure!(
+        sha256(&bytes) == hash,
+        "{} is not the object of its manifest; run `cargo xtask ebpf` and commit what it writes",
+        program.object
+    );
+    Ok(bytes)
 }
 
 fn hashes_only(why: String) -> Checked {
@@ -100,8 +120,8 @@ fn hashes_only(why: String) -> Checked {
     Checked::HashesOnly(why)
 }
 
-/// Compiles the program, `core` included, and returns the object's bytes.
-fn compile(compiler: &Compiler, linker: &Linker, target: &Path) -> Result<Vec<u8>> {
+/// Compiles the programs, `core` included, and returns the bytes of both objects.
+fn compile(compiler: &Compiler, linker: &Linker, target: &Path) -> Result<[Vec<u8>; 2]> {
     // The registry's folders are remapped by name, so they have to exist before the build.
     workspace::run(workspace::cargo().args(["fetch", "--locked", "--quiet"]))?;
 
@@ -118,7 +138,7 @@ fn compile(compiler: &Compiler, linker: &Linker, target: &Path) -> Result<Vec<u8
     // `build-std` is unstable; the bootstrap switch lets a stable compiler do it too.
     command
         .args(["build", "-Zbuild-std=core", "--locked", "--release", "--target", TARGET])
-        .args(["--package", PACKAGE, "--bin", PACKAGE])
+        .args(["--package", PACKAGE, "--bin", DROPS.binary, "--bin", TCP.binary])
         .env("CARGO_TARGET_DIR", target)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
         .env("RUSTC", &compiler.rustc)
@@ -127,16 +147,23 @@ fn compile(compiler: &Compiler, linker: &Linker, target: &Path) -> Result<Vec<u8
         .env_remove("RUSTC_WRAPPER")
         .env_remove("RUSTUP_TOOLCHAIN");
     workspace::run(&mut command)?;
-    let built = target.join(TARGET).join("release").join(PACKAGE);
-    let bytes = fs::read(&built).with_context(|| format!("the build left no {}", built.display()))?;
-    without_dwarf(&bytes).with_context(|| format!("cannot strip {}", built.display()))
+    let folder = target.join(TARGET).join("release");
+    Ok([built(&folder.join(DROPS.binary))?, built(&folder.join(TCP.binary))?])
 }
 
-/// The object without DWARF, which is five sixths of it and which no kernel reads; its BTF stays.
-fn without_dwarf(bytes: &[u8]) -> Result<Vec<u8>> {
+/// What the linker has made, stripped.
+fn built(object: &Path) -> Result<Vec<u8>> {
+    let bytes = fs::read(object).with_context(|| format!("the build left no {}", object.display()))?;
+    without_debug_info(&bytes).with_context(|| format!("cannot strip {}", object.display()))
+}
+
+/// The object without what no kernel reads: DWARF, which is five sixths of it, and the lines of its instructions, as the programs are
+/// loaded without BTF. Its BTF stays, for the maps.
+fn without_debug_info(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut elf = object::build::elf::Builder::read(bytes)?;
     for section in &mut elf.sections {
-        section.delete |= section.name.starts_with(b".debug") || section.name.starts_with(b".rel.debug");
+        let name = section.name.strip_prefix(b".rel").unwrap_or(&section.name);
+        section.delete |= name.starts_with(b".debug") || name == b".BTF.ext";
     }
     elf.delete_orphans();
     // LLVM keeps the sections' names among the symbols'; the writer wants a section of their own.

@@ -1,4 +1,4 @@
-//! The manifest beside the committed BPF object: what the object was made of, and with what.
+//! The manifest beside the committed BPF objects: what they were made of, and with what.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 const SOURCES: [&str; 2] = ["netdrop-common", "netdrop-ebpf"];
 
 const HEADER: &str = "\
-# Written by `cargo xtask ebpf`: what netdrop.bpf.o was built from, and with what.
+# Written by `cargo xtask ebpf`: what netdrop.bpf.o and tcp.bpf.o were built from, and with what.
 # `cargo xtask ebpf --check` compares it with the sources.
 ";
 
@@ -23,8 +23,10 @@ const HEADER: &str = "\
 pub struct Manifest {
     /// Over the sources, the locked dependencies and the release profile.
     pub sources: String,
-    /// Over the object itself.
+    /// Over netdrop.bpf.o itself.
     pub object: String,
+    /// Over tcp.bpf.o.
+    pub tcp: String,
     pub compiler: String,
     pub linker: String,
 }
@@ -211,6 +213,7 @@ mod tests {
         let manifest = Manifest {
             sources: "1".into(),
             object: "2".into(),
+            tcp: "3".into(),
             compiler: "rustc \"x\"".into(),
             linker: "l".into(),
         };

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::{CountKey, Counts, Drop, Endpoint, OwnerName, Workload};
+use crate::order::InOrder as _;
 
 use super::By;
 
@@ -87,7 +88,7 @@ impl Flows {
             return;
         }
         let mut rows: Vec<_> = self.rows.drain().collect();
-        rows.sort_unstable_by(|(one, its), (other, others)| {
+        rows.order_by(|(one, its), (other, others)| {
             others.total.packets.cmp(&its.total.packets).then_with(|| one.cmp(other))
         });
         for (_, sums) in rows.drain(self.limit / 2..) {

@@ -129,6 +129,7 @@ impl Aggregator {
             accounts: now.accounts.since(&self.last.accounts),
             total: now.accounts,
             attribution: Attribution::default(),
+            tcp: None,
         };
         self.last_unsampled = self.unsampled();
         self.last = now;
@@ -158,6 +159,7 @@ impl Aggregator {
             accounts: now.accounts,
             total: now.accounts,
             attribution: Attribution::default(),
+            tcp: None,
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 
 use crate::knowledge::class_of;
 use crate::model::{CountKey, Counts, Row};
+use crate::order::InOrder as _;
 
 use super::flows::FlowKey;
 use super::{By, Dimension, Example, Names, order};
@@ -83,7 +84,7 @@ impl<'a, N: Names> Rows<'a, N> {
         let other = Some(other).filter(|row| row.total.packets > 0);
         let rows = self.groups.into_values().map(|group| group.row).chain(other);
         let mut rows: Vec<_> = rows.map(|row| Row { estimated, ..row }).collect();
-        rows.sort_unstable_by(order);
+        rows.order_by(order);
         rows
     }
 }

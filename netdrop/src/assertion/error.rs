@@ -28,6 +28,12 @@ pub enum AssertionError {
     /// A quantity that a rate makes no sense of.
     #[error("{0} is not a rate: leave out /s")]
     NotARate(&'static str),
+    /// A part of all that is compared with a number.
+    #[error("{0} is a part of all segments: write per cent, as in {0}>1%")]
+    APart(String),
+    /// A number that is compared with a part.
+    #[error("{0} is a number, no part of anything: leave out %")]
+    NoPart(String),
     /// A class that isn't one.
     #[error(transparent)]
     Class(#[from] UnknownClass),

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Assertion, Expression, Member, Quantity, Selector, Test};
+use super::{Assertion, Expression, Member, Quantity, Selector, Test, Unit};
+use crate::model::tcp::{Counted, TcpSummary};
 use crate::model::{Row, Summary};
+use crate::tcp::retransmits::of_host;
 use crate::units::{bytes, rate, thousands};
 
 /// What became of an assertion.
@@ -51,18 +53,30 @@ impl Expression {
 impl Test {
     #[expect(clippy::cast_precision_loss, reason = "a bound that differs in the 16th digit is none")]
     fn holds(&self, end: &Summary) -> bool {
-        let mut amount = self.quantity.amount(end) as f64;
-        if self.bound.per_second {
-            amount /= end.elapsed.max(Duration::from_nanos(1)).as_secs_f64();
-        }
-        self.operator.holds(amount, self.bound.value as f64)
+        let amount = self.quantity.amount(end) as f64;
+        let amount = match self.bound.unit {
+            Unit::PerSecond => amount / end.elapsed.max(Duration::from_nanos(1)).as_secs_f64(),
+            // Of nothing sent, nothing was sent again.
+            Unit::Percent => amount / segments_out(end).max(1) as f64,
+            Unit::Events => amount,
+        };
+        self.operator.holds(amount, self.bound.value)
     }
 
     fn sentence(&self, end: &Summary) -> String {
         let amount = self.quantity.amount(end);
-        let speed =
-            if self.bound.per_second { format!(" ({})", rate(amount, end.elapsed)) } else { String::new() };
+        let speed = match self.bound.unit {
+            Unit::PerSecond => format!(" ({})", rate(amount, end.elapsed)),
+            Unit::Events | Unit::Percent => String::new(),
+        };
         match &self.quantity {
+            _ if self.quantity.is_of_tcp() && end.tcp.is_none() => "TCP was not followed".into(),
+            Quantity::Retransmits => format!("{} TCP retransmits{speed}", thousands(amount)),
+            Quantity::RetransmitRatio => {
+                let host = end.tcp.as_ref().and_then(|tcp| of_host(&tcp.host));
+                format!("{} sent again", host.unwrap_or_else(|| "none of no segments".into()))
+            }
+            Quantity::Resets => format!("{} TCP resets{speed}", thousands(amount)),
             Quantity::Lost => format!("{} details or drops lost", thousands(amount)),
             Quantity::Bytes => format!("{} dropped{speed}", bytes(amount)),
             Quantity::Drops(selectors) => {
@@ -81,12 +95,28 @@ impl Quantity {
                 end.rows.iter().filter(|row| applies(selectors, row)).map(|row| row.counts.packets).sum()
             }
             Self::Bytes => end.rows.iter().map(|row| row.counts.bytes).sum(),
+            Self::Retransmits => of_tcp(end, |tcp| {
+                tcp.events(|count| count.counted() == Counted::Retransmit && !count.has_failed())
+            }),
+            Self::RetransmitRatio => of_tcp(end, |tcp| tcp.host.segments_retransmitted),
+            Self::Resets => of_tcp(end, |tcp| {
+                tcp.events(|count| matches!(count.counted(), Counted::ResetSent | Counted::ResetReceived))
+            }),
             Self::Lost => {
                 let accounts = &end.accounts;
                 accounts.ring_full + accounts.table_full + accounts.recursion_misses + accounts.stackless
             }
         }
     }
+}
+
+fn of_tcp(end: &Summary, of: impl Fn(&TcpSummary) -> u64) -> u64 {
+    end.tcp.as_ref().map_or(0, |tcp| of(tcp))
+}
+
+/// Segments that the network namespace sent, those sent again left out.
+fn segments_out(end: &Summary) -> u64 {
+    of_tcp(end, |tcp| tcp.host.segments_out)
 }
 
 fn applies(selectors: &[Selector], row: &Row) -> bool {

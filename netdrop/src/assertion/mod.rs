@@ -6,9 +6,10 @@
 //! one        = "(" any ")" | test
 //! test       = quantity [ op number ]              without: > 0
 //! quantity   = "drops" | "rate" | "bytes" | "lost" | selector { "," selector }
+//!            | "retransmits" | "retransmit-ratio" | "resets"
 //! selector   = ("class" | "reason" | "function" | "device" | "netns" | "proto") ("=" | "!=") pattern
 //! op         = ">" | ">=" | "<" | "<=" | "==" | "!="
-//! number     = digits [ "k" | "M" ] [ "/s" ]
+//! number     = digits [ "k" | "M" ] [ "/s" ] | digits [ "." digits ] "%"      of retransmit-ratio
 //! ```
 //!
 //! Selectors joined by commas are about the same drops: `class=congestion,device=eth0>10`. A pattern may hold `*`. All counts
@@ -56,6 +57,12 @@ enum Quantity {
     Bytes,
     /// Details that were lost, and drops that are in no row or were not seen.
     Lost,
+    /// Segments that TCP sent again.
+    Retransmits,
+    /// What part of the segments sent that is, by the kernel's own count of the namespace.
+    RetransmitRatio,
+    /// Resets, sent and received.
+    Resets,
 }
 
 /// One condition on a drop.
@@ -86,11 +93,19 @@ enum Operator {
     Unequal,
 }
 
-/// A number, or one a second.
+/// A number, or one a second, or a part of all.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Bound {
-    value: u64,
-    per_second: bool,
+    value: f64,
+    unit: Unit,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Events,
+    PerSecond,
+    /// The value is a part of 1.
+    Percent,
 }
 
 impl FromStr for Assertion {
@@ -102,9 +117,29 @@ impl FromStr for Assertion {
 }
 
 impl Assertion {
+    /// Whether it asks for TCP's own events.
+    pub fn needs_tcp(&self) -> bool {
+        self.expression.any(&|test| test.quantity.is_of_tcp())
+    }
+
     /// As it was written.
     pub fn text(&self) -> &str {
         &self.text
+    }
+}
+
+impl Expression {
+    fn any(&self, of: &impl Fn(&Test) -> bool) -> bool {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(|part| part.any(of)),
+            Self::Test(test) => of(test),
+        }
+    }
+}
+
+impl Quantity {
+    const fn is_of_tcp(&self) -> bool {
+        matches!(self, Self::Retransmits | Self::RetransmitRatio | Self::Resets)
     }
 }
 

@@ -1,7 +1,7 @@
 //! From tokens to an expression.
 
 use super::lexer::{Kind, Token, token};
-use super::{AssertionError, Bound, Expression, Member, Operator, Quantity, Selector, Test};
+use super::{AssertionError, Bound, Expression, Member, Operator, Quantity, Selector, Test, Unit};
 use crate::kernel::near::closest;
 use crate::knowledge::{self, Class, Entry};
 
@@ -62,19 +62,27 @@ impl<'t> Parser<'t> {
             "drops" | "rate" => Quantity::Drops(Vec::new()),
             "bytes" => Quantity::Bytes,
             "lost" => Quantity::Lost,
+            "retransmits" => Quantity::Retransmits,
+            "retransmit-ratio" => Quantity::RetransmitRatio,
+            "resets" => Quantity::Resets,
             _ => Quantity::Drops(self.selectors()?),
         };
         if quantity.is_named() {
             self.next();
         }
         let Some((operator, bound)) = self.comparison()? else {
-            let nothing = Bound { value: 0, per_second: false };
+            let nothing = Bound { value: 0.0, unit: Unit::Events };
             return Ok(Test { quantity, operator: Operator::More, bound: nothing });
         };
-        if bound.per_second && quantity == Quantity::Lost {
-            return Err(AssertionError::NotARate("lost"));
+        match (&quantity, bound.unit) {
+            (Quantity::Lost, Unit::PerSecond) => return Err(AssertionError::NotARate("lost")),
+            (Quantity::RetransmitRatio, Unit::Percent) => {}
+            (Quantity::RetransmitRatio, _) => return Err(AssertionError::APart(word.to_owned())),
+            (_, Unit::Percent) => return Err(AssertionError::NoPart(word.to_owned())),
+            _ => {}
         }
-        let bound = Bound { per_second: bound.per_second || word == "rate", ..bound };
+        let unit = if word == "rate" { Unit::PerSecond } else { bound.unit };
+        let bound = Bound { unit, ..bound };
         Ok(Test { quantity, operator, bound })
     }
 
@@ -144,7 +152,7 @@ impl<'t> Parser<'t> {
     }
 }
 
-const QUANTITY: &str = "drops, rate, bytes, lost, or class=, reason=, function=, device=, netns=, proto=";
+const QUANTITY: &str = "drops, rate, bytes, lost, retransmits, retransmit-ratio, resets, or class=, reason=, function=, device=, netns=, proto=";
 
 impl Quantity {
     /// Whether it is a word of its own.
@@ -163,8 +171,14 @@ fn one_or(mut parts: Vec<Expression>, join: fn(Vec<Expression>) -> Expression) -
     }
 }
 
-/// `10`, `5k`, `2M`, `100/s`.
+/// `10`, `5k`, `2M`, `100/s`, `0.5%`.
 fn bound(text: &str) -> Option<Bound> {
+    if let Some(percent) = text.strip_suffix('%') {
+        let is_number = percent.starts_with(|first: char| first.is_ascii_digit())
+            && percent.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let value = percent.parse::<f64>().ok().filter(|_| is_number)? / 100.0;
+        return Some(Bound { value, unit: Unit::Percent });
+    }
     let (number, per_second) = text.strip_suffix("/s").map_or((text, false), |number| (number, true));
     let (digits, unit) = match number.as_bytes().last()? {
         b'k' => (&number[..number.len() - 1], 1_000),
@@ -174,7 +188,9 @@ fn bound(text: &str) -> Option<Bound> {
     if !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
     }
-    Some(Bound { value: digits.parse::<u64>().ok()?.checked_mul(unit)?, per_second })
+    #[expect(clippy::cast_precision_loss, reason = "a bound that differs in the 16th digit is none")]
+    let value = digits.parse::<u64>().ok()?.checked_mul(unit)? as f64;
+    Some(Bound { value, unit: if per_second { Unit::PerSecond } else { Unit::Events } })
 }
 
 /// A name without `*` must be one that exists: a mistyped one would never fail a run.

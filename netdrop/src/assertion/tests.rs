@@ -3,12 +3,75 @@
 use proptest::prelude::*;
 use rstest::rstest;
 
+use std::sync::Arc;
+
+use netdrop_common::tcp::kind;
+
 use super::{Assertion, AssertionError};
+use crate::model::Summary;
+use crate::model::tcp::{HostCounts, TcpCount, TcpSummary, TcpTotal};
 use crate::output::samples;
 
 fn holds(text: &str) -> bool {
     let assertion: Assertion = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
     assertion.evaluate(&samples::end()).holds
+}
+
+fn with_tcp() -> Summary {
+    let mut tcp = TcpSummary {
+        host: HostCounts { segments_out: 4000, segments_retransmitted: 30, ..HostCounts::default() },
+        ..TcpSummary::default()
+    };
+    for (kind, detail, events) in [
+        (kind::RETRANSMIT, 1, 20),
+        (kind::RETRANSMIT, 17, 100),
+        (kind::RETRANSMIT_SYN_ACK, 5, 2),
+        (kind::RESET_SENT, 1, 3),
+        (kind::RESET_RECEIVED, 1, 4),
+    ] {
+        let counts = TcpTotal { events, ..TcpTotal::default() };
+        tcp.counts.push(TcpCount { kind, detail, counts, total: counts });
+    }
+    Summary { tcp: Some(Arc::new(tcp)), ..samples::end() }
+}
+
+/// Failed ones are no retransmits; the ratio is the kernel's own.
+#[rstest]
+#[case("retransmits", true, "22 TCP retransmits")]
+#[case("retransmits>22", false, "22 TCP retransmits")]
+#[case("retransmits>1/s", true, "22 TCP retransmits (1.83/s)")]
+#[case("retransmit-ratio>0.7%", true, "0.75% of 4,000 segments sent again")]
+#[case("retransmit-ratio>1%", false, "0.75% of 4,000 segments sent again")]
+#[case(
+    "resets>6 and drops",
+    true,
+    "7 TCP resets; 4,894,461 drops, most of them NO_SOCKET at __udp4_lib_rcv (4,894,120)"
+)]
+fn a_run_with_tcp(#[case] text: &str, #[case] expected: bool, #[case] why: &str) {
+    let assertion: Assertion = text.parse().unwrap();
+    assert!(assertion.needs_tcp());
+    let verdict = assertion.evaluate(&with_tcp());
+    assert_eq!((verdict.holds, verdict.why.as_str()), (expected, why));
+}
+
+#[rstest]
+#[case(
+    "retransmit-ratio>1",
+    "retransmit-ratio is a part of all segments: write per cent, as in retransmit-ratio>1%"
+)]
+#[case("resets>1%", "resets is a number, no part of anything: leave out %")]
+#[case("retransmit-ratio>%", "at 18: % is no number; write one as in 10, 5k, 100/s")]
+#[case("retransmit-ratio>1.1.1%", "at 18: 1.1.1% is no number; write one as in 10, 5k, 100/s")]
+fn what_a_part_is_not(#[case] text: &str, #[case] error: &str) {
+    assert_eq!(text.parse::<Assertion>().unwrap_err().to_string(), error);
+}
+
+#[test]
+fn without_tcp_nothing_of_it_holds() {
+    let assertion: Assertion = "retransmits or retransmit-ratio>0%".parse().unwrap();
+    let verdict = assertion.evaluate(&samples::end());
+    assert_eq!((verdict.holds, verdict.why.as_str()), (false, "TCP was not followed"));
+    assert!(!"drops".parse::<Assertion>().unwrap().needs_tcp());
 }
 
 #[rstest]
@@ -64,7 +127,7 @@ fn why(#[case] text: &str, #[case] sentence: &str) {
 }
 
 #[rstest]
-#[case("", "at 1: the end, where drops, rate, bytes, lost, or class=")]
+#[case("", "at 1: the end, where drops, rate, bytes, lost, retransmits, retransmit-ratio, resets, or class=")]
 #[case("class", "at 6: the end, where = or != is expected")]
 #[case("class=", "at 7: the end, where a name is expected")]
 #[case("color=red", "at 1: color, where drops,")]

@@ -8,6 +8,7 @@ use crate::counters::rule::{Count, Rule, RuleId, RuleKey};
 use crate::model::{
     Attribution, Certainty, Counts, Family, Framework, RuleHit, RuleSystem, TableFamily, Verdict,
 };
+use crate::order::InOrder as _;
 use crate::units::thousands;
 
 /// Drops that the same rules can have made.
@@ -62,7 +63,7 @@ pub fn attribute(window: &Window<'_>, attribution: &mut Attribution) {
     if unexplained > 0 {
         note(unexplained, window, attribution);
     }
-    hits.sort_by_key(Settled::order);
+    hits.order_by_key(Settled::order);
     attribution.rules.extend(hits);
 }
 

@@ -1,6 +1,7 @@
 //! Who of several dropped so many packets, by what each of them counted.
 
 use crate::model::{Certainty, RuleHit};
+use crate::order::InOrder as _;
 
 /// Traffic goes on while the snapshots are taken: counters may have grown by so much more than what netdrop counted.
 const SLACK: u64 = 20;
@@ -64,7 +65,7 @@ pub fn settle(drops: u64, suspects: Vec<Suspect>) -> Settled {
         }
         Settled { hits, unexplained }
     };
-    settled.hits.sort_by_key(Settled::order);
+    settled.hits.order_by_key(Settled::order);
     settled
 }
 

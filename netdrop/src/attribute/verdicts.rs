@@ -6,6 +6,7 @@ use std::ops::AddAssign;
 
 use super::{Cause, Window};
 use crate::model::{CountKey, Verdict, VerdictCount};
+use crate::order::InOrder as _;
 
 /// What details told. As many counters as the kernel's table holds, and as many verdicts as there are hooks.
 #[derive(Debug, Default)]
@@ -88,7 +89,7 @@ pub fn counts(window: &Window<'_>) -> Vec<VerdictCount> {
         estimated,
     };
     let mut counts: Vec<_> = sums.into_iter().map(count).collect();
-    counts.sort_by_key(|count| std::cmp::Reverse(count.packets));
+    counts.order_by_key(|count| std::cmp::Reverse(count.packets));
     counts
 }
 

@@ -6,13 +6,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tracing::info;
 
-use super::details::{AttachName, Details};
+use super::details::Details;
 use super::output::print;
+use super::tcp::TcpCapture;
 use super::{Exit, privileges};
 use crate::aggregate::Aggregator;
 use crate::counters::devlink;
 use crate::daemon::serve::Attached;
-use crate::daemon::{Follower, Limits, Outlets, Plan, Stop, Witness};
+use crate::daemon::{Follower, Limits, Outlets, Plan, Stop, TcpSource, Witness};
 use crate::enrich::{Enricher, KernelResolver};
 use crate::export::metrics::About;
 use crate::filter::{Compiled, Explained, Owned, Targets, Wanted, compile};
@@ -22,10 +23,13 @@ use crate::kernel::identity::Identity;
 use crate::kernel::reasons::Reasons;
 use crate::owner::Owners;
 use crate::probe::{Attach, Kernel, Log, Options, Probe, Rate, RingSize};
+use crate::tcp::digest;
 
 /// Time between two looks into the ring buffer, for a fair sample and for every drop: lines are so late at most.
 const LOOK: Duration = Duration::from_millis(20);
 const LOOK_ALL: Duration = Duration::from_millis(4);
+/// Details per second of each kind of TCP's events on each CPU, unless `--rate` says otherwise.
+const TCP_RATE: u32 = 1000;
 /// Size of the ring buffers, likewise: more than comes between two looks, and on machines with many CPUs an end to it.
 const RING: RingSize = RingSize { each: 1 << 20, together: 16 << 20 };
 const RING_ALL: RingSize = RingSize { each: 2 << 20, together: 64 << 20 };
@@ -53,6 +57,7 @@ pub struct Captured {
     witness: Witness,
     look: Duration,
     log: Option<Log>,
+    tcp: Option<TcpSource>,
 }
 
 impl Captured {
@@ -65,9 +70,10 @@ impl Captured {
         limits: Limits,
         interval: Duration,
     ) -> Plan {
-        let Self { probe, enricher, owners, follower, debug_info, witness, look, log } = self;
+        let Self { probe, enricher, owners, follower, debug_info, witness, look, log, tcp } = self;
         Plan {
-            probe,
+            probe: Some(probe),
+            tcp,
             enricher,
             owners,
             follower,
@@ -87,20 +93,20 @@ impl Captured {
 impl Captured {
     /// What the daemon reads, without an end: nobody will compare counters before and after.
     pub fn attached(self, about: About) -> Attached {
-        let Self { probe, enricher, owners, follower, debug_info, log, .. } = self;
+        let Self { probe, enricher, owners, follower, debug_info, log, tcp, .. } = self;
         let attached_as = match probe.attached_as() {
             Attach::Raw => "raw_tracepoint",
             Attach::TpBtf | Attach::Auto => "tp_btf",
         };
         let about = About { attached_as: attached_as.into(), ..about };
-        Attached { probe, enricher, owners, follower, debug_info, log, about }
+        Attached { probe, enricher, owners, follower, debug_info, log, about, tcp }
     }
 }
 
-/// What this kernel is, where these privileges are enough to attach.
-pub fn identify() -> Result<Identity, Exit> {
+/// What this kernel is, where these privileges are enough to attach; its TCP too, where that will be followed.
+pub fn identify(tcp: bool) -> Result<Identity, Exit> {
     privileges::require(&Features::read(Path::new("/")))?;
-    Identity::read(Path::new("/")).map_err(Exit::from)
+    Identity::read_with(Path::new("/"), tcp).map_err(Exit::from)
 }
 
 /// Gives the filter its numbers. `reasons` learns those of modules when the filter may name them.
@@ -126,7 +132,8 @@ pub fn explain(wanted: &Wanted, as_json: bool) -> anyhow::Result<()> {
 }
 
 impl Capture<'_> {
-    /// Attaches the program. From then on every drop is counted, and a line says so; `quiet`: without that line.
+    /// Attaches the program, and TCP's where `identity` was read for it. From then on every drop is counted, and a line says so; `quiet`:
+    /// without that line.
     pub fn attach(self, mut identity: Identity, wanted: &Wanted, quiet: bool) -> anyhow::Result<Captured> {
         let compiled = compiled(wanted, &mut identity.reasons)?;
         let follow = (compiled.targets.clone(), compiled.owned.clone());
@@ -140,6 +147,8 @@ impl Capture<'_> {
         if let Some(follower) = follower.as_mut().filter(|_| !self.for_daemon) {
             follower.start().context("can't start the thread that keeps the filter up to date")?;
         }
+        let tcp = identity.tcp.take().map(|kernel| self.tcp().attach(kernel, wanted, &identity.reasons));
+        let tcp = tcp.transpose()?;
         witness.ready();
         self.check_hardware(&probe)?;
         if !quiet {
@@ -160,7 +169,21 @@ impl Capture<'_> {
             witness,
             look: if self.details.all { LOOK_ALL } else { LOOK },
             log,
+            tcp,
         })
+    }
+
+    /// What of TCP stands beside drops.
+    fn tcp(&self) -> TcpCapture {
+        let rate =
+            if self.details.all { Rate::All } else { Rate::PerSecond(self.details.rate.unwrap_or(TCP_RATE)) };
+        TcpCapture {
+            story: digest::WANTED,
+            rate,
+            attach: self.details.attach.into(),
+            connections: None,
+            deferred: self.for_daemon,
+        }
     }
 
     fn options(&self, compiled: Compiled) -> Options {
@@ -171,11 +194,7 @@ impl Capture<'_> {
             None => RING,
         };
         Options {
-            attach: match details.attach {
-                AttachName::Auto => Attach::Auto,
-                AttachName::TpBtf => Attach::TpBtf,
-                AttachName::Raw => Attach::Raw,
-            },
+            attach: details.attach.into(),
             rate: self.rate(),
             snaplen: details.snaplen,
             filter: compiled.filter,

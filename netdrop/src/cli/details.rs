@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use netdrop_common::SNAPLEN_MAX;
 
+use crate::probe::Attach;
 use crate::units::parse_size;
 
 /// What is read of each drop, and how.
@@ -20,7 +21,7 @@ pub struct Details {
     #[arg(long, conflicts_with = "rate")]
     pub all: bool,
     /// Bytes of the packet that are copied, 64 to 256: what an event in the ring buffer has room for
-    #[arg(long, default_value_t = 96, value_parser = snaplen, value_name = "BYTES")]
+    #[arg(long, default_value_t = SNAPLEN, value_parser = snaplen, value_name = "BYTES")]
     pub snaplen: u32,
     /// Show the socket of each drop: its state, queues and limits, and who owns it [with --all: only on demand]
     #[arg(long, overrides_with = "no_socket")]
@@ -45,6 +46,9 @@ pub struct Details {
     /// Leave the hardware's drops out
     #[arg(long)]
     pub no_hardware: bool,
+    /// Follow TCP's own events too: segments sent again, resets, ends of connections, round-trip times (netdrop tcp tells more)
+    #[arg(long)]
+    pub tcp: bool,
     /// Take source lines from this file, which must be of the running kernel's build [default: looked for where
     /// distributions and debuginfod put it]
     #[arg(long, value_name = "FILE")]
@@ -60,12 +64,48 @@ pub struct Details {
     pub ebpf_log: u8,
 }
 
+/// Nothing is asked for.
+impl Default for Details {
+    fn default() -> Self {
+        Self {
+            rate: None,
+            all: false,
+            snaplen: SNAPLEN,
+            socket: false,
+            no_socket: false,
+            stack: false,
+            cpu_task: false,
+            rules: false,
+            hardware: false,
+            no_hardware: false,
+            tcp: false,
+            vmlinux: None,
+            ring_size: None,
+            attach: AttachName::Auto,
+            ebpf_log: 0,
+        }
+    }
+}
+
+/// Bytes of the packet, unless `--snaplen` says otherwise.
+const SNAPLEN: u32 = 96;
+
 /// Ways to attach.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum AttachName {
     Auto,
     TpBtf,
     Raw,
+}
+
+impl From<AttachName> for Attach {
+    fn from(name: AttachName) -> Self {
+        match name {
+            AttachName::Auto => Self::Auto,
+            AttachName::TpBtf => Self::TpBtf,
+            AttachName::Raw => Self::Raw,
+        }
+    }
 }
 
 fn snaplen(text: &str) -> Result<u32, String> {

@@ -14,6 +14,7 @@ mod progress;
 mod report;
 mod run;
 mod serve;
+mod tcp;
 mod top;
 mod watch;
 
@@ -58,6 +59,8 @@ enum Command {
     Report(report::Report),
     /// Count drops for as long as the machine runs: Prometheus metrics, logs; a daemon
     Serve(Box<serve::Serve>),
+    /// TCP's own story: what it sent again, resets, connections, round-trip times, states; joined with drops
+    Tcp(Box<tcp::Tcp>),
     /// What this kernel and these privileges allow, line by line, with the consequence
     Check(check::Check),
     /// What a drop reason or a function means, and what to do about it
@@ -81,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Run(run) => return run.run().unwrap_or_else(|error| exit::code(Err(error))),
         Command::Report(report) => report.run(),
         Command::Serve(serve) => serve.run(),
+        Command::Tcp(tcp) => tcp.run(),
         Command::Check(check) => check.run(),
         Command::Explain(explain) => explain.run(),
         Command::Completions(completions) => completions.run(&mut Cli::command()),

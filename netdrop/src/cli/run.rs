@@ -46,9 +46,10 @@ Examples:
 An expression of --fail-on is tests joined by and, or, parentheses. A test is
   what      drops, rate, bytes, lost, or selectors joined by commas: class=,
             reason=, function=, device=, netns=, proto= (!= for all but these,
-            * for any letters), as in class=congestion,device=eth0
-  how much  > >= < <= == != and a number, as in 10, 5k, 100/s; without: more
-            than none";
+            * for any letters), as in class=congestion,device=eth0; of TCP
+            retransmits, resets, retransmit-ratio (in per cent)
+  how much  > >= < <= == != and a number, as in 10, 5k, 100/s, 0.5%; without:
+            more than none";
 
 /// `netdrop run`.
 #[derive(Debug, Args)]
@@ -127,7 +128,8 @@ struct Once {
 
 impl Run {
     /// Runs the command as often as is wanted, and reports.
-    pub fn run(self) -> anyhow::Result<ExitCode> {
+    pub fn run(mut self) -> anyhow::Result<ExitCode> {
+        self.details.tcp |= self.fail_on.iter().any(Assertion::needs_tcp);
         if self.filters.explain_filter {
             explain(&self.wanted(None), self.format == RunFormat::Json)?;
             return Ok(ExitCode::SUCCESS);
@@ -148,7 +150,7 @@ impl Run {
 
     /// One run: attached first, so that nothing is missed; with a warm-up after it.
     async fn once(&self, number: u32) -> anyhow::Result<Once> {
-        let identity = identify()?;
+        let identity = identify(self.details.tcp)?;
         let cgroup = (self.scope == Scope::Tree).then(|| Cgroup::create(Path::new("/"))).transpose()?;
         let wanted = self.wanted(cgroup.as_ref());
         let outlets = self.outlets(number)?;

@@ -55,6 +55,9 @@ pub struct Serve {
     /// Set any key of the file, as in metrics.max_series=100
     #[arg(long, value_name = "SECTION.KEY=VALUE", value_parser = Override::parse, help_heading = "Settings")]
     set: Vec<Override>,
+    /// Count TCP's own events too: segments sent again, resets, ends of connections, round-trip times
+    #[arg(long, help_heading = "Settings")]
+    tcp: bool,
     /// Time between two readings of the counters [default: 10s]
     #[arg(short, long, value_parser = parse_duration, value_name = "TIME", help_heading = "Settings")]
     interval: Option<Duration>,
@@ -125,6 +128,7 @@ impl Serve {
             ("listen", ["http", "listen"], list(&self.listen)),
             ("interval", ["capture", "interval"], interval),
             ("rate", ["capture", "rate"], self.rate.map(|rate| rate.to_string())),
+            ("tcp", ["capture", "tcp"], self.tcp.then(|| "true".into())),
             ("log", ["log", "to"], list(&self.log)),
             ("metrics-file", ["metrics", "file"], self.metrics_file.as_ref().map(text)),
         ];
@@ -169,14 +173,14 @@ async fn serve(sources: Sources, settings: Settings, sandbox: Prepared) -> anyho
     })?;
     beside.announce();
     let beside = beside.run(&readers, &metrics, followed);
-    let ended = daemon.run().await;
+    let ended = Box::pin(daemon.run()).await;
     beside.end().await;
     Ok(ended?)
 }
 
 /// Attaches as the settings say.
 fn attach(capture: &settings::Capture) -> anyhow::Result<Attached> {
-    let identity = identify()?;
+    let identity = identify(capture.tcp)?;
     let about = about(&identity);
     let details = details(capture);
     let rate = capture.rate;
@@ -206,6 +210,7 @@ fn details(capture: &settings::Capture) -> Details {
         rules: false,
         hardware: capture.hardware == Hardware::On,
         no_hardware: capture.hardware == Hardware::Off,
+        tcp: capture.tcp,
         vmlinux: Some(capture.vmlinux.clone()).filter(|path| *path != Path::new("")),
         ring_size: capture.ring_size.0.and_then(|bytes| u32::try_from(bytes).ok()),
         attach: AttachName::Auto,

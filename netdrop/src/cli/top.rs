@@ -106,7 +106,7 @@ impl Top {
     async fn watch(mut self) -> anyhow::Result<()> {
         // Call chains are of details alone, and looking into a site is what top is for.
         self.details.stack = true;
-        let identity = identify()?;
+        let identity = identify(self.details.tcp)?;
         let signals = Signals::new()?;
         let capture = Capture {
             details: &self.details,

@@ -14,7 +14,7 @@ use crate::aggregate::Aggregator;
 use crate::daemon::{Ended, Limits, Signals, SinkError, Stop, run};
 use crate::kernel::identity::Identity;
 use crate::output::Output as _;
-use crate::output::json::SCHEMA;
+use crate::output::json::schema;
 use crate::units::parse_duration;
 
 /// Details per second, counter and CPU that a format shows unless `--rate` says otherwise.
@@ -54,13 +54,13 @@ impl Watch {
     /// Watches until a limit, a signal or the end of the output.
     pub fn run(self) -> anyhow::Result<()> {
         if self.schema {
-            return print(SCHEMA.as_bytes());
+            return print(schema().as_bytes());
         }
         self.check_usage()?;
         if self.filters.explain_filter {
             return explain(&self.filters.wanted(), self.output.format == Some(FormatName::Json));
         }
-        let identity = identify()?;
+        let identity = identify(self.details.tcp)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -129,7 +129,7 @@ impl Watch {
 }
 
 /// What became of the output decides how the run ends; whatever it was, the counts are shown.
-fn report(ended: Ended) -> anyhow::Result<()> {
+pub fn report(ended: Ended) -> anyhow::Result<()> {
     let error = match ended.output {
         Ok(()) | Err(SinkError::Closed) => return Ok(()),
         Err(error) => error,

@@ -6,6 +6,8 @@
 
 use std::cmp::Ordering;
 
+use crate::order::InOrder as _;
+
 /// So many values in all are judged by every way that they could have been dealt out: C(40, 20) is 1.4e11, and counting them takes a
 /// millisecond. More are judged by the normal approximation, which is good to three digits there.
 const EXACT: usize = 40;
@@ -65,7 +67,7 @@ impl Ranks {
     fn of(before: &[f64], after: &[f64]) -> Self {
         let mut values: Vec<(f64, bool)> = before.iter().map(|value| (*value, false)).collect();
         values.extend(after.iter().map(|value| (*value, true)));
-        values.sort_by(|a, b| a.0.total_cmp(&b.0));
+        values.order_by(|a, b| a.0.total_cmp(&b.0));
         let mut ranks = Self { doubled: Vec::new(), after: after.len(), sum: 0, ties: Vec::new() };
         for equal in values.chunk_by(|a, b| a.0.total_cmp(&b.0) == Ordering::Equal) {
             let first = ranks.doubled.len() + 1;

@@ -15,3 +15,6 @@ pub mod nft;
 pub mod nft_text;
 pub mod rule;
 pub mod snapshot;
+pub mod snmp;
+pub mod tcp_limits;
+pub mod tcp_sockets;

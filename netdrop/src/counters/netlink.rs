@@ -16,10 +16,10 @@ const ATTRIBUTE_HEADER: usize = 4;
 /// `NLA_TYPE_MASK`: above are flags.
 const TYPE_MASK: u16 = 0x3fff;
 /// The kernel fills at most 32 KiB at once (`netlink_dump`).
-const DATAGRAM: usize = 64 << 10;
+pub(super) const DATAGRAM: usize = 64 << 10;
 
 /// What one message says.
-enum Message<'a> {
+pub(super) enum Message<'a> {
     Answer(&'a [u8]),
     Error(io::Error),
     Done,
@@ -48,7 +48,7 @@ pub fn dump_of(protocol: SockProtocol, message_type: u16, request: &[u8]) -> io:
     }
 }
 
-fn message(message_type: u16, request: &[u8]) -> Vec<u8> {
+pub(super) fn message(message_type: u16, request: &[u8]) -> Vec<u8> {
     let length = u32::try_from(HEADER + request.len()).expect("requests are a few bytes");
     let mut message = Vec::with_capacity(HEADER + request.len());
     message.extend(length.to_ne_bytes());
@@ -60,7 +60,7 @@ fn message(message_type: u16, request: &[u8]) -> Vec<u8> {
 }
 
 /// The messages of a datagram, up to the first that isn't whole.
-fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
+pub(super) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
     std::iter::from_fn(move || {
         let length = usize::try_from(u32_at(bytes, 0)?).ok()?;
         let (kind, payload) = (u16_at(bytes, 4)?, bytes.get(HEADER..length)?);

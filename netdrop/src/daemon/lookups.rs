@@ -28,6 +28,11 @@ impl Lookups {
         Self { symbols, lines }
     }
 
+    /// Reads nothing: there are no sites to name.
+    pub fn idle(enricher: &Enricher) -> Self {
+        Self { symbols: SymbolReader::new(enricher.root()), lines: None }
+    }
+
     /// Has read what this site still lacks.
     pub fn look_up(&mut self, site: u64, enricher: &Enricher) {
         if enricher.wants_symbols(site) {

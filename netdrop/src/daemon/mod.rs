@@ -19,6 +19,8 @@ mod sink;
 mod stop;
 mod surroundings;
 mod symbols;
+mod tcp;
+mod tcp_queues;
 mod terminal;
 mod witness;
 
@@ -33,5 +35,7 @@ pub use run::{Ended, Limits, Plan, RunError, run};
 pub use screen::Screen;
 pub use sink::{Sink, SinkError};
 pub use stop::{Signals, Stop};
+pub use tcp::TcpSource;
+pub use tcp_queues::{Looked, TcpQueueWatch};
 pub use terminal::Terminal;
 pub use witness::Witness;

@@ -10,8 +10,9 @@ use super::recording::Recordings;
 use super::screen::Screen;
 use super::sink::{Sink, SinkError};
 use super::terminal::Terminal;
+use crate::model::tcp::TcpEvent;
 use crate::model::{Drop, Summary};
-use crate::output::{Output, Table};
+use crate::output::{Output, Redrawn};
 use crate::top::Wish;
 
 /// Bytes of output that are handed over at once, about.
@@ -23,8 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub enum Format {
     /// Lines.
     Lines(Box<dyn Output>),
-    /// The live table.
-    Live(Box<Table>, Terminal),
+    /// A live table.
+    Live(Box<dyn Redrawn>, Terminal),
     /// The screen of `top`.
     Screen(Box<Screen>),
 }
@@ -53,6 +54,14 @@ impl Format {
             Self::Lines(output) => Output::drop(output.as_mut(), drop, out),
             Self::Live(table, _) => Output::drop(table.as_mut(), drop, out),
             Self::Screen(screen) => screen.top.drop(drop),
+        }
+    }
+
+    fn tcp(&mut self, event: &TcpEvent, out: &mut Vec<u8>) {
+        match self {
+            Self::Lines(output) => output.tcp(event, out),
+            Self::Live(table, _) => table.tcp(event, out),
+            Self::Screen(screen) => screen.top.tcp(event),
         }
     }
 
@@ -106,6 +115,10 @@ impl Outlet {
 
     pub(super) fn drop(&mut self, drop: &Drop<'_>) {
         self.format.drop(drop, &mut self.chunk);
+    }
+
+    pub(super) fn tcp(&mut self, event: &TcpEvent) {
+        self.format.tcp(event, &mut self.chunk);
     }
 
     pub(super) fn summary(&mut self, summary: &Summary) {
@@ -165,6 +178,11 @@ impl Outlets {
     pub(super) fn drop(&mut self, drop: &Drop<'_>) {
         self.all.iter_mut().for_each(|outlet| outlet.drop(drop));
         self.recordings.drop(drop);
+    }
+
+    pub(super) fn tcp(&mut self, event: &TcpEvent) {
+        self.all.iter_mut().for_each(|outlet| outlet.tcp(event));
+        self.recordings.tcp(event);
     }
 
     pub(super) fn summary(&mut self, summary: &Summary) {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::outlets::{Format, Outlet};
 use super::sink::{Sink, SinkError};
+use crate::model::tcp::TcpEvent;
 use crate::model::{Drop, Summary};
 use crate::output::RotatingFile;
 use crate::top::Recorder;
@@ -54,6 +55,13 @@ impl Recordings {
     pub fn drop(&mut self, drop: &Drop<'_>) {
         if let Some(current) = &mut self.current {
             current.outlet.drop(drop);
+        }
+    }
+
+    /// Takes an event of TCP's own.
+    pub fn tcp(&mut self, event: &TcpEvent) {
+        if let Some(current) = &mut self.current {
+            current.outlet.tcp(event);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossterm::event::Event;
@@ -18,6 +19,7 @@ use super::outlets::{Asked, Outlets};
 use super::sink::SinkError;
 use super::stop::Stop;
 use super::surroundings::Surroundings;
+use super::tcp::TcpSource;
 use super::witness::Witness;
 use crate::aggregate::{Aggregator, Now};
 use crate::decode::{accounts, counts, decode, trap};
@@ -29,8 +31,10 @@ use crate::probe::{Log, Probe, ProbeError, Traps};
 
 /// What is to be run.
 pub struct Plan {
-    /// The attached program.
-    pub probe: Probe,
+    /// The attached program; absent where drops aren't followed.
+    pub probe: Option<Probe>,
+    /// TCP's programs, where they are asked for.
+    pub tcp: Option<TcpSource>,
     /// The names.
     pub enricher: Enricher,
     /// Who has which socket, where that is asked for.
@@ -104,6 +108,13 @@ pub(super) enum Woken {
     Stop,
 }
 
+/// What became of a drop that was taken.
+enum Taken {
+    Shown,
+    /// It is put back, as it must wait for its name.
+    Waits,
+}
+
 /// How a look into the ring ended.
 enum Drained {
     /// The ring is empty, or no more is wanted.
@@ -115,7 +126,7 @@ enum Drained {
 struct Run {
     plan: Plan,
     input: Option<Input>,
-    events: Events,
+    events: Option<Events>,
     lookups: Lookups,
     context: Surroundings,
     /// A summary waits for names.
@@ -136,18 +147,23 @@ impl TrapNames for Traps {
 /// # Errors
 /// When the kernel can't be read any more; whatever happens to the output is told in [`Ended`].
 pub async fn run(mut plan: Plan) -> Result<Ended, RunError> {
-    let rings = plan.probe.take_rings().map_err(|error| RunError::Wait { what: "drops", error })?;
-    if let Some(traps) = plan.probe.take_traps() {
+    let rings = plan.probe.as_mut().map(Probe::take_rings).transpose();
+    let rings = rings.map_err(|error| RunError::Wait { what: "drops", error })?;
+    if let Some(traps) = plan.probe.as_mut().and_then(Probe::take_traps) {
         plan.enricher.with_traps(traps);
     }
-    let lookups = Lookups::start(&mut plan.enricher, plan.debug_info.take());
-    let context = Surroundings::new(plan.owners.take(), plan.probe.take_stacks());
+    let lookups = if plan.probe.is_some() {
+        Lookups::start(&mut plan.enricher, plan.debug_info.take())
+    } else {
+        Lookups::idle(&plan.enricher)
+    };
+    let context = Surroundings::new(plan.owners.take(), plan.probe.as_mut().and_then(Probe::take_stacks));
     let mut run = Run {
         // The first frame of a table, before anything happens.
         owes_summary: plan.outlets.is_live(),
         input: plan.outlets.take_input(),
         plan,
-        events: Events::new(rings),
+        events: rings.map(Events::new),
         lookups,
         context,
         started: Instant::now(),
@@ -176,7 +192,7 @@ impl Run {
             }
             match woken {
                 Woken::Look if self.waits_for_names() => {
-                    self.events.keep();
+                    self.events.iter_mut().for_each(Events::keep);
                     look = Instant::now() + self.plan.look;
                 }
                 Woken::Look => {
@@ -198,14 +214,14 @@ impl Run {
                 Woken::Output(error) => return Ok(Err(error)),
                 Woken::Tick if !self.plan.outlets.has_room() => {}
                 Woken::Tick => {
-                    let counters = self.plan.probe.counts.counters()?;
+                    let counters = self.counters()?;
                     if self.wants_names(&counters) {
                         self.owes_summary = true;
                         continue;
                     }
                     self.plan.enricher.turn();
                     let now = self.now()?;
-                    self.summary(now, &counters);
+                    self.summary(now, &counters)?;
                     if let Err(error) = self.plan.outlets.send() {
                         return Ok(Err(error));
                     }
@@ -256,7 +272,7 @@ impl Run {
     fn drain(&mut self) -> Result<Drained, SinkError> {
         loop {
             self.plan.enricher.set_clock();
-            self.events.keep_up();
+            self.events.iter_mut().for_each(Events::keep_up);
             let mut more = true;
             while more && !self.plan.outlets.is_full() {
                 more = self.next_event();
@@ -276,7 +292,19 @@ impl Run {
         if self.plan.limits.count.is_some_and(|count| self.shown >= count) {
             return false;
         }
-        let Some(bytes) = self.events.next() else { return false };
+        match self.next_drop() {
+            Some(Taken::Waits) => return false,
+            None if !self.next_of_tcp() => return false,
+            Some(Taken::Shown) | None => {}
+        }
+        self.shown += 1;
+        true
+    }
+
+    /// Takes a drop; `None` when there is none.
+    fn next_drop(&mut self) -> Option<Taken> {
+        let events = self.events.as_mut()?;
+        let bytes = events.next()?;
         let Plan { enricher, aggregator, witness, outlets, .. } = &mut self.plan;
         match decode(bytes) {
             Ok(raw) => {
@@ -288,9 +316,9 @@ impl Run {
                 });
                 if shown.is_none() {
                     let bytes = bytes.to_vec();
-                    self.events.put_back(&bytes);
+                    events.put_back(&bytes);
                     self.lookups.look_up(site, enricher);
-                    return false;
+                    return Some(Taken::Waits);
                 }
             }
             Err(error) => {
@@ -300,8 +328,18 @@ impl Run {
                 self.undecodable += 1;
             }
         }
-        self.shown += 1;
-        true
+        Some(Taken::Shown)
+    }
+
+    /// Takes an event of TCP's; false when there is none.
+    fn next_of_tcp(&mut self) -> bool {
+        let Plan { tcp, enricher, outlets, .. } = &mut self.plan;
+        tcp.as_mut().is_some_and(|tcp| tcp.next(enricher, &mut self.context, |event| outlets.tcp(event)))
+    }
+
+    /// All drops' counters; none where drops aren't followed.
+    fn counters(&self) -> Result<Vec<Counter>, RunError> {
+        Ok(self.plan.probe.as_ref().map_or(Ok(Vec::new()), |probe| probe.counts.counters())?)
     }
 
     /// Whether names are being read; those that have been are taken over.
@@ -324,8 +362,10 @@ impl Run {
     }
 
     fn now(&self) -> Result<Now, RunError> {
-        let Plan { probe, .. } = &self.plan;
-        let accounts = accounts(&probe.counts.accounts(), probe.recursion_misses()?);
+        let accounts = match &self.plan.probe {
+            Some(probe) => accounts(&probe.counts.accounts(), probe.recursion_misses()?),
+            None => Accounts::default(),
+        };
         // To the millisecond, as the lines of JSON tell it: a recording reads as the run did.
         let elapsed =
             Duration::from_millis(self.started.elapsed().as_millis().try_into().unwrap_or(u64::MAX));
@@ -333,18 +373,21 @@ impl Run {
     }
 
     /// Adds the summary of the interval to the chunks.
-    fn summary(&mut self, now: Now, counters: &[Counter]) {
-        let Plan { enricher, aggregator, outlets, .. } = &mut self.plan;
+    fn summary(&mut self, now: Now, counters: &[Counter]) -> Result<(), RunError> {
+        let Plan { tcp, enricher, aggregator, outlets, .. } = &mut self.plan;
         let mut names = Named { enricher, beyond: &mut self.context };
         let summary = aggregator.summary(now, counters.iter().map(counts), &mut names);
-        outlets.summary(&summary);
+        let tcp = tcp.as_mut().map(|tcp| tcp.interval(&mut names)).transpose()?.map(Arc::new);
+        outlets.summary(&Summary { tcp, ..summary });
+        Ok(())
     }
 
     /// Detaches, writes what is left and the final summary.
     async fn end(mut self, output: Result<(), SinkError>) -> Result<Ended, RunError> {
-        self.plan.probe.detach();
+        self.plan.probe.iter_mut().for_each(Probe::detach);
+        self.plan.tcp.iter_mut().for_each(TcpSource::detach);
         // Final from here on.
-        let counters = self.plan.probe.counts.counters()?;
+        let counters = self.counters()?;
         // Symbols first, then the lines of what they name.
         while self.wants_names(&counters) {
             self.wait_for_names();
@@ -356,12 +399,13 @@ impl Run {
         };
         let mut now = self.now()?;
         self.give_up_unread(&mut now.accounts);
-        self.summary(now, &counters);
-        let Plan { enricher, aggregator, witness, outlets, .. } = &mut self.plan;
+        self.summary(now, &counters)?;
+        let Plan { tcp, enricher, aggregator, witness, outlets, .. } = &mut self.plan;
         let attribution = witness.testify(counters.iter().map(counts), enricher);
         let mut names = Named { enricher, beyond: &mut self.context };
         let end = aggregator.end(now, counters.iter().map(counts), &mut names);
-        let end = Summary { attribution, ..end };
+        let tcp = tcp.as_mut().map(|tcp| tcp.whole(&mut names)).transpose()?.map(Arc::new);
+        let end = Summary { attribution, tcp, ..end };
         outlets.end(&end);
         let finished = self.plan.outlets.finish().await;
         if self.undecodable > 0 {
@@ -388,10 +432,11 @@ impl Run {
 
     /// Details that nobody will see, because the count is reached or the output gone, are accounted as sampled out.
     fn give_up_unread(&mut self, accounts: &mut Accounts) {
-        while self.events.next().is_some() {
+        while self.events.as_mut().is_some_and(|events| events.next().is_some()) {
             accounts.detailed -= 1;
             accounts.sampled_out += 1;
         }
+        self.plan.tcp.iter_mut().for_each(TcpSource::give_up_unread);
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a drop's event only points to: the owner of its socket, its call chain.
 
+use std::fs::read_to_string;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,8 @@ use tracing::warn;
 
 use crate::decode::RawDrop;
 use crate::enrich::{Beside, Beyond, Known};
-use crate::model::{self, Owner, Workload};
+use crate::model::tcp::{KnownBy, TcpOwner};
+use crate::model::{self, CpuTask, Holding, Owner, Process, SocketKind, Workload};
 use crate::owner::receivers::{Place, Receivers};
 use crate::owner::{Owners, Socket};
 use crate::probe::Stacks;
@@ -92,8 +94,45 @@ impl Beyond for Surroundings {
         Beside { socket, owner, chain: self.chain(raw.stack) }
     }
 
+    fn of_tcp(
+        &mut self,
+        socket: Option<&model::Socket>,
+        task: Option<(CpuTask, KnownBy)>,
+    ) -> Option<TcpOwner> {
+        self.owners.as_ref()?;
+        let by = socket.map_or(KnownBy::Socket, |socket| match socket.kind {
+            SocketKind::Request => KnownBy::Listener,
+            SocketKind::Full | SocketKind::TimeWait => KnownBy::Socket,
+        });
+        let owner = socket.and_then(|socket| self.owner(*socket));
+        let processes = owner.as_ref().map_or(&[][..], |owner| &owner.processes);
+        let is_open = processes.iter().any(|process| process.holding == Holding::Open);
+        // Of several who had it, as after a fork, it is the last one's that closed it.
+        let closes = task.as_ref().is_some_and(|(_, by)| *by == KnownBy::Close);
+        let held = !processes.is_empty() && (is_open || !closes);
+        match (owner, task) {
+            (Some(owner), _) if held => Some(TcpOwner { owner, by }),
+            (owner, Some((task, by))) => {
+                let workload = owner.map(|owner| Arc::clone(&owner.workload)).unwrap_or_default();
+                Some(TcpOwner { owner: Arc::new(of_task(task, workload)), by })
+            }
+            (Some(owner), None) => Some(TcpOwner { owner, by }),
+            (None, None) => None,
+        }
+    }
+
     /// Never by a search: one that isn't known is found with the next.
     fn in_netns(&mut self, inode: u32) -> Option<Arc<Workload>> {
         self.owners.as_mut()?.workload_of_netns(inode, Instant::now())
     }
+}
+
+/// What is left of a task's hold on a socket: it has closed it, and may have ended since.
+fn of_task(task: CpuTask, workload: Arc<Workload>) -> Owner {
+    let name = task.name();
+    let is_there =
+        read_to_string(format!("/proc/{}/comm", task.pid)).is_ok_and(|comm| comm.trim_end() == name);
+    let holding = if is_there { Holding::Closed } else { Holding::Gone };
+    let process = Process { pid: task.pid, command: name.into(), holding };
+    Owner { processes: vec![process], workload, ..Owner::default() }
 }

@@ -12,6 +12,7 @@ use netdrop_common::{
     CounterKey, Event, HEADER_AT_LINK, KEY_HAS_IP_PROTOCOL, OFFSET_NONE, REASON_NONE, read_plain,
 };
 
+pub use socket::{endpoint, socket};
 pub use trap::trap;
 
 use crate::model::{Accounts, CountKey, Counts, CpuTask, Gso, Header, Packet, Protocol, Socket, Vlan};

@@ -27,7 +27,8 @@ pub fn decode(event: &Event, rest: &[u8]) -> (Option<Socket>, Option<CpuTask>) {
     (whose.map(|whose| socket(whose, &extra.socket)), task)
 }
 
-fn socket(whose: Whose, raw: &Raw) -> Socket {
+/// The socket in the model's terms.
+pub fn socket(whose: Whose, raw: &Raw) -> Socket {
     let kind = match raw.kind {
         SOCKET_TIME_WAIT => SocketKind::TimeWait,
         SOCKET_REQUEST => SocketKind::Request,
@@ -49,7 +50,8 @@ fn socket(whose: Whose, raw: &Raw) -> Socket {
     }
 }
 
-fn endpoint(family: u16, address: [u8; 16], port: u16) -> Option<Endpoint> {
+/// An address of that family with its port, where it has them.
+pub fn endpoint(family: u16, address: [u8; 16], port: u16) -> Option<Endpoint> {
     let address = match family {
         AF_INET => IpAddr::V4(Ipv4Addr::from(*address.first_chunk()?)),
         AF_INET6 => IpAddr::V6(Ipv6Addr::from(address)),

@@ -6,12 +6,17 @@ use super::Enricher;
 use crate::aggregate::Names;
 use crate::decode::RawDrop;
 use crate::kernel::netns::Namespaces;
-use crate::model::{Device, Netns, Owner, Reason, Site, Socket, Workload};
+use crate::model::tcp::{KnownBy, TcpOwner};
+use crate::model::{CpuTask, Device, Netns, Owner, Reason, Site, Socket, Workload};
 
 /// Who knows what an event only points to.
 pub trait Beyond {
     /// What belongs to a drop.
     fn of(&mut self, raw: &RawDrop<'_>, place: Known<'_>) -> Beside;
+    /// Whose a connection is: who has its socket, else the task that the kernel saw connect or close it.
+    fn of_tcp(&mut self, _socket: Option<&Socket>, _task: Option<(CpuTask, KnownBy)>) -> Option<TcpOwner> {
+        None
+    }
     /// What runs in the network namespace with this inode number, from memory; `None` where that isn't known.
     fn in_netns(&mut self, inode: u32) -> Option<Arc<Workload>>;
 }

@@ -3,6 +3,7 @@
 mod beyond;
 mod clock;
 mod resolver;
+mod tcp;
 #[cfg(test)]
 mod tests;
 

@@ -4,6 +4,7 @@ mod hub;
 pub mod metrics;
 pub mod otlp;
 mod resource;
+mod tcp;
 
 pub use hub::{Asked, Gone, Hub, HubWriter, Line, hub};
 pub use resource::{Machine, Resource};

@@ -63,6 +63,25 @@ pub struct Wanted {
     pub cgroup: Option<u64>,
 }
 
+impl Wanted {
+    /// What lets through all packets of the connections that this lets through, whoever sends them and wherever they are dropped: the
+    /// other end may be in another namespace, behind another device, another process's.
+    #[must_use]
+    pub fn of_either_side(&self, protocol: &str) -> Self {
+        let either = |both: &Choice, ones: [&Choice; 2]| {
+            let named = ones.into_iter().chain([both]).find(|choice| !choice.only.is_empty());
+            let only = named.map(|choice| choice.only.clone()).unwrap_or_default();
+            Choice { only, not: both.not.clone() }
+        };
+        Self {
+            protocol: Choice { only: vec![protocol.into()], not: Vec::new() },
+            host: either(&self.host, [&self.source, &self.destination]),
+            port: either(&self.port, [&self.source_port, &self.destination_port]),
+            ..Self::default()
+        }
+    }
+}
+
 /// What shall pass, if anything is named, and what shall not.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Choice {

@@ -11,6 +11,7 @@ use super::explain::{Evaluated, Explained};
 use super::{FilterError, Resolver, Wanted};
 use crate::kernel::reasons::Reasons;
 use crate::knowledge::{Class, Entry, Kind, class_of, entries};
+use crate::order::InOrder as _;
 
 /// What the two flags come to.
 #[derive(Debug, Default)]
@@ -73,7 +74,7 @@ pub fn resolve(
         verdicts.push((unsaid, if sites.is_empty() { of_class(Class::Unknown) } else { REASON_BY_SITE }));
     }
     verdicts.retain(|(_, verdict)| *verdict != 0);
-    verdicts.sort_by_key(|(_, verdict)| *verdict == REASON_EXCLUDED);
+    verdicts.order_by_key(|(_, verdict)| *verdict == REASON_EXCLUDED);
     let required = !wanted.reason.only.is_empty() || !wanted.class.only.is_empty();
     Ok(Resolved { reasons: verdicts, sites, required })
 }

@@ -9,7 +9,7 @@ use super::answer::{Refusal, json_text};
 use super::router::Context;
 use super::window::since_start;
 use crate::model::Summary;
-use crate::output::{Json, Output as _};
+use crate::output::Json;
 
 /// Who asks more often is given the same counters again.
 pub(super) const SHARED: Duration = Duration::from_millis(100);
@@ -23,7 +23,7 @@ pub(super) async fn summary(State(shared): Context) -> Result<Response, Refusal>
 /// Its line, with the newline.
 pub(super) fn written(summary: &Summary) -> Vec<u8> {
     let mut line = Vec::new();
-    Json::new().summary(summary, &mut line);
+    Json::new().object(summary, &mut line);
     line
 }
 

@@ -184,6 +184,32 @@ async fn a_summary_has_the_counts_since_the_start() {
     lab.end().await;
 }
 
+/// One object, whatever of TCP there is; the numbers are since the start, whoever has asked before.
+#[tokio::test]
+async fn a_summary_tells_of_tcp() {
+    let (hub, mut writer) = hub();
+    tokio::spawn(async move {
+        let mut sum = None;
+        loop {
+            let asked = writer.asked().await;
+            let tcp = crate::tcp::samples::counted().summed(&mut sum);
+            writer.publish(crate::tcp::samples::summary(tcp), [asked]);
+        }
+    });
+    let readings = super::readings::Readings::new(hub);
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        let summary = readings.fresh(Duration::ZERO).await.unwrap();
+        let text = String::from_utf8(super::api::written(&super::window::since_start(&summary))).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        crate::output::json::validate(&text);
+        told.push(serde_json::from_str::<Value>(&text).unwrap()["tcp"].clone());
+    }
+    assert_eq!([&told[0], &told[1]].map(|tcp| tcp["counts"][0]["count"].as_u64()), [Some(7), Some(14)]);
+    assert_eq!(told[1]["rtt"][1]["count"], 6);
+    assert_snapshot!("tcp", serde_json::to_string_pretty(&told[0]).unwrap());
+}
+
 #[tokio::test]
 async fn who_asks_often_shares_readings() {
     let lab = Lab::start(&loopback());

@@ -2,13 +2,18 @@
 //! the counts since the start.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use crate::model::tcp::TcpSummary;
 use crate::model::{Counts, Row, Summary};
+use crate::order::InOrder as _;
 
 /// What all drops since the start were.
 pub(super) fn since_start(summary: &Summary) -> Summary {
     let row = |row: &Row| Row { counts: row.total, ..row.clone() };
-    summarize(summary, summary.elapsed, summary.total, summary.rows.iter().map(row).collect())
+    let rows = summary.rows.iter().map(row).collect();
+    let tcp = summary.tcp.as_deref().map(TcpSummary::since_start);
+    summarize(summary, summary.elapsed, summary.total, rows, tcp)
 }
 
 /// What was added since `earlier`.
@@ -20,7 +25,11 @@ pub(super) fn since(earlier: &Summary, summary: &Summary) -> Summary {
     };
     let rows = summary.rows.iter().filter_map(added).collect();
     let interval = summary.elapsed.saturating_sub(earlier.elapsed);
-    summarize(summary, interval, summary.total.since(&earlier.total), rows)
+    let tcp = summary.tcp.as_deref().map(|tcp| match &earlier.tcp {
+        Some(earlier) => tcp.since(earlier),
+        None => tcp.since_start(),
+    });
+    summarize(summary, interval, summary.total.since(&earlier.total), rows, tcp)
 }
 
 fn summarize(
@@ -28,8 +37,9 @@ fn summarize(
     interval: std::time::Duration,
     accounts: crate::model::Accounts,
     mut rows: Vec<Row>,
+    tcp: Option<TcpSummary>,
 ) -> Summary {
-    rows.sort_by_key(|row| std::cmp::Reverse(row.counts.packets));
+    rows.order_by_key(|row| std::cmp::Reverse(row.counts.packets));
     Summary {
         time: of.time,
         interval,
@@ -38,6 +48,7 @@ fn summarize(
         accounts,
         total: of.total,
         attribution: of.attribution.clone(),
+        tcp: tcp.map(Arc::new),
     }
 }
 
@@ -74,7 +85,6 @@ fn key(row: &Row) -> Key<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
     use proptest::prelude::*;
@@ -117,6 +127,23 @@ mod tests {
         let (earlier, mut later) = (summary(1, &[5]), summary(2, &[5]));
         later.rows[0].site = Some(Arc::new((**later.rows[0].site.as_ref().unwrap()).clone()));
         assert!(since(&earlier, &later).rows.is_empty());
+    }
+
+    /// Whoever asks ends the loop's interval for all: totals tell what each has not seen.
+    #[test]
+    fn tcp_is_reckoned_from_its_totals() {
+        let mut sum = None;
+        let mut read = |second| {
+            let tcp = crate::tcp::samples::counted().summed(&mut sum);
+            Summary { tcp: Some(Arc::new(tcp)), ..summary(second, &[]) }
+        };
+        let (first, _, third) = (read(1), read(2), read(3));
+        let ends = |summary: &Summary| summary.tcp.as_ref().unwrap().closes.total();
+        assert_eq!(
+            [since_start(&first), since(&first, &third), since_start(&third)].map(|one| ends(&one)),
+            [2, 4, 6]
+        );
+        assert_eq!(ends(&since(&Summary::default(), &third)), 6, "TCP is followed only now");
     }
 
     proptest! {

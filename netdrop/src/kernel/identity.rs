@@ -8,6 +8,7 @@ use super::btf::{Btf, BtfError};
 use super::features::Features;
 use super::layout::{KfreeSkb, Layout, LayoutError, layout};
 use super::reasons::Reasons;
+use super::tcp::TcpKernel;
 
 /// The function that counts runs which the recursion guard refused. Raw tracepoints have had the guard since it has been
 /// there to be called from them (`kernel/trace/bpf_trace.c`, `__bpf_trace_run`; 6.1).
@@ -30,6 +31,8 @@ pub struct Identity {
     pub reasons: Reasons,
     /// The number of the reason `QDISC_DROP`, where the tracepoint `qdisc_drop` tells a finer one of the same packet.
     pub qdisc_drop: Option<u32>,
+    /// Its TCP, where that was asked for.
+    pub tcp: Option<TcpKernel>,
 }
 
 /// `bpf_rdonly_cast` and the structs that it is used for, by their BTF type ids.
@@ -106,6 +109,14 @@ impl Identity {
     /// # Errors
     /// When something is missing that nothing works without.
     pub fn read(root: &Path) -> Result<Self, IdentityError> {
+        Self::read_with(root, false)
+    }
+
+    /// The same, with what its TCP is where that is wanted.
+    ///
+    /// # Errors
+    /// As [`Identity::read`].
+    pub fn read_with(root: &Path, tcp: bool) -> Result<Self, IdentityError> {
         let features = Features::read(root);
         if features.lockdown == super::features::Lockdown::Confidentiality {
             return Err(IdentityError::LockedDown);
@@ -126,6 +137,7 @@ impl Identity {
             tracepoint: KfreeSkb::from_btf(&btf).map_err(IdentityError::Tracepoint)?,
             guarded: btf.function(GUARD).is_some(),
             cast: Cast::find(&btf),
+            tcp: tcp.then(|| TcpKernel::from_btf(&btf)).transpose()?,
             reasons,
             features,
         })

@@ -19,3 +19,4 @@ pub mod privileged;
 pub mod reasons;
 pub mod stack;
 pub mod symbols;
+pub mod tcp;

@@ -1,12 +1,14 @@
 //! From what a person names (a reason, a function, a number, an address) to what is known about it.
 
-use super::base::{entries, reason, site, trap};
+use super::base::{entries, reason, reset, site, trap};
 use super::entry::{Entry, Kind};
 use crate::kernel::near::closest;
 use crate::kernel::symbols::SymbolsError;
 
 /// What stands before a reason's own name in the kernel's enum.
 const PREFIX: &str = "SKB_DROP_REASON_";
+/// The same of a reset's.
+const RESET_PREFIX: &str = "SK_RST_REASON_";
 
 /// The running kernel, as far as numbers and addresses need it. Names need no kernel.
 pub trait Kernel {
@@ -23,14 +25,14 @@ pub struct Answer {
     pub asked: String,
     /// The name that a number or an address stands for on this kernel.
     pub meant: Option<String>,
-    /// A reason, a function, a trap, or several of one name; never empty.
+    /// A reason, a function, a trap, a reset, or several of one name; never empty.
     pub entries: Vec<&'static Entry>,
 }
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
-    /// No reason, function or trap that is known.
+    /// No reason, function, trap or reset that is known.
     #[error("nothing is known about `{name}`{}", suggestions(near))]
     Unknown {
         /// What was asked for, or what it stands for.
@@ -59,8 +61,8 @@ fn suggestions(near: &[&str]) -> String {
     format!("; did you mean {}?", near.join(" or "))
 }
 
-/// Looks up a reason (in any case, with or without `SKB_DROP_REASON_`), a function (with or without an offset), a trap,
-/// a reason's number, or a code address.
+/// Looks up a reason (in any case, with or without `SKB_DROP_REASON_`), a reset's reason (likewise, `SK_RST_REASON_`), a function
+/// (with or without an offset), a trap, a drop reason's number, or a code address.
 ///
 /// # Errors
 /// When nothing is known about it, with the names that are nearest.
@@ -69,7 +71,12 @@ pub fn ask(text: &str, kernel: &mut impl Kernel) -> Result<Answer, AskError> {
         None => named(text).map(|entries| Answer { asked: text.into(), meant: None, entries }),
         Some(number) => {
             let meant = meaning_of(text, number, kernel)?;
-            let entries = named(&meant)?;
+            // A number is a drop reason's: a reset of the same name isn't meant.
+            let mut entries = named(&meant)?;
+            entries.retain(|entry| entry.kind() != Kind::Reset);
+            if entries.is_empty() {
+                return Err(AskError::Unknown { name: meant, near: Vec::new() });
+            }
             Ok(Answer { asked: text.into(), meant: Some(meant), entries })
         }
     }
@@ -97,24 +104,34 @@ fn number(text: &str) -> Option<u64> {
 
 fn named(text: &str) -> Result<Vec<&'static Entry>, AskError> {
     let upper = text.to_ascii_uppercase();
+    if let Some(own) = upper.strip_prefix(RESET_PREFIX) {
+        let unknown = || AskError::Unknown { name: text.into(), near: near_names(own, &[Kind::Reset]) };
+        return Ok(vec![reset(own).ok_or_else(unknown)?]);
+    }
+    let of_drops = upper.starts_with(PREFIX);
     let own = upper.strip_prefix(PREFIX).unwrap_or(&upper);
     let function = text.split('+').next().unwrap_or(text);
     // The enum's two oldest have a short prefix (SKB_CONSUMED), and some names begin with SKB_ themselves.
     let by_reason = reason(own).or_else(|| reason(own.strip_prefix("SKB_")?));
-    let entries: Vec<_> = by_reason.into_iter().chain(site(function)).chain(trap(text)).collect();
+    let by_reset = reset(own).filter(|_| !of_drops);
+    let entries: Vec<_> =
+        by_reason.into_iter().chain(site(function)).chain(trap(text)).chain(by_reset).collect();
     if entries.is_empty() {
         return Err(AskError::Unknown { name: text.into(), near: near(own, function) });
     }
     Ok(entries)
 }
 
-/// The nearest reason, function and trap, as far as there are any.
+/// The nearest reason, function, trap and reset, as far as there are any.
 fn near(own: &str, function: &str) -> Vec<&'static str> {
+    let reasons = near_names(own, &[Kind::Reason, Kind::Reset]);
+    reasons.into_iter().chain(near_names(function, &[Kind::Function, Kind::Trap])).collect()
+}
+
+/// The nearest of each kind; a name that two have once.
+fn near_names(wanted: &str, kinds: &[Kind]) -> Vec<&'static str> {
     let names = |kind| entries().filter(move |entry| entry.kind() == kind).map(Entry::name);
-    let near = [
-        closest(own, names(Kind::Reason)),
-        closest(function, names(Kind::Function)),
-        closest(function, names(Kind::Trap)),
-    ];
-    near.into_iter().flatten().collect()
+    let mut near: Vec<_> = kinds.iter().filter_map(|kind| closest(wanted, names(*kind))).collect();
+    near.dedup();
+    near
 }

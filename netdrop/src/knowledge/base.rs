@@ -5,22 +5,31 @@ use std::sync::LazyLock;
 use super::Class;
 use super::entry::{Entry, Kind};
 
-/// Subsystem and records. Functions and traps are in files of their own.
-const FILES: [(&str, &str); 6] = [
-    ("core", include_str!("data/core.rec")),
-    ("mac80211", include_str!("data/mac80211.rec")),
-    ("openvswitch", include_str!("data/openvswitch.rec")),
-    ("qdisc", include_str!("data/qdisc.rec")),
-    ("core", include_str!("data/sites.rec")),
-    ("devlink", include_str!("data/traps.rec")),
+use crate::order::InOrder as _;
+use crate::packed::{self, packed};
+
+/// Subsystem and records. Functions, traps and resets are in files of their own.
+const FILES: [(&str, &[u8]); 7] = [
+    ("core", packed!("core.rec")),
+    ("mac80211", packed!("mac80211.rec")),
+    ("openvswitch", packed!("openvswitch.rec")),
+    ("qdisc", packed!("qdisc.rec")),
+    ("core", packed!("sites.rec")),
+    ("devlink", packed!("traps.rec")),
+    ("tcp", packed!("resets.rec")),
 ];
 
 /// By kind and name. Made when something is first looked up, in a fraction of a millisecond: whoever asks nothing pays nothing.
 static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
-    let mut entries: Vec<_> = FILES.iter().flat_map(|(subsystem, text)| read(subsystem, text)).collect();
-    entries.sort_unstable_by_key(|entry| (entry.kind, entry.name));
+    let mut entries: Vec<_> = files().flat_map(|(subsystem, text)| read(subsystem, text)).collect();
+    entries.order_by_key(|entry| (entry.kind, entry.name));
     entries
 });
+
+/// Subsystem and records of each file.
+pub(super) fn files() -> impl Iterator<Item = (&'static str, &'static str)> {
+    FILES.iter().map(|(subsystem, file)| (*subsystem, packed::text(file)))
+}
 
 /// One entry for each name of each record: functions that drop alike share a record.
 pub(super) fn read(subsystem: &'static str, text: &'static str) -> impl Iterator<Item = Entry> {
@@ -30,13 +39,14 @@ pub(super) fn read(subsystem: &'static str, text: &'static str) -> impl Iterator
                 .strip_prefix("Reason: ")
                 .map(|name| (Kind::Reason, name))
                 .or_else(|| line.strip_prefix("Site: ").map(|name| (Kind::Function, name)))
-                .or_else(|| line.strip_prefix("Trap: ").map(|name| (Kind::Trap, name)))?;
+                .or_else(|| line.strip_prefix("Trap: ").map(|name| (Kind::Trap, name)))
+                .or_else(|| line.strip_prefix("Reset: ").map(|name| (Kind::Reset, name)))?;
             Some(Entry { kind, name, subsystem, record })
         })
     })
 }
 
-/// All entries: reasons by name, then functions, then traps.
+/// All entries: reasons by name, then functions, then traps, then resets.
 pub fn entries() -> impl Iterator<Item = &'static Entry> {
     ENTRIES.iter()
 }
@@ -54,6 +64,11 @@ pub fn site(function: &str) -> Option<&'static Entry> {
 /// A packet trap of hardware.
 pub fn trap(name: &str) -> Option<&'static Entry> {
     find(Kind::Trap, name)
+}
+
+/// Why TCP sent a reset, by the name that `enum sk_rst_reason` gives it, without `SK_RST_REASON_`.
+pub fn reset(name: &str) -> Option<&'static Entry> {
+    find(Kind::Reset, name)
 }
 
 fn find(kind: Kind, name: &str) -> Option<&'static Entry> {

@@ -11,6 +11,8 @@ pub enum Kind {
     Function,
     /// A packet trap of hardware (devlink-trap), by its name.
     Trap,
+    /// Why TCP sent a reset, by its name without `SK_RST_REASON_`. It is no drop, and has no class.
+    Reset,
 }
 
 impl Kind {
@@ -20,11 +22,12 @@ impl Kind {
             Self::Reason => "reason",
             Self::Function => "function",
             Self::Trap => "trap",
+            Self::Reset => "reset",
         }
     }
 }
 
-/// What is known about one reason, function or trap: the text of its record, whose fields are found when they are asked for.
+/// What is known about one reason, function, trap or reset: the text of its record, whose fields are found when they are asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
     pub(super) kind: Kind,
@@ -52,7 +55,7 @@ pub struct Source {
 }
 
 impl Entry {
-    /// Reason, function or trap.
+    /// Reason, function, trap or reset.
     pub const fn kind(&self) -> Kind {
         self.kind
     }
@@ -63,12 +66,12 @@ impl Entry {
     }
 
     /// The part of the kernel that defines the reason: `core`, `mac80211`, `openvswitch`, `qdisc`; `core` for functions,
-    /// `devlink` for traps.
+    /// `devlink` for traps, `tcp` for resets.
     pub const fn subsystem(&self) -> &'static str {
         self.subsystem
     }
 
-    /// The class; [`Class::Unknown`] where the causes are of different ones.
+    /// The class; [`Class::Unknown`] where the causes are of different ones, and for a reset, which has none.
     pub fn class(&self) -> Class {
         self.field("Class").and_then(|name| name.parse().ok()).unwrap_or(Class::Unknown)
     }
@@ -115,7 +118,10 @@ impl Entry {
     /// The record whose causes and remedies hold here too, where this one has none of its own.
     pub fn like(&self) -> Option<&'static Self> {
         let name = self.field("Like")?;
-        base::reason(name).or_else(|| base::site(name)).or_else(|| base::trap(name))
+        match self.kind {
+            Kind::Reset => base::reset(name),
+            _ => base::reason(name).or_else(|| base::site(name)).or_else(|| base::trap(name)),
+        }
     }
 
     /// All values of a field; another record's where this one has none and is like that one.

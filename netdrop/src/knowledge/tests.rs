@@ -49,6 +49,19 @@ fn every_reason_of_wifi_is_known(#[case] kernel: &str) {
     assert!(lacking.is_empty(), "{lacking:?}");
 }
 
+/// `enum sk_rst_reason` as kernels have it; 6.10, where it begins, has fewer.
+#[rstest]
+#[case("6.12")]
+#[case("6.18")]
+#[case("7.3")]
+fn every_reason_of_a_reset_is_known(#[case] kernel: &str) {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/reasons");
+    let names = std::fs::read_to_string(folder.join(format!("{kernel}-resets.txt"))).unwrap();
+    assert_eq!(names.lines().count(), 25);
+    let lacking: Vec<_> = names.lines().filter(|name| reset(name).is_none()).collect();
+    assert!(lacking.is_empty(), "{lacking:?}");
+}
+
 #[rstest]
 #[case("6.1")]
 #[case("6.12")]
@@ -73,9 +86,9 @@ fn names_are_there_once() {
 /// A misspelt field would be lost in silence.
 #[test]
 fn records_have_known_fields_alone() {
-    const FIELDS: [&str; 12] = [
-        "Reason", "Site", "Trap", "Class", "Like", "Meaning", "Normal", "Cause", "Confirm", "Remedy",
-        "Caution", "Source",
+    const FIELDS: [&str; 13] = [
+        "Reason", "Site", "Trap", "Reset", "Class", "Like", "Meaning", "Normal", "Cause", "Confirm",
+        "Remedy", "Caution", "Source",
     ];
     for entry in entries() {
         for line in entry.record.lines().filter(|line| !line.starts_with('#')) {
@@ -92,8 +105,11 @@ fn records_have_known_fields_alone() {
 fn every_entry_is_complete() {
     for entry in entries() {
         let name = entry.name();
-        let class = entry.field("Class").unwrap_or_else(|| panic!("{name} has no class"));
-        assert!(class.parse::<Class>().is_ok(), "{name}: {class}");
+        let class = entry.field("Class").map(str::parse::<Class>);
+        match entry.kind() {
+            Kind::Reset => assert_eq!(class, None, "{name}: a reset is no drop"),
+            _ => assert!(class.is_some_and(|class| class.is_ok()), "{name} has no class"),
+        }
         assert!(!entry.meaning().is_empty(), "{name} has no meaning");
         assert!(!entry.sources().is_empty(), "{name} has no source");
         assert_eq!(
@@ -213,6 +229,17 @@ fn steps_are_commands_or_advice() {
     assert!(reason("SOCKET_RCVBUFF").unwrap().remedy().iter().any(|step| step.command.is_none()));
 }
 
+/// What has one name and two meanings says which is which.
+#[test]
+fn a_drop_and_a_reset_of_one_name_are_told_apart() {
+    let entries = ask("NO_SOCKET", &mut Made).unwrap().entries;
+    assert_eq!(entries.iter().map(|entry| entry.kind()).collect::<Vec<_>>(), [Kind::Reason, Kind::Reset]);
+    assert_ne!(entries[0].meaning(), entries[1].meaning());
+    let only = |text| ask(text, &mut Made).unwrap().entries[0].kind();
+    assert_eq!(only("SKB_DROP_REASON_NO_SOCKET"), Kind::Reason);
+    assert_eq!(only("sk_rst_reason_no_socket"), Kind::Reset);
+}
+
 /// A kernel with one named reason, one function, and hidden addresses above it.
 struct Made;
 
@@ -236,7 +263,9 @@ impl Kernel for Made {
 }
 
 #[rstest]
-#[case("no_socket", &["NO_SOCKET"], None)]
+#[case::two_of_a_name("no_socket", &["NO_SOCKET", "NO_SOCKET"], None)]
+#[case("SK_RST_REASON_NO_SOCKET", &["NO_SOCKET"], None)]
+#[case("tcp_abort_on_close", &["TCP_ABORT_ON_CLOSE"], None)]
 #[case("SKB_DROP_REASON_NO_SOCKET", &["NO_SOCKET"], None)]
 #[case("skb_drop_reason_skb_csum", &["SKB_CSUM"], None)]
 #[case("SKB_CSUM", &["SKB_CSUM"], None)]
@@ -256,6 +285,18 @@ fn questions_are_understood(#[case] asked: &str, #[case] names: &[&str], #[case]
 
 #[rstest]
 #[case("NO_SOKET", "nothing is known about `NO_SOKET`; did you mean `NO_SOCKET`?")]
+#[case(
+    "TCP_ABORT_ON_CLOS",
+    "nothing is known about `TCP_ABORT_ON_CLOS`; did you mean `TCP_ABORT_ON_DATA` or `TCP_ABORT_ON_CLOSE`?"
+)]
+#[case(
+    "SK_RST_REASON_TCP_STAT",
+    "nothing is known about `SK_RST_REASON_TCP_STAT`; did you mean `TCP_STATE`?"
+)]
+#[case(
+    "SK_RST_REASON_XDP",
+    "nothing is known about `SK_RST_REASON_XDP` (`netdrop explain --list` shows all names)"
+)]
 #[case("ip_forwrd", "nothing is known about `ip_forwrd`; did you mean `ip_forward`?")]
 #[case("tail_dropp", "nothing is known about `tail_dropp`; did you mean `tail_drop`?")]
 #[case("", "nothing is known about `` (`netdrop explain --list` shows all names)")]

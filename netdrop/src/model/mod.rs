@@ -10,6 +10,7 @@ mod protocol;
 mod record;
 mod socket;
 mod summary;
+pub mod tcp;
 mod time;
 mod verdict;
 

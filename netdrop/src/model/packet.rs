@@ -53,7 +53,7 @@ pub struct Vlan {
 }
 
 /// TCP's flag bits (RFC 9293, section 3.1), CWR in the highest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct TcpFlags(pub u8);
 
 /// A packet that stands for several on the wire (`skb_shared_info`).

@@ -125,20 +125,6 @@ impl Socket {
                 _ => return None,
             });
         }
-        Some(match self.state {
-            tcp_state::ESTABLISHED => "ESTABLISHED",
-            tcp_state::SYN_SENT => "SYN_SENT",
-            tcp_state::SYN_RECV => "SYN_RECV",
-            tcp_state::FIN_WAIT1 => "FIN_WAIT1",
-            tcp_state::FIN_WAIT2 => "FIN_WAIT2",
-            tcp_state::TIME_WAIT => "TIME_WAIT",
-            tcp_state::CLOSE => "CLOSE",
-            tcp_state::CLOSE_WAIT => "CLOSE_WAIT",
-            tcp_state::LAST_ACK => "LAST_ACK",
-            tcp_state::LISTEN => "LISTEN",
-            tcp_state::CLOSING => "CLOSING",
-            tcp_state::NEW_SYN_RECV => "NEW_SYN_RECV",
-            _ => return None,
-        })
+        super::tcp::state_name(self.state)
     }
 }

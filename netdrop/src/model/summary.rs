@@ -4,6 +4,7 @@ use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::tcp::TcpSummary;
 use super::{
     Accounts, Attribution, Device, Endpoint, Netns, OwnerName, Protocol, Reason, Site, Timestamp, Workload,
 };
@@ -126,4 +127,6 @@ pub struct Summary {
     pub total: Accounts,
     /// What other counters say of the run; empty but at the end.
     pub attribution: Attribution,
+    /// TCP's own events, where they are asked for.
+    pub tcp: Option<Arc<TcpSummary>>,
 }

@@ -33,15 +33,15 @@ impl Color {
 }
 
 /// ECMA-48 "select graphic rendition" sequences: bold.
-pub(super) const BOLD: &str = "\x1b[1m";
+pub(crate) const BOLD: &str = "\x1b[1m";
 /// Faint.
-pub(super) const FAINT: &str = "\x1b[2m";
+pub(crate) const FAINT: &str = "\x1b[2m";
 /// What is worse than before.
-pub(super) const WORSE: &str = "\x1b[31m";
+pub(crate) const WORSE: &str = "\x1b[31m";
 /// What is better.
-pub(super) const BETTER: &str = "\x1b[32m";
+pub(crate) const BETTER: &str = "\x1b[32m";
 /// Back to normal.
-pub(super) const RESET: &str = "\x1b[0m";
+pub(crate) const RESET: &str = "\x1b[0m";
 
 /// The sequence that starts a class's colour: what needs a person is warm, what is normal is faint.
 pub(super) fn of(class: Class) -> &'static str {

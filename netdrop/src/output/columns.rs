@@ -59,11 +59,11 @@ impl Column {
     }
 
     /// A column that may be cut.
-    pub fn text(
+    pub fn text<R>(
         title: &'static str,
         usual: usize,
-        rows: &[Row],
-        cell: impl Fn(&Row) -> Option<String>,
+        rows: &[R],
+        cell: impl Fn(&R) -> Option<String>,
     ) -> Self {
         let cells = rows.iter().map(|row| cell(row).unwrap_or_default()).collect();
         Self { title: title.into(), cells, kind: Kind::Text { usual }, optional: false }
@@ -165,13 +165,23 @@ pub fn about(row: &Row) -> String {
 /// The lines of a table, titles first, each at most `width` wide and without spaces at its end.
 /// The reason is coloured by its class where `color` asks for it.
 pub fn lines(rows: &[Row], columns: Vec<Column>, width: usize, color: bool) -> Vec<String> {
+    let mut lines = table(columns, width, color);
+    if color {
+        for (line, row) in lines.iter_mut().skip(1).zip(rows) {
+            *line = painted(std::mem::take(line), row.class.unwrap_or(Class::Unknown));
+        }
+    }
+    lines
+}
+
+/// The lines of a table of anything: titles first, bold with `color`, then a line a row.
+pub fn table(columns: Vec<Column>, width: usize, color: bool) -> Vec<String> {
+    let rows = columns.first().map_or(0, |column| column.cells.len());
     let chosen = choose(columns, width);
     let title = line(chosen.iter().map(|(column, width)| cell(&column.title, column.kind, *width)), width);
     let titles = if color { format!("{}{title}{}", color::BOLD, color::RESET) } else { title };
-    let rows = rows.iter().enumerate().map(|(index, row)| {
-        let cells = chosen.iter().map(|(column, width)| cell(&column.cells[index], column.kind, *width));
-        let text = line(cells, width);
-        if color { painted(text, row.class.unwrap_or(Class::Unknown)) } else { text }
+    let rows = (0..rows).map(|row| {
+        line(chosen.iter().map(|(column, width)| cell(&column.cells[row], column.kind, *width)), width)
     });
     std::iter::once(titles).chain(rows).collect()
 }

@@ -12,6 +12,7 @@ use super::words::missing;
 use crate::compare::{Change, Comparison, Measure, RankTest, SIGNIFICANT, Side, Trend, Verdict, least_p};
 use crate::knowledge::Class;
 use crate::model::{Host, Row};
+use crate::order::InOrder as _;
 use crate::units::{elapsed, rate_of, thousands};
 
 /// How to get recordings that can be told apart.
@@ -242,7 +243,7 @@ pub fn remarks(comparison: &Comparison, of: [Recorded<'_>; 2]) -> Vec<String> {
 /// Of an even number the mean of the two in the middle; 0 of none.
 fn median(rates: &[f64]) -> f64 {
     let mut sorted = rates.to_vec();
-    sorted.sort_by(f64::total_cmp);
+    sorted.order_by(f64::total_cmp);
     let middle = |at: usize| sorted.get(at).copied().unwrap_or(0.0);
     f64::midpoint(middle(sorted.len().saturating_sub(1) / 2), middle(sorted.len() / 2))
 }
@@ -420,7 +421,7 @@ mod tests {
         let json = written(|out| comparison_json(&comparison, of, out));
         let csv = written(|out| comparison_csv(&comparison, out)).replace("\r\n", "\n");
         assert_snapshot!("comparison_for_machines", json.clone() + "\n" + &csv);
-        let schema: serde_json::Value = serde_json::from_str(super::super::json::SCHEMA).unwrap();
+        let schema: serde_json::Value = serde_json::from_str(super::super::json::schema()).unwrap();
         let schema = jsonschema::validator_for(&schema).unwrap();
         let errors: Vec<String> = schema
             .iter_errors(&serde_json::from_str(&json).unwrap())

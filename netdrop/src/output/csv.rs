@@ -50,7 +50,7 @@ impl Output for Csv {
 }
 
 /// One line. Fields with commas, quotes, line ends or spaces at an end stand in quotes.
-pub(super) fn record(fields: impl IntoIterator<Item = impl AsRef<str>>, out: &mut Vec<u8>) {
+pub(crate) fn record(fields: impl IntoIterator<Item = impl AsRef<str>>, out: &mut Vec<u8>) {
     for (index, field) in fields.into_iter().enumerate() {
         let field = field.as_ref();
         if index > 0 {

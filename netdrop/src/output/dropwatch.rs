@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::words::{Plain, TrapName};
 use super::{Output, append};
 use crate::model::{Drop, Site, Summary};
+use crate::order::InOrder as _;
 
 /// The dropwatch format: one line a site and interval, nothing else.
 #[derive(Debug, Default)]
@@ -24,7 +25,7 @@ impl Output for Dropwatch {
             }
         }
         let mut sites: Vec<_> = sites.into_values().filter(|(_, count)| *count > 0).collect();
-        sites.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        sites.order_by_key(|(_, count)| std::cmp::Reverse(*count));
         for (site, count) in sites {
             push_line(site, count, out);
         }

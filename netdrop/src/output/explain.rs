@@ -1,4 +1,4 @@
-//! What is known about a reason or a function, for people and for programs.
+//! What is known about a reason, a function, a trap or a reset, for people and for programs.
 
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr as _;
@@ -59,10 +59,14 @@ impl Page {
         let kind = match (entry.kind(), entry.subsystem()) {
             (Kind::Function, _) => "function".to_owned(),
             (Kind::Trap, _) => "packet trap of hardware".to_owned(),
+            (Kind::Reset, _) => "reset reason".to_owned(),
             (Kind::Reason, "core") => "drop reason".to_owned(),
             (Kind::Reason, subsystem) => format!("drop reason of {subsystem}"),
         };
         let name = self.painted(BOLD, entry.name());
+        if entry.kind() == Kind::Reset {
+            return self.line(&format!("{name} ({kind})"));
+        }
         let class = self.painted(color::of(class), class.as_str());
         self.line(&format!("{name}: {class} ({kind})"));
     }
@@ -121,7 +125,7 @@ impl Page {
 }
 
 /// Lines of whole words, at most `width` columns wide unless one word is wider.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     if text.is_empty() {
         return Vec::new();
     }
@@ -143,10 +147,10 @@ pub fn list(entries: &[&Entry], width: Option<usize>, color: bool) -> String {
     let longest =
         |of: fn(&Entry) -> &'static str| entries.iter().map(|entry| of(entry).len()).max().unwrap_or(0);
     let names = longest(Entry::name);
-    let classes = longest(|entry| entry.class().as_str());
+    let classes = longest(class_or_kind);
     let mut text = String::new();
     for entry in entries {
-        let line = format!("{:names$}  {:classes$}  {}", entry.name(), entry.class(), entry.meaning());
+        let line = format!("{:names$}  {:classes$}  {}", entry.name(), class_or_kind(entry), entry.meaning());
         let line = width.map_or_else(|| line.clone(), |width| cut(&line, width));
         let start = color::of(entry.class());
         let painted = if color && !start.is_empty() { format!("{start}{line}{RESET}") } else { line };
@@ -154,6 +158,14 @@ pub fn list(entries: &[&Entry], width: Option<usize>, color: bool) -> String {
         text.push('\n');
     }
     text
+}
+
+/// A reset has no class; that it is one must be told, as drop reasons have the same names.
+fn class_or_kind(entry: &Entry) -> &'static str {
+    match entry.kind() {
+        Kind::Reset => "(reset)",
+        _ => entry.class().as_str(),
+    }
 }
 
 /// An entry as one line of JSON; absent means that there is none.
@@ -167,7 +179,8 @@ struct Explanation<'a> {
     asked: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     meant: Option<&'a str>,
-    class: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class: Option<&'static str>,
     subsystem: &'a str,
     meaning: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -210,7 +223,7 @@ pub fn json(entry: &Entry, answer: Option<&Answer>) -> String {
         name: entry.name(),
         asked: answer.map(|answer| answer.asked.as_str()),
         meant: answer.and_then(|answer| answer.meant.as_deref()),
-        class: entry.class().as_str(),
+        class: (entry.kind() != Kind::Reset).then(|| entry.class().as_str()),
         subsystem: entry.subsystem(),
         meaning: entry.meaning(),
         normal: entry.normal(),

@@ -14,6 +14,8 @@ use super::{Output, attribution};
 use crate::aggregate::{Aggregator, By, Dimension, Names, Now, Series, order};
 use crate::knowledge::Class;
 use crate::model::{CountKey, Counts, Device, Drop, Netns, Protocol, Reason, Row, Site, Summary};
+use crate::order::InOrder as _;
+use crate::tcp::digest;
 use crate::units::{elapsed, rate, thousands};
 pub(crate) use spark::sparkline;
 
@@ -70,6 +72,10 @@ impl Histogram {
         }
         lines.extend(accounts(&end.accounts));
         lines.extend(attribution::lines(&end.attribution, self.width));
+        if let Some(tcp) = &end.tcp {
+            lines.push(String::new());
+            lines.extend(digest::lines(tcp));
+        }
         lines
     }
 
@@ -175,7 +181,7 @@ fn regroup(rows: &[Row], part: impl Fn(&Row) -> Row) -> Vec<Row> {
         group.total += row.total;
     }
     let mut rows: Vec<Row> = groups.into_values().filter(|row| row.counts.packets > 0).collect();
-    rows.sort_by(order);
+    rows.order_by(order);
     rows
 }
 

@@ -6,10 +6,12 @@
 mod owner;
 mod push;
 mod socket;
+mod tcp;
 #[cfg(test)]
 mod tests;
 
 use push::{number, string};
+use tcp::{Of, Times};
 #[cfg(test)]
 pub(crate) use tests::validate;
 
@@ -17,13 +19,18 @@ use serde::Serialize;
 
 use super::{Clock, Output, append};
 use crate::knowledge::Class;
+use crate::model::tcp::TcpEvent;
 use crate::model::{
     Accounts, Attribution, Device, Drop, Endpoint, Host, Netns, Packet, Protocol, Reason, Row, Site, Source,
-    Summary, Trap,
+    Summary, TcpFlags, Trap,
 };
+use crate::packed::{self, packed};
+use crate::tcp::rtt::merged;
 
 /// The JSON Schema (2020-12) of every line.
-pub const SCHEMA: &str = include_str!("../../schema/netdrop-1.schema.json");
+pub fn schema() -> &'static str {
+    packed::text(packed!("netdrop-1.schema.json"))
+}
 
 /// The JSON lines format.
 #[derive(Debug)]
@@ -44,7 +51,12 @@ impl Json {
         Self { host: Some(host), ..self }
     }
 
-    fn totals(&mut self, kind: &str, summary: &Summary, out: &mut Vec<u8>) {
+    /// A `summary` as one object: round-trip times, elsewhere lines of their own, stand in its member `tcp`.
+    pub fn object(&mut self, summary: &Summary, out: &mut Vec<u8>) {
+        self.totals("summary", summary, Times::Inside, out);
+    }
+
+    fn totals(&mut self, kind: &str, summary: &Summary, times: Times, out: &mut Vec<u8>) {
         out.extend_from_slice(br#"{"v":1,"kind":""#);
         out.extend_from_slice(kind.as_bytes());
         out.extend_from_slice(br#"","time":""#);
@@ -62,7 +74,17 @@ impl Json {
         out.extend_from_slice(br#"],"accounts":"#);
         push_accounts(out, &summary.accounts);
         push_attribution(out, &summary.attribution);
+        if let Some(summed) = &summary.tcp {
+            tcp::push_summary(out, summed, kind == "end", times);
+        }
         out.extend_from_slice(b"}\n");
+    }
+
+    /// Lines of their own, as there may be many; before the summary that they belong to.
+    fn rtt(&mut self, of: Of, summary: &Summary, out: &mut Vec<u8>) {
+        for row in merged(summary.tcp.iter().flat_map(|tcp| tcp.rtt.iter().cloned())) {
+            tcp::push_rtt(&mut self.clock, (summary.time, summary.interval), of, &row, out);
+        }
     }
 }
 
@@ -95,12 +117,18 @@ impl Output for Json {
         out.extend_from_slice(b"}\n");
     }
 
+    fn tcp(&mut self, event: &TcpEvent, out: &mut Vec<u8>) {
+        tcp::push_event(&mut self.clock, event, out);
+    }
+
     fn summary(&mut self, summary: &Summary, out: &mut Vec<u8>) {
-        self.totals("summary", summary, out);
+        self.rtt(Of::Interval, summary, out);
+        self.totals("summary", summary, Times::Apart, out);
     }
 
     fn end(&mut self, summary: &Summary, out: &mut Vec<u8>) {
-        self.totals("end", summary, out);
+        self.rtt(Of::Run, summary, out);
+        self.totals("end", summary, Times::Apart, out);
         if let Some(host) = &self.host {
             out.truncate(out.len() - b"}\n".len());
             out.extend_from_slice(br#","host":"#);
@@ -287,14 +315,7 @@ fn push_transport(out: &mut Vec<u8>, packet: &Packet) {
         let mut opening: &[u8] = br#","tcp":{"#;
         if let Some(flags) = packet.tcp_flags {
             out.extend_from_slice(opening);
-            out.extend_from_slice(br#""flags":""#);
-            for (index, name) in flags.names().enumerate() {
-                if index > 0 {
-                    out.push(b'|');
-                }
-                out.extend_from_slice(name.as_bytes());
-            }
-            out.push(b'"');
+            push_flags(out, br#""flags":"#, flags);
             opening = b",";
         }
         if let Some(sequence) = packet.tcp_sequence {
@@ -312,6 +333,19 @@ fn push_transport(out: &mut Vec<u8>, packet: &Packet) {
         number(out, br#","arp":{"operation":"#, operation);
         out.push(b'}');
     }
+}
+
+/// `SYN|ACK` in quotes, after `key`.
+fn push_flags(out: &mut Vec<u8>, key: &[u8], flags: TcpFlags) {
+    out.extend_from_slice(key);
+    out.push(b'"');
+    for (index, name) in flags.names().enumerate() {
+        if index > 0 {
+            out.push(b'|');
+        }
+        out.extend_from_slice(name.as_bytes());
+    }
+    out.push(b'"');
 }
 
 fn push_link(out: &mut Vec<u8>, packet: &Packet) {

@@ -3,10 +3,10 @@
 
 mod attribution;
 mod clock;
-mod color;
+pub(crate) mod color;
 pub(crate) mod columns;
 mod comparison;
-mod csv;
+pub(crate) mod csv;
 mod datagram;
 mod dropwatch;
 mod escape;
@@ -23,9 +23,9 @@ mod junit;
 mod logged;
 mod pcapng;
 mod repeats;
-mod report;
+pub(crate) mod report;
 mod rotate;
-mod screen;
+pub(crate) mod screen;
 mod stacks;
 mod syslog;
 mod table;
@@ -61,6 +61,7 @@ pub(crate) use text::{context as told_context, packet as told_packet};
 
 use std::io::Write as _;
 
+use crate::model::tcp::TcpEvent;
 use crate::model::{Drop, Summary};
 
 /// A format. Each call appends whole lines (or terminal control sequences, for the live table) to `out`.
@@ -69,13 +70,21 @@ use crate::model::{Drop, Summary};
 pub trait Output {
     /// One detailed drop.
     fn drop(&mut self, drop: &Drop<'_>, out: &mut Vec<u8>);
+    /// One event of TCP's own; formats that know nothing of them leave them out.
+    fn tcp(&mut self, _event: &TcpEvent, _out: &mut Vec<u8>) {}
     /// The exact counts of an interval.
     fn summary(&mut self, summary: &Summary, out: &mut Vec<u8>);
     /// The exact counts of the whole run; nothing follows.
     fn end(&mut self, summary: &Summary, out: &mut Vec<u8>);
 }
 
+/// A format that is drawn in place on a terminal.
+pub trait Redrawn: Output {
+    /// Draws anew for a terminal that has another size now.
+    fn resize(&mut self, width: usize, height: usize, out: &mut Vec<u8>);
+}
+
 /// Appends formatted text.
-fn append(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+pub(crate) fn append(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     out.write_fmt(text).expect("a Vec takes every byte");
 }

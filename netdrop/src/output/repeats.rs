@@ -6,6 +6,7 @@ use super::columns::{Column, lines as table};
 use super::histogram::function;
 use crate::knowledge::Class;
 use crate::model::{Counts, Row, Summary};
+use crate::order::InOrder as _;
 use crate::units::{elapsed, thousands};
 
 /// The lines: a row a function, lifecycle drops left out.
@@ -36,7 +37,7 @@ pub fn repeats(ends: &[Summary], width: usize, color: bool) -> Vec<String> {
             ..Row::default()
         })
         .collect();
-    names.sort_by(crate::aggregate::order);
+    names.order_by(crate::aggregate::order);
     let of = |row: &Row, pick: fn(&[u64]) -> u64| thousands(pick(&counts[function(row)]));
     let columns = vec![
         Column::text("FUNCTION", 24, &names, |row| row.function.clone()),

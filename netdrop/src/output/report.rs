@@ -5,6 +5,7 @@ use super::columns::{Column, about, identity, lines as table};
 use super::fold::{Folded, fold, sentence};
 use super::words::accounts;
 use crate::model::{Row, Summary};
+use crate::tcp::digest;
 use crate::units::{elapsed, rate, thousands};
 
 /// Columns of a bar that stands for everything.
@@ -26,6 +27,10 @@ pub fn lines(summary: &Summary, width: usize, color: bool, folds: bool) -> Vec<S
     }
     lines.extend(accounts(&summary.accounts));
     lines.extend(attribution::lines(&summary.attribution, width));
+    if let Some(tcp) = &summary.tcp {
+        lines.push(String::new());
+        lines.extend(digest::lines(tcp));
+    }
     lines
 }
 

@@ -249,6 +249,7 @@ pub fn summary() -> Summary {
         accounts,
         total,
         attribution: Attribution::default(),
+        tcp: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use unicode_width::UnicodeWidthChar as _;
 
 use super::append;
+use super::explain::wrap;
 
 /// What stands on the terminal since the cursor's line was empty.
 #[derive(Debug, Default)]
@@ -30,6 +31,18 @@ impl Screen {
     }
 }
 
+/// The lines that stay at the end. Tables fit; sentences that are wider than the terminal go on with a whole word.
+pub fn closing(lines: impl IntoIterator<Item = String>, width: usize, out: &mut Vec<u8>) {
+    for line in lines {
+        let is_sentence = visible_width(&line) > width && !line.contains('\x1b');
+        let parts = if is_sentence { wrap(&line, width) } else { vec![line] };
+        for part in parts {
+            out.extend_from_slice(part.as_bytes());
+            out.push(b'\n');
+        }
+    }
+}
+
 /// The columns of a line without its colour sequences.
 fn visible_width(line: &str) -> usize {
     let mut in_sequence = false;
@@ -53,6 +66,15 @@ mod tests {
         let mut out = Vec::new();
         screen.draw(frame, width, &mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn sentences_go_on_at_a_word_and_tables_stay_as_they_are() {
+        let lines = ["A  TABLE", "\x1b[1mTITLE  IN  BOLD\x1b[0m", "12 events seen: all.", ""];
+        let mut out = Vec::new();
+        closing(lines.map(String::from), 10, &mut out);
+        let lines = String::from_utf8(out).unwrap();
+        assert_eq!(lines, "A  TABLE\n\x1b[1mTITLE  IN  BOLD\x1b[0m\n12 events\nseen: all.\n\n");
     }
 
     #[test]

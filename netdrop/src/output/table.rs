@@ -2,9 +2,10 @@
 
 use super::columns::{Column, about, cut, identity, lines};
 use super::fold::{Folded, fold, sentence};
-use super::screen::Screen;
-use super::{Output, report};
+use super::screen::{Screen, closing};
+use super::{Output, Redrawn, report};
 use crate::model::{Drop, Row, Summary};
+use crate::tcp::digest;
 use crate::units::{elapsed, per_second, thousands};
 
 /// How a table is looked at.
@@ -39,12 +40,6 @@ impl Table {
         Self { folds: false, ..self }
     }
 
-    /// Redraws for a terminal that has another size now.
-    pub fn resize(&mut self, width: usize, height: usize, out: &mut Vec<u8>) {
-        self.view = View { width, height, ..self.view };
-        self.draw(out);
-    }
-
     fn draw(&mut self, out: &mut Vec<u8>) {
         self.screen.draw(&render(&self.last, self.view, self.folds), self.view.width, out);
     }
@@ -60,10 +55,15 @@ impl Output for Table {
 
     fn end(&mut self, summary: &Summary, out: &mut Vec<u8>) {
         self.screen.clear(self.view.width, out);
-        for line in report::lines(summary, self.view.width, self.view.color, self.folds) {
-            out.extend_from_slice(line.as_bytes());
-            out.push(b'\n');
-        }
+        let View { width, color, .. } = self.view;
+        closing(report::lines(summary, width, color, self.folds), width, out);
+    }
+}
+
+impl Redrawn for Table {
+    fn resize(&mut self, width: usize, height: usize, out: &mut Vec<u8>) {
+        self.view = View { width, height, ..self.view };
+        self.draw(out);
     }
 }
 
@@ -74,9 +74,10 @@ const ROOM_FOR_MEANING: usize = 10;
 /// With `folds`, lifecycle drops are one line.
 pub fn render(summary: &Summary, view: View, folds: bool) -> String {
     let mut frame = vec![cut(&headline(summary), view.width)];
+    let tcp = summary.tcp.as_ref().map(|tcp| digest::headline(tcp, summary.interval));
     let Folded { rows, line: folded } = fold(&summary.rows, folds);
     let meaning = rows.first().filter(|_| view.height >= ROOM_FOR_MEANING).and_then(sentence);
-    let below: Vec<String> = folded.into_iter().chain(meaning).collect();
+    let below: Vec<String> = folded.into_iter().chain(meaning).chain(tcp).collect();
     // The headline, the titles, what stands below and the cursor's line are no rows.
     let room = view.height.saturating_sub(3 + below.len()).max(1);
     if !rows.is_empty() {
@@ -276,9 +277,11 @@ mod tests {
         4,894,120  >99.9%  NO_SOCKET            __udp4_lib_rcv  lo          host   udp
               340   <0.1%  TCP_LISTEN_OVERFLOW  tcp_conn_requ…  eth0        web    tcp
                 1   <0.1%  NETFILTER_DROP       nft_do_chain_…  vethf00dc…  host   icmp
-        NO_SOCKET: No socket waits at the packet's destination: nobody listens at that port, or the connection is gone.
+        NO_SOCKET: No socket waits at the packet's destination: nobody listens at that
+        port, or the connection is gone.
 
-        4,894,461 drops seen: 12,012 with details, 4,882,037 sampled out, 412 details lost (ring buffer full).
+        4,894,461 drops seen: 12,012 with details, 4,882,037 sampled out, 412 details
+        lost (ring buffer full).
         3 more were not seen: the kernel's recursion guard kept them from netdrop.
         ");
     }

@@ -9,7 +9,9 @@
 use super::columns::{Column, about, identity, lines};
 use super::words::{Address, DeviceName, NetnsName, Place, Plain, missing};
 use super::{Clock, Output, append, color, report};
+use crate::model::tcp::TcpEvent;
 use crate::model::{Context, Drop, Packet, Row, Summary};
+use crate::tcp::digest;
 use crate::units::{elapsed, rate, thousands};
 
 /// Width of the reason's column: most core reasons fit.
@@ -64,8 +66,29 @@ impl Output for Text {
         }
     }
 
+    fn tcp(&mut self, event: &TcpEvent, out: &mut Vec<u8>) {
+        if let Some(line) = digest::line(event, self.color) {
+            self.clock.push(event.time, out);
+            append(out, format_args!(" {line}\n"));
+        }
+    }
+
     /// Nothing for an interval without drops.
     fn summary(&mut self, summary: &Summary, out: &mut Vec<u8>) {
+        self.drops(summary, out);
+        if let Some(line) = summary.tcp.as_deref().and_then(digest::interval) {
+            let time = self.clock.time_of_day(summary.time);
+            append(out, format_args!("# {time}: {line}\n"));
+        }
+    }
+
+    fn end(&mut self, summary: &Summary, out: &mut Vec<u8>) {
+        remarks(report::lines(summary, ANY_WIDTH, self.color, false), out);
+    }
+}
+
+impl Text {
+    fn drops(&mut self, summary: &Summary, out: &mut Vec<u8>) {
         let drops = summary.accounts.passed();
         let missing = missing(&summary.accounts);
         if drops == 0 && missing.is_empty() {
@@ -87,10 +110,6 @@ impl Output for Text {
             remarks(lines(&rows, columns, ANY_WIDTH, self.color), out);
         }
         remarks(missing, out);
-    }
-
-    fn end(&mut self, summary: &Summary, out: &mut Vec<u8>) {
-        remarks(report::lines(summary, ANY_WIDTH, self.color, false), out);
     }
 }
 

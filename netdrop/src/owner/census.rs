@@ -14,6 +14,7 @@ use super::process::{Descriptors, Procfs};
 use super::{cgroup_path, cgroups::MAX_CGROUPS};
 use crate::kernel::near::closest;
 use crate::model::Workload;
+use crate::order::InOrder as _;
 
 /// What `TASK_COMM_LEN` leaves of a command's name.
 const COMMAND_MAX: usize = 15;
@@ -221,7 +222,7 @@ impl Census {
                 command: called.command.clone(),
             })
             .collect();
-        processes.sort_unstable_by_key(|process| process.pid);
+        processes.order_by_key(|process| process.pid);
         processes
     }
 

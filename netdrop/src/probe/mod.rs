@@ -8,10 +8,12 @@ mod memory_lock;
 mod object;
 mod owners;
 mod patch;
+mod per_cpu;
 mod program;
 mod ring;
 mod stacks;
 mod sys;
+pub mod tcp;
 mod traps;
 
 use std::collections::HashMap;

@@ -8,7 +8,8 @@ use std::{
 
 use aya::maps::{Map, MapData, MapError};
 use aya_obj::{EbpfSectionKind, Object};
-use netdrop_common::{Counter, MAX_PIECES, OverflowKey, Piece, bytes_of};
+use netdrop_common::placeholder::{LAYOUT, LOAD, SETTINGS};
+use netdrop_common::{Counter, MAX_PIECES, OverflowKey, Piece, bytes_of, words_of};
 
 use super::owners::OwnerMap;
 use super::patch::{Numbers, STORES_ORDERED, patch};
@@ -16,9 +17,10 @@ use super::program::{self, Program};
 use super::ring::Geometry;
 use super::{Attach, Kernel, Options, ProbeError, sys};
 use crate::filter::MAX_OWNERS;
+use crate::packed::{self, packed};
 
 /// Built by `cargo xtask ebpf` from netdrop-ebpf; `netdrop.bpf.toml` beside it says from what.
-static OBJECT: &[u8] = aya::include_bytes_aligned!("netdrop.bpf.o");
+static OBJECT: &[u8] = packed!("netdrop.bpf.o");
 
 /// Counters in the shared table: for a few CPUs, and more per CPU beyond.
 const COUNTERS_MIN: u32 = 16384;
@@ -49,7 +51,7 @@ const _: () = assert!(size_of::<OverflowKey>() == 32 && size_of::<Counter>() == 
 
 /// Loads the program for `attach` with the kernel's numbers patched in.
 pub fn load(attach: Attach, kernel: &Kernel, options: &Options) -> Result<Loaded, ProbeError> {
-    let mut object = Object::parse(OBJECT).map_err(damaged)?;
+    let mut object = Object::parse(&packed::bytes(OBJECT)).map_err(damaged)?;
     let traps = options.hardware && kernel.has_traps();
     if !traps {
         forget(&mut object, Program::Trap);
@@ -60,9 +62,11 @@ pub fn load(attach: Attach, kernel: &Kernel, options: &Options) -> Result<Loaded
     let cpus = cpu_count()?;
     let states = cpus * kernel.levels() + if traps { cpus } else { 0 };
     let geometry = Geometry::new(options.ring, options.record_bytes(), states);
+    let settings = options.settings(kernel, &geometry, cpus);
+    let layout = words_of(&kernel.layout);
     let numbers = Numbers {
-        layout: &kernel.layout,
-        settings: &options.settings(kernel, &geometry, cpus),
+        immediates: &[(LAYOUT, layout), (SETTINGS, words_of(&settings))],
+        loads: &[(LOAD, layout)],
         cast: kernel.cast.map(|cast| cast.function),
         stores_ordered: STORES_ORDERED,
     };
@@ -95,7 +99,7 @@ pub fn load(attach: Attach, kernel: &Kernel, options: &Options) -> Result<Loaded
     })
 }
 
-fn load_program(object: &Object, program: Program) -> Result<OwnedFd, ProbeError> {
+pub(super) fn load_program(object: &Object, program: Program) -> Result<OwnedFd, ProbeError> {
     let function = object
         .programs
         .get(program.name())
@@ -105,7 +109,7 @@ fn load_program(object: &Object, program: Program) -> Result<OwnedFd, ProbeError
 }
 
 /// Leaves a program out, so that nothing that it alone needs is made.
-fn forget(object: &mut Object, program: Program) {
+pub(super) fn forget(object: &mut Object, program: Program) {
     if let Some(program) = object.programs.remove(program.name()) {
         object.functions.remove(&program.function_key());
     }
@@ -114,7 +118,7 @@ fn forget(object: &mut Object, program: Program) {
 const PIECE: u32 = 16;
 const _: () = assert!(size_of::<Piece>() == PIECE as usize);
 
-type Maps = HashMap<String, (aya_obj::Map, MapData)>;
+pub(super) type Maps = HashMap<String, (aya_obj::Map, MapData)>;
 
 fn create_maps(
     object: &mut Object,
@@ -151,12 +155,12 @@ fn create_maps(
     Ok(maps)
 }
 
-fn freeze(definition: &aya_obj::Map, map: &MapData) -> io::Result<()> {
+pub(super) fn freeze(definition: &aya_obj::Map, map: &MapData) -> io::Result<()> {
     sys::map_update(map.fd(), &0_u32.to_ne_bytes(), definition.data())?;
     sys::map_freeze(map.fd())
 }
 
-fn relocate(object: &mut Object, maps: &Maps) -> Result<(), ProbeError> {
+pub(super) fn relocate(object: &mut Object, maps: &Maps) -> Result<(), ProbeError> {
     let text_sections = object.functions.keys().map(|(section, _)| *section).collect();
     let descriptors = maps
         .iter()
@@ -187,7 +191,7 @@ fn fill_sites(maps: &Maps, options: &Options) -> Result<(), ProbeError> {
 }
 
 /// CPUs that may ever come up: numbers in the program are below it.
-fn cpu_count() -> Result<u32, ProbeError> {
+pub(super) fn cpu_count() -> Result<u32, ProbeError> {
     let cpus = aya::util::nr_cpus().map_err(|(what, error)| ProbeError::Read { what, error })?;
     Ok(u32::try_from(cpus).unwrap_or(u32::MAX))
 }
@@ -204,14 +208,14 @@ fn refused(name: &str, geometry: &Geometry, error: MapError) -> ProbeError {
     }
 }
 
-fn missing(name: &str) -> ProbeError {
+pub(super) fn missing(name: &str) -> ProbeError {
     ProbeError::Object(format!("no map `{name}`"))
 }
 
-fn damaged(error: impl std::error::Error) -> ProbeError {
+pub(super) fn damaged(error: impl std::error::Error) -> ProbeError {
     ProbeError::Object(error.to_string())
 }
 
-fn unexpected(error: MapError) -> ProbeError {
+pub(super) fn unexpected(error: MapError) -> ProbeError {
     ProbeError::Read { what: "a map", error: io::Error::other(error) }
 }

@@ -3,13 +3,15 @@
 
 use aya_obj::Object;
 use aya_obj::generated::bpf_insn;
-use netdrop_common::placeholder::{LAYOUT, LOAD, RDONLY_CAST, SETTINGS};
-use netdrop_common::{ABSENT, Layout, Settings, words_of};
+use netdrop_common::ABSENT;
+use netdrop_common::placeholder::RDONLY_CAST;
 
 /// What is written.
 pub struct Numbers<'a> {
-    pub layout: &'a Layout,
-    pub settings: &'a Settings,
+    /// Words that stand for immediates: the first one's placeholder, and they.
+    pub immediates: &'a [(i32, &'a [u32])],
+    /// Words that stand for the offsets of loads, likewise.
+    pub loads: &'a [(i16, &'a [u32])],
     /// BTF type id of the kernel's `bpf_rdonly_cast`. Without one its calls stay what they are: a helper that doesn't
     /// exist, in branches that the verifier prunes.
     pub cast: Option<u32>,
@@ -45,12 +47,14 @@ pub fn patch(object: &mut Object, numbers: &Numbers<'_>) {
 impl Numbers<'_> {
     fn write(&self, instruction: &mut bpf_insn) {
         if instruction.code == MOV {
-            let layout = word(words_of(self.layout), instruction.imm, LAYOUT);
-            if let Some(value) = layout.or_else(|| word(words_of(self.settings), instruction.imm, SETTINGS)) {
+            let value = |(first, words): &(i32, &[u32])| word(words, instruction.imm, *first);
+            if let Some(value) = self.immediates.iter().find_map(value) {
                 instruction.imm = value.cast_signed();
             }
         } else if instruction.code & NOT_SIZE == LOAD_MEMORY & NOT_SIZE {
-            if let Some(offset) = word(words_of(self.layout), instruction.off.into(), LOAD.into()) {
+            let offset =
+                |(first, words): &(i16, &[u32])| word(words, instruction.off.into(), (*first).into());
+            if let Some(offset) = self.loads.iter().find_map(offset) {
                 // Loads of members that the kernel lacks are behind branches that are never taken.
                 instruction.off =
                     if offset == ABSENT { 0 } else { i16::try_from(offset).unwrap_or(i16::MAX) };
@@ -75,6 +79,9 @@ fn word(words: &[u32], placeholder: i32, first: i32) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use netdrop_common::placeholder::{LAYOUT, LOAD, SETTINGS};
+    use netdrop_common::{Layout, Settings, words_of};
+
     use super::*;
 
     fn instruction(code: u8, off: i16, imm: i32) -> bpf_insn {
@@ -97,8 +104,12 @@ mod tests {
         let settings = Settings { snaplen: 96, ..Settings::default() };
         let snaplen = i32::try_from(std::mem::offset_of!(Settings, snaplen) / 4).unwrap();
         let members = i16::try_from(size_of::<Layout>() / 4).unwrap();
-        let numbers =
-            Numbers { layout: &layout, settings: &settings, cast: Some(4711), stores_ordered: true };
+        let numbers = Numbers {
+            immediates: &[(LAYOUT, words_of(&layout)), (SETTINGS, words_of(&settings))],
+            loads: &[(LOAD, words_of(&layout))],
+            cast: Some(4711),
+            stores_ordered: true,
+        };
         // What stands there before: code, offset, immediate; and after.
         let cases = [
             ((MOV, 0, LAYOUT + 5), (MOV, 0, 5)),
@@ -132,8 +143,7 @@ mod tests {
 
     #[test]
     fn what_is_needed_stays() {
-        let numbers =
-            Numbers { layout: &layout(), settings: &Settings::default(), cast: None, stores_ordered: false };
+        let numbers = Numbers { immediates: &[], loads: &[], cast: None, stores_ordered: false };
         let mut call = instruction(CALL, 0, RDONLY_CAST);
         numbers.write(&mut call);
         assert_eq!((call.src_reg(), call.imm), (0, RDONLY_CAST));

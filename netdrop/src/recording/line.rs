@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use super::error::LineError;
 use super::object::{self, Object, Text};
+use super::tcp::{self, RttLine};
 use crate::knowledge::Class;
+use crate::model::tcp::{TcpEvent, TcpSummary};
 use crate::model::{
     Accounts, Attribution, Container, Counts, Endpoint, Family, Gso, Holding, Host, Owner, Packet, Pod,
     Process, Protocol, Runtime, Source, TcpFlags, Timestamp, Trap, Vlan, Workload,
@@ -25,6 +27,10 @@ pub enum Line<'a> {
     Summary(Totals<'a>),
     /// The counts of the whole run.
     End(Totals<'a>),
+    /// Round-trip times of TCP's.
+    Rtt(Box<RttLine>),
+    /// What TCP sent again, or a reset.
+    Tcp(Box<TcpEvent>),
     /// Of a kind that tells of something else.
     Other,
 }
@@ -63,6 +69,8 @@ pub struct Totals<'a> {
     pub attribution: Attribution,
     /// The machine, where an `end` tells it.
     pub host: Option<Host>,
+    /// TCP's own events, where they were asked for.
+    pub tcp: Option<TcpSummary>,
 }
 
 /// A row.
@@ -148,6 +156,11 @@ impl<'a> Line<'a> {
             "drop" => Ok(Self::Drop(Box::new(drop_line(object)?))),
             "summary" => Ok(Self::Summary(totals(object)?)),
             "end" => Ok(Self::End(totals(object)?)),
+            "tcp.rtt" => Ok(Self::Rtt(Box::new(tcp::rtt(line)?))),
+            "tcp.retransmit" | "tcp.reset" => {
+                let event = tcp::event(time(object.time.as_ref())?, line)?;
+                Ok(event.map_or(Self::Other, |event| Self::Tcp(Box::new(event))))
+            }
             _ => Ok(Self::Other),
         }
     }
@@ -191,6 +204,7 @@ fn totals(object: Object<'_>) -> Result<Totals<'_>, LineError> {
             notes: object.notes,
         },
         host: object.host,
+        tcp: object.tcp.map(|tcp| tcp.read()).transpose()?.flatten(),
     })
 }
 
@@ -261,7 +275,7 @@ fn whence(object: Object<'_>) -> Result<Whence<'_>, LineError> {
     })
 }
 
-fn owner(object: object::Owner<'_>) -> Result<Owner, LineError> {
+pub(super) fn owner(object: object::Owner<'_>) -> Result<Owner, LineError> {
     let object::Owner { pid, command, container, container_name, pod, pod_name, unit } = object;
     let process = pid.zip(command).map(|(pid, command)| Process {
         pid,
@@ -276,7 +290,7 @@ fn owner(object: object::Owner<'_>) -> Result<Owner, LineError> {
 }
 
 /// From the members that the lines of owners and of namespaces have.
-fn workload(
+pub(super) fn workload(
     [container, container_name, pod, pod_name, unit]: [Option<Text<'_>>; 5],
 ) -> Result<Workload, LineError> {
     let owned = |text: Option<Text<'_>>| text.map(|text| text.0.into_owned());
@@ -336,11 +350,14 @@ fn time(text: Option<&Text<'_>>) -> Result<Timestamp, LineError> {
 }
 
 /// A port alone is no endpoint.
-fn endpoint(object: Option<&object::Endpoint<'_>>) -> Result<Option<Endpoint>, LineError> {
+pub(super) fn endpoint(object: Option<&object::Endpoint<'_>>) -> Result<Option<Endpoint>, LineError> {
     let Some(object) = object else { return Ok(None) };
     let Some(address) = &object.address else { return Ok(None) };
-    let address: IpAddr = value("address", address)?;
-    Ok(Some(Endpoint { address, port: object.port }))
+    Ok(Some(Endpoint { address: self::address(address)?, port: object.port }))
+}
+
+pub(super) fn address(text: &Text<'_>) -> Result<IpAddr, LineError> {
+    value("address", text)
 }
 
 fn protocol(text: &Text<'_>) -> Result<Protocol, LineError> {
@@ -364,6 +381,6 @@ fn value<T: std::str::FromStr>(member: &'static str, text: &Text<'_>) -> Result<
     text.0.parse().map_err(|_| wrong(member, text))
 }
 
-fn wrong(member: &'static str, text: &Text<'_>) -> LineError {
+pub(super) fn wrong(member: &'static str, text: &Text<'_>) -> LineError {
     LineError::Value { member, value: text.0.chars().take(64).collect() }
 }

@@ -13,6 +13,7 @@ mod parts;
 mod replay;
 mod sum;
 mod tape;
+mod tcp;
 #[cfg(test)]
 mod tests;
 
@@ -24,3 +25,4 @@ pub use parts::in_order;
 pub use replay::{Listener, Replay, Unended, Window};
 pub use sum::sum;
 pub use tape::{Frame, Tape};
+pub use tcp::RttLine;

@@ -69,6 +69,8 @@ pub struct Object<'a> {
     pub notes: Vec<String>,
     #[serde(borrow)]
     pub stack: Option<Vec<Text<'a>>>,
+    #[serde(borrow)]
+    pub tcp: Option<Box<super::tcp::Totals<'a>>>,
     pub host: Option<Host>,
 }
 

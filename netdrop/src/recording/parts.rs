@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use crate::order::InOrder as _;
+
 /// Groups `files` into recordings, the oldest part of each first; recordings keep the order of their first parts.
 pub fn in_order(files: &[PathBuf]) -> Vec<Vec<PathBuf>> {
     let mut recordings: Vec<(OsString, Vec<(u32, PathBuf)>)> = Vec::new();
@@ -15,7 +17,7 @@ pub fn in_order(files: &[PathBuf]) -> Vec<Vec<PathBuf>> {
         }
     }
     let sorted = recordings.into_iter().map(|(_, mut parts)| {
-        parts.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
+        parts.order_by_key(|(number, _)| std::cmp::Reverse(*number));
         parts.into_iter().map(|(_, file)| file).collect()
     });
     sorted.collect()

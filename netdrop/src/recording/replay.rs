@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::book::Book;
 use super::error::RecordingError;
 use super::line::{DropLine, Line, RowLine, Totals};
+use super::tcp::Told;
 use crate::aggregate::{Aggregator, By, Dimension, Now};
 use crate::model::{
     Accounts, Attribution, Context, CountKey, Counts, Drop, Header, Host, Row, Summary, Timestamp,
@@ -82,6 +83,8 @@ struct Run {
     details: Details,
     /// What other counters said at the end.
     attribution: Attribution,
+    /// TCP's own events.
+    tcp: Told,
     /// What the rows tell apart.
     in_rows: By,
     /// What the details tell.
@@ -124,7 +127,9 @@ impl Replay {
                 self.hosts.extend(totals.host.clone().filter(|host| !self.hosts.contains(host)));
                 self.finish()?;
             }
-            Line::Drop(_) | Line::Summary(_) | Line::Other => {}
+            Line::Rtt(rtt) => run.tcp.rtt((**rtt).clone()),
+            Line::Drop(_) | Line::Summary(_) => run.tcp.pass(),
+            Line::Tcp(_) | Line::Other => {}
         }
         Ok(())
     }
@@ -162,6 +167,7 @@ impl Run {
             has_totals: false,
             details: Details::default(),
             attribution: Attribution::default(),
+            tcp: Told::default(),
             in_rows: By::NONE,
             in_details: By::NONE,
         }
@@ -200,13 +206,14 @@ impl Run {
             elapsed: self.now.elapsed.saturating_add(totals.interval),
             accounts: accounts.plus(&totals.accounts),
         };
+        let tcp = self.tcp.summary(totals.tcp.as_ref());
         self.rows(totals);
         self.counted.turn();
         if let Some(estimated) = &mut self.estimated {
             estimated.turn();
         }
         if let Some(listener) = listener {
-            listener.summary(&self.interval(totals));
+            listener.summary(&Summary { tcp, ..self.interval(totals) });
         }
     }
 
@@ -220,6 +227,7 @@ impl Run {
             accounts: totals.accounts,
             total: self.now.accounts,
             attribution: Attribution::default(),
+            tcp: None,
         }
     }
 
@@ -227,6 +235,7 @@ impl Run {
     fn end(&mut self, totals: &Totals<'_>) {
         self.now = Now { time: totals.time, elapsed: totals.interval, accounts: totals.accounts };
         self.attribution = totals.attribution.clone();
+        self.tcp.end(totals.tcp.as_ref());
         self.counters.clear();
         self.rows(totals);
     }
@@ -266,7 +275,7 @@ impl Run {
         };
         let mut aggregator = self.estimated.filter(|_| !counted).unwrap_or(self.counted);
         let end = aggregator.end(self.now, self.counters, &mut self.book);
-        Ok(Summary { attribution: self.attribution, ..end })
+        Ok(Summary { attribution: self.attribution, tcp: self.tcp.finish(), ..end })
     }
 }
 

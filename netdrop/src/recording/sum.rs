@@ -1,17 +1,19 @@
 //! Several runs as one.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::identity::Identity;
 use crate::aggregate::order;
 use crate::model::Summary;
+use crate::order::InOrder as _;
 
 /// One summary of all: counts, accounts and times are added up.
 pub fn sum(runs: Vec<Summary>) -> Summary {
     let mut runs = runs.into_iter();
     let Some(first) = runs.next() else { return Summary::default() };
     let mut all = runs.fold(first, add);
-    all.rows.sort_unstable_by(order);
+    all.rows.order_by(order);
     all
 }
 
@@ -39,5 +41,13 @@ fn add(mut all: Summary, run: Summary) -> Summary {
         accounts: all.accounts.plus(&run.accounts),
         total: all.total.plus(&run.total),
         attribution: all.attribution,
+        tcp: match (all.tcp, run.tcp) {
+            (Some(one), Some(other)) => {
+                let mut sum = Arc::unwrap_or_clone(one);
+                sum.add(&other);
+                Some(Arc::new(sum))
+            }
+            (one, other) => one.or(other),
+        },
     }
 }

@@ -7,12 +7,15 @@ use std::time::Duration;
 use super::book::{Book, Place};
 use super::line::{DropLine, Line, Totals};
 use crate::aggregate::{Aggregator, By, Dimension, Now};
+use crate::model::tcp::{TcpEvent, TcpSummary};
 use crate::model::{Accounts, Context, CountKey, Counts, Drop, Header, Owner, Packet, Summary, Timestamp};
 
 /// Summaries that are kept; of longer recordings, two become one.
 const FRAMES: usize = 2048;
 /// Details that are kept, some 500 bytes each; of longer recordings, every second one is.
 const DROPS: usize = 16 << 10;
+/// Events of TCP's that are kept; of longer recordings, every second one is. What isn't kept is in the row of all others.
+const EVENTS: usize = 4 << 10;
 
 /// A recording, or as much of it as there is room for.
 #[derive(Debug)]
@@ -29,6 +32,18 @@ pub struct Tape {
     aggregator: Aggregator,
     counters: HashMap<CountKey, Counts>,
     now: Now,
+    events: Events,
+    /// What was counted of TCP so far.
+    tcp: Option<TcpSummary>,
+}
+
+/// Events of TCP's since the last summary, and how many are kept in all.
+#[derive(Debug)]
+struct Events {
+    unread: Vec<TcpEvent>,
+    kept: usize,
+    every: u64,
+    came: u64,
 }
 
 /// A summary, and the details that came before it.
@@ -36,6 +51,7 @@ pub struct Tape {
 pub struct Frame {
     summary: Summary,
     drops: Vec<Kept>,
+    events: Vec<TcpEvent>,
 }
 
 /// A detailed drop.
@@ -68,6 +84,8 @@ impl Default for Tape {
             aggregator: Aggregator::new(all.into_iter().collect::<By>()),
             counters: HashMap::new(),
             now: Now::default(),
+            events: Events { unread: Vec::new(), kept: 0, every: 1, came: 0 },
+            tcp: None,
         }
     }
 }
@@ -80,7 +98,8 @@ impl Tape {
             Line::Summary(totals) => self.summary(totals),
             // What a run's summaries have told already.
             Line::End(totals) if self.frames.is_empty() => self.summary(totals),
-            Line::End(_) | Line::Other => {}
+            Line::Tcp(event) => self.event(event),
+            Line::End(_) | Line::Rtt(_) | Line::Other => {}
         }
     }
 
@@ -142,18 +161,35 @@ impl Tape {
             counters.bytes = counters.bytes.saturating_add(row.counts.bytes);
         }
         let estimated = totals.rows.iter().any(|row| row.estimated);
-        self.push(estimated);
+        let tcp = totals.tcp.clone().map(|interval| Arc::new(interval.summed(&mut self.tcp)));
+        self.push(estimated, tcp);
+    }
+
+    fn event(&mut self, event: &TcpEvent) {
+        self.events.came += 1;
+        if !self.events.came.is_multiple_of(self.events.every) {
+            return;
+        }
+        if self.events.kept >= EVENTS {
+            self.events.every *= 2;
+            let all = self.frames.iter_mut().map(|frame| &mut frame.events).chain([&mut self.events.unread]);
+            self.events.kept = every_second(all);
+        }
+        self.events.kept += 1;
+        self.events.unread.push(event.clone());
     }
 
     /// A summary of what is counted now.
-    fn push(&mut self, estimated: bool) {
+    fn push(&mut self, estimated: bool, tcp: Option<Arc<TcpSummary>>) {
         let counters = self.counters.iter().map(|(key, counts)| (*key, *counts));
         let mut summary = self.aggregator.summary(self.now, counters, &mut self.book);
         summary.rows.iter_mut().for_each(|row| row.estimated = estimated);
+        summary.tcp = tcp;
         if self.frames.len() >= FRAMES {
             self.thin_frames();
         }
-        self.frames.push(Frame { summary, drops: std::mem::take(&mut self.drops) });
+        let events = std::mem::take(&mut self.events.unread);
+        self.frames.push(Frame { summary, drops: std::mem::take(&mut self.drops), events });
     }
 
     /// One summary of details alone.
@@ -185,24 +221,13 @@ impl Tape {
         };
         let elapsed = last.since_epoch().saturating_sub(first.since_epoch()).max(Duration::from_millis(1));
         self.now = Now { time: last, elapsed, accounts };
-        self.push(true);
+        self.push(true, None);
     }
 
     fn thin_drops(&mut self) {
         self.every *= 2;
-        let mut place = 0_usize;
-        let every_second = |_: &Kept| {
-            place += 1;
-            place.is_multiple_of(2)
-        };
-        let mut keep = every_second;
         let all = self.frames.iter_mut().map(|frame| &mut frame.drops).chain([&mut self.drops]);
-        self.kept = all
-            .map(|drops| {
-                drops.retain(&mut keep);
-                drops.len()
-            })
-            .sum();
+        self.kept = every_second(all);
     }
 
     fn thin_frames(&mut self) {
@@ -218,6 +243,20 @@ impl Tape {
     }
 }
 
+/// Leaves every second one of all; tells how many are left.
+fn every_second<'a, T: 'a>(all: impl Iterator<Item = &'a mut Vec<T>>) -> usize {
+    let mut place = 0_usize;
+    let mut keep = |_: &T| {
+        place += 1;
+        place.is_multiple_of(2)
+    };
+    all.map(|some| {
+        some.retain(&mut keep);
+        some.len()
+    })
+    .sum()
+}
+
 impl Frame {
     /// What was counted until then.
     pub fn summary(&self) -> &Summary {
@@ -229,9 +268,19 @@ impl Frame {
         self.drops.iter().map(Kept::drop)
     }
 
+    /// The events of TCP's that came before it.
+    pub fn events(&self) -> &[TcpEvent] {
+        &self.events
+    }
+
     /// Both as one.
     fn after(mut self, before: Self) -> Self {
-        let Self { summary, mut drops } = before;
+        let Self { summary, mut drops, mut events } = before;
+        events.append(&mut self.events);
+        self.summary.tcp = match (summary.tcp, self.summary.tcp) {
+            (Some(before), Some(now)) => Some(Arc::new(now.after(&before))),
+            (before, now) => now.or(before),
+        };
         self.summary.interval += summary.interval;
         self.summary.accounts = self.summary.accounts.plus(&summary.accounts);
         let counted: HashMap<_, _> = summary.rows.iter().map(|row| (row.count_key(), row.counts)).collect();
@@ -239,7 +288,7 @@ impl Frame {
             row.counts += counted.get(&row.count_key()).copied().unwrap_or_default();
         }
         drops.append(&mut self.drops);
-        Self { drops, ..self }
+        Self { drops, events, ..self }
     }
 }
 

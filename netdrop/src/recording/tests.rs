@@ -44,7 +44,7 @@ fn written_again(line: &[u8]) -> Vec<u8> {
         }
         Line::Summary(totals) => Json::new().summary(&summary_of(&mut book, &totals), &mut out),
         Line::End(totals) => Json::new().end(&summary_of(&mut book, &totals), &mut out),
-        Line::Other => panic!("a line of another kind"),
+        Line::Rtt(_) | Line::Tcp(_) | Line::Other => panic!("a line of another kind"),
     }
     out
 }
@@ -657,4 +657,77 @@ fn a_listener_hears_call_chains_and_intervals_and_the_machine_is_known() {
         ]
     );
     assert_eq!((heard.0.len(), replay.into_summaries().len()), (6, 2));
+}
+
+/// What `watch --tcp --format json` writes, and what was in it.
+fn recorded_with_tcp() -> (String, crate::model::tcp::TcpSummary) {
+    let tcp = crate::tcp::samples::counted();
+    let summary = Summary { interval: Duration::from_secs(1), ..crate::tcp::samples::summary(tcp.clone()) };
+    let event = crate::tcp::samples::retransmit(crate::model::tcp::Retransmit::Rto);
+    let mut json = Json::new();
+    let mut lines = Vec::new();
+    json.tcp(&event, &mut lines);
+    json.summary(&summary, &mut lines);
+    json.end(&summary, &mut lines);
+    (String::from_utf8(lines).unwrap(), tcp)
+}
+
+fn replayed_all(lines: &str) -> Vec<Summary> {
+    replayed(By::default(), Window::default(), lines.as_bytes()).unwrap()
+}
+
+/// Written, read, written again: the same.
+#[test]
+fn tcp_is_read_as_it_was_written() {
+    let (lines, _) = recorded_with_tcp();
+    let end = replayed_all(&lines).remove(0);
+    let mut again = Vec::new();
+    Json::new().end(&end, &mut again);
+    let of_run = |line: &&str| line.contains(r#""of":"run""#);
+    let expected: Vec<&str> = lines.lines().filter(of_run).collect();
+    let again = String::from_utf8(again).unwrap();
+    assert_eq!(again.lines().filter(of_run).collect::<Vec<_>>(), expected);
+    let tcp = |lines: &str| {
+        let end: serde_json::Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+        end["tcp"].clone()
+    };
+    assert_eq!(tcp(&again), tcp(&lines));
+}
+
+/// Without an end, what its summaries say adds up.
+#[test]
+fn tcp_without_its_end_is_the_sum_of_its_intervals() {
+    let (lines, tcp) = recorded_with_tcp();
+    let is_of_interval =
+        |line: &&str| line.contains(r#""kind":"summary""#) || line.contains(r#""of":"interval""#);
+    let interval: Vec<&str> = lines.lines().filter(is_of_interval).collect();
+    let twice = [interval.clone(), interval].concat().join("\n");
+    let whole = replayed_all(&twice).remove(0).tcp.unwrap();
+    assert_eq!(whole.accounts.seen, 2 * tcp.accounts.seen);
+    assert_eq!(whole.events(|_| true), 2 * tcp.events(|_| true));
+    assert_eq!(whole.closes.total(), 2 * tcp.closes.total());
+    let times =
+        |tcp: &crate::model::tcp::TcpSummary| tcp.rtt.iter().map(|row| row.total.count()).sum::<u64>();
+    assert_eq!(times(&whole), 2 * times(&tcp));
+}
+
+/// Several runs add up by name; runs without TCP leave it as it is.
+#[test]
+fn tcp_of_several_runs_adds_up() {
+    let (lines, tcp) = recorded_with_tcp();
+    let mut runs = replayed_all(&(lines.clone() + &lines));
+    assert_eq!(runs.len(), 2);
+    runs.push(Summary::default());
+    let all = super::sum(runs).tcp.unwrap();
+    assert_eq!(all.events(|_| true), 2 * tcp.events(|_| true));
+    assert_eq!(all.existed, Some(24));
+}
+
+#[rstest::rstest]
+#[case(r#"{"v":1,"kind":"tcp.rtt","of":"run","what":"guessed","sum_us":1,"buckets":[]}"#)]
+#[case(r#"{"v":1,"kind":"tcp.rtt","of":"run"}"#)]
+#[case(r#"{"v":1,"kind":"tcp.rtt","of":"run","what":"sample","sum_us":1,"buckets":[[1,2]]}"#)]
+#[case(r#"{"v":1,"kind":"end","time":"2026-11-22T00:43:45.123456789Z","interval_ms":1,"rows":[],"accounts":{"seen":0,"detailed":0,"sampled_out":0,"ring_full":0,"filtered":0,"table_full":0,"recursion_misses":0},"tcp":{"accounts":{"seen":1,"detailed":1,"sampled_out":0,"ring_full":0,"filtered":0,"untracked":0,"rtt_seen":0,"rtt_others":0,"recursion_misses":0},"counts":[{"event":"surprise","count":1}]}}"#)]
+fn wrong_lines_of_tcp_are_refused(#[case] line: &str) {
+    assert!(Line::parse(line.as_bytes()).is_err());
 }

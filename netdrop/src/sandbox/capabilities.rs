@@ -8,6 +8,8 @@ use nix::libc;
 use super::user::User;
 use super::{Error, refused};
 
+use crate::order::InOrder as _;
+
 /// Becomes the user and keeps these capabilities of those that there are, and none else; gives what is left.
 ///
 /// The thread must be the only one: the kernel's sets are a thread's own.
@@ -30,7 +32,7 @@ pub fn reduce(user: Option<User>, keep: &[Capability]) -> Result<Vec<Capability>
     caps::set(None, CapSet::Effective, &keep).map_err(refuse("capabilities can't be dropped"))?;
     caps::set(None, CapSet::Permitted, &keep).map_err(refuse("capabilities can't be dropped"))?;
     let mut kept: Vec<_> = keep.into_iter().collect();
-    kept.sort_by_key(ToString::to_string);
+    kept.order_by_key(ToString::to_string);
     Ok(kept)
 }
 

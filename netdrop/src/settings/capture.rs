@@ -26,6 +26,8 @@ pub struct Capture {
     pub stack: bool,
     /// Whether the hardware's drops are shown: `auto`: where a device can tell them.
     pub hardware: Hardware,
+    /// Whether TCP's own events are counted too: segments sent again, resets, ends of connections, round-trip times.
+    pub tcp: bool,
     /// Each CPU's ring buffer, 4K to 512M; empty: 1M, less on many CPUs.
     #[serde(deserialize_with = "ring_size")]
     pub ring_size: Size,
@@ -48,6 +50,7 @@ impl Default for Capture {
             sockets: true,
             stack: false,
             hardware: Hardware::Auto,
+            tcp: false,
             ring_size: Size(None),
             vmlinux: PathBuf::new(),
             max_counters: 16384,

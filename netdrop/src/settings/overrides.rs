@@ -4,6 +4,8 @@ use toml::{Table, Value};
 
 use super::{Settings, SettingsError};
 
+use crate::order::InOrder as _;
+
 /// What variables' names begin with.
 const PREFIX: &str = "NETDROP_";
 
@@ -61,8 +63,8 @@ impl Override {
             at = next.as_table_mut().ok_or_else(|| format!("`{section}` is no section"))?;
         }
         at.insert(key.clone(), value);
-        let new: Settings =
-            Value::Table(table).try_into().map_err(|error: toml::de::Error| error.message().to_owned())?;
+        // By its text, as the file: the readers of all sections are in the binary once.
+        let new: Settings = toml::from_str(&table.to_string()).map_err(|error| error.message().to_owned())?;
         Ok(Settings { otlp: new.otlp.with_secrets_of(&settings.otlp), ..new })
     }
 }
@@ -83,7 +85,7 @@ pub fn environment(variables: impl Iterator<Item = (String, String)>) -> Vec<Ove
             Some(Override { from: name, path, value })
         })
         .collect();
-    overrides.sort_by(|one, other| one.from.cmp(&other.from));
+    overrides.order_by(|one, other| one.from.cmp(&other.from));
     overrides
 }
 

@@ -7,8 +7,10 @@ use super::entry::{Entry, TREND, tally};
 use super::history::History;
 use super::names::Met;
 use super::pane::Pane;
+use super::tcp::TcpRows;
 use crate::aggregate::{Aggregator, By, Dimension, Now};
 use crate::knowledge::Class;
+use crate::model::tcp::TcpEvent;
 use crate::model::{Accounts, CountKey, Counts, Drop, Row, Summary, Timestamp};
 
 /// What there is to be seen now.
@@ -33,6 +35,8 @@ pub struct Data {
     /// The rows by flow, and those by owner.
     flows: Vec<Row>,
     owners: Vec<Row>,
+    /// What TCP told; absent where it isn't followed.
+    tcp: Option<Vec<Row>>,
     entries: HashMap<Pane, Vec<Entry>>,
 }
 
@@ -43,6 +47,7 @@ pub struct Feed {
     pub data: Data,
     flows: Aggregator,
     owners: Aggregator,
+    tcp: TcpRows,
     met: Met,
     /// Whether the entries count drops of the class lifecycle, which are no loss.
     lifecycle: bool,
@@ -81,8 +86,9 @@ impl Data {
     fn tally(&mut self, lifecycle: bool, step: bool) {
         for pane in Pane::ALL {
             let rows = match pane {
-                Pane::Flows => &self.flows,
+                Pane::Flows => &*self.flows,
                 Pane::Owners => &self.owners,
+                Pane::Tcp => self.tcp.as_deref().unwrap_or_default(),
                 Pane::Sites | Pane::Reasons | Pane::Devices | Pane::Namespaces => &self.rows,
             };
             let rows = rows.iter().filter(|row| lifecycle || !is_noise(row));
@@ -101,6 +107,7 @@ impl Feed {
             data: Data::default(),
             flows,
             owners,
+            tcp: TcpRows::default(),
             met: Met::default(),
             lifecycle: false,
             last: Summary::default(),
@@ -121,10 +128,16 @@ impl Feed {
         self.data.history.record(drop);
     }
 
+    /// Takes an event of TCP's.
+    pub fn tcp(&mut self, event: &TcpEvent) {
+        self.tcp.record(event);
+    }
+
     /// Takes the counts of an interval.
     pub fn summary(&mut self, summary: &Summary) {
         self.last = summary.clone();
         self.count(summary);
+        self.data.tcp = summary.tcp.as_deref().map(|tcp| self.tcp.summary(tcp));
         let data = &mut self.data;
         data.trend.push_back(data.drops);
         let over = data.trend.len().saturating_sub(TREND);
@@ -159,7 +172,9 @@ impl Feed {
             rows: last.rows.iter().map(|row| (row.count_key(), row.total)).collect(),
         };
         (self.flows, self.owners) = aggregators();
-        self.data = Data { time: last.time, interval: last.interval, ..Data::default() };
+        self.tcp.clear();
+        let tcp = self.data.tcp.is_some().then(Vec::new);
+        self.data = Data { time: last.time, interval: last.interval, tcp, ..Data::default() };
     }
 
     /// Whether drops of the class lifecycle are shown.

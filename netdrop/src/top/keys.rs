@@ -113,19 +113,17 @@ impl Top {
     }
 
     fn key_in_list(&mut self, code: KeyCode) {
-        let pane = self.ui.pane;
+        let (pane, panes) = (self.ui.pane, Pane::shown(self.ui.tcp));
         match code {
             KeyCode::Esc => self.ui.filter.clear(),
             KeyCode::Enter => self.open(),
             KeyCode::Char('/') => self.ui.typing = true,
             KeyCode::Char('s') => self.ui.sort = self.ui.sort.next(),
-            KeyCode::Tab => self.ui.pane = Pane::ALL[(pane.index() + 1) % Pane::ALL.len()],
-            KeyCode::BackTab => {
-                self.ui.pane = Pane::ALL[(pane.index() + Pane::ALL.len() - 1) % Pane::ALL.len()];
-            }
-            KeyCode::Char(digit @ '1'..='6') => {
-                let mut numbered = ('1'..).zip(Pane::ALL);
-                self.ui.pane = numbered.find(|(number, _)| *number == digit).map_or(pane, |(_, pane)| pane);
+            KeyCode::Tab => self.ui.pane = panes[(pane.index() + 1) % panes.len()],
+            KeyCode::BackTab => self.ui.pane = panes[(pane.index() + panes.len() - 1) % panes.len()],
+            KeyCode::Char(digit @ '1'..='7') => {
+                let mut numbered = ('1'..).zip(panes);
+                self.ui.pane = numbered.find(|(number, _)| *number == digit).map_or(pane, |(_, pane)| *pane);
             }
             KeyCode::Up | KeyCode::Char('k') => self.step(-1),
             KeyCode::Down | KeyCode::Char('j') => self.step(1),

@@ -13,6 +13,7 @@ mod keys;
 mod names;
 mod pane;
 mod recorder;
+mod tcp;
 #[cfg(test)]
 mod tests;
 mod ui;
@@ -23,6 +24,7 @@ pub use recorder::Recorder;
 
 use ratatui::layout::Rect;
 
+use crate::model::tcp::TcpEvent;
 use crate::model::{Drop, Summary};
 use crate::output::{Clock, View};
 use crate::recording::Tape;
@@ -88,6 +90,8 @@ impl Top {
     pub fn playing(view: View, clock: Clock, name: String, tape: Tape) -> Self {
         let at = tape.len();
         let mut top = Self { tape: Some(Playing { name, tape, at }), ..Self::new(view, clock) };
+        top.ui.tcp =
+            top.tape.iter().any(|playing| playing.tape.until(at).any(|frame| frame.summary().tcp.is_some()));
         top.rewind();
         top
     }
@@ -99,9 +103,15 @@ impl Top {
         self.stale |= self.ui.opened.is_some() && self.paused.is_none();
     }
 
+    /// Takes an event of TCP's own.
+    pub fn tcp(&mut self, event: &TcpEvent) {
+        self.feed.tcp(event);
+    }
+
     /// Takes the counts of an interval.
     pub fn summary(&mut self, summary: &Summary) {
         self.feed.summary(summary);
+        self.ui.tcp |= summary.tcp.is_some();
         self.stale = true;
     }
 
@@ -174,6 +184,7 @@ impl Top {
         feed.show_lifecycle(self.ui.lifecycle);
         for frame in tape.until(*at) {
             frame.drops().for_each(|drop| feed.drop(&drop));
+            frame.events().iter().for_each(|event| feed.tcp(event));
             feed.summary(frame.summary());
         }
         self.feed = feed;

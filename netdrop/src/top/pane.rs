@@ -18,6 +18,8 @@ pub enum Pane {
     Namespaces,
     /// By the process that has the socket; estimated from details.
     Owners,
+    /// Segments that TCP sent again, and resets, by connection; where TCP is followed.
+    Tcp,
 }
 
 /// What stands in place of something that no row tells.
@@ -25,8 +27,15 @@ const NONE: &str = "-";
 
 impl Pane {
     /// All of them, in the order of their number keys.
-    pub const ALL: [Self; 6] =
-        [Self::Sites, Self::Reasons, Self::Flows, Self::Devices, Self::Namespaces, Self::Owners];
+    pub const ALL: [Self; 7] =
+        [Self::Sites, Self::Reasons, Self::Flows, Self::Devices, Self::Namespaces, Self::Owners, Self::Tcp];
+
+    /// Those that are shown: the last one where TCP is followed.
+    pub const fn shown(tcp: bool) -> &'static [Self] {
+        const ALL: &[Pane] = &Pane::ALL;
+        const DROPS: &[Pane] = ALL.split_at(Pane::ALL.len() - 1).0;
+        if tcp { ALL } else { DROPS }
+    }
 
     /// Its title.
     pub const fn title(self) -> &'static str {
@@ -37,6 +46,7 @@ impl Pane {
             Self::Devices => "Devices",
             Self::Namespaces => "Namespaces",
             Self::Owners => "Owners",
+            Self::Tcp => "TCP",
         }
     }
 
@@ -54,6 +64,7 @@ impl Pane {
             Self::Devices => &["DEVICE", "NETNS", "REASON"],
             Self::Namespaces => &["NETNS", "REASON", "RUNS"],
             Self::Owners => &["OWNER", "CONTAINER", "REASON"],
+            Self::Tcp => &["EVENT", "REMOTE", "LOCAL", "OWNER"],
         }
     }
 
@@ -88,6 +99,14 @@ impl Pane {
                 let protocol = told.protocol();
                 let key = format!("{} {source} {destination} {protocol}", site_key(row));
                 (key, vec![source, destination, protocol, told.reason(), told.function()])
+            }
+            Self::Tcp => {
+                let [local, remote] = [row.source, row.destination]
+                    .map(|end| end.map_or_else(|| NONE.to_owned(), |end| Address(end).to_string()));
+                let event = row.function.clone().unwrap_or_default();
+                let owner = row.owner.as_ref().map(ToString::to_string).unwrap_or_default();
+                let key = format!("{event} {local} {remote}");
+                (key, vec![Plain(&event).to_string(), remote, local, Plain(&owner).to_string()])
             }
             Self::Devices => {
                 let netns = row.netns.as_ref().map_or(0, |netns| netns.inode);

@@ -1,8 +1,10 @@
 //! The lines of a recording that begins amid a run, and ends before it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::tcp::{TcpEvent, TcpSummary};
 use crate::model::{Accounts, Attribution, CountKey, Counts, Drop, Row, Summary};
 use crate::output::{Json, Output};
 
@@ -13,6 +15,7 @@ pub struct Recorder {
     elapsed: Duration,
     accounts: Accounts,
     rows: HashMap<CountKey, Counts>,
+    tcp: Option<Arc<TcpSummary>>,
 }
 
 impl Recorder {
@@ -23,6 +26,7 @@ impl Recorder {
             elapsed: begin.elapsed,
             accounts: begin.total,
             rows: begin.rows.iter().map(|row| (row.count_key(), row.total)).collect(),
+            tcp: begin.tcp.clone(),
         }
     }
 }
@@ -30,6 +34,10 @@ impl Recorder {
 impl Output for Recorder {
     fn drop(&mut self, drop: &Drop<'_>, out: &mut Vec<u8>) {
         self.json.drop(drop, out);
+    }
+
+    fn tcp(&mut self, event: &TcpEvent, out: &mut Vec<u8>) {
+        self.json.tcp(event, out);
     }
 
     fn summary(&mut self, summary: &Summary, out: &mut Vec<u8>) {
@@ -53,6 +61,7 @@ impl Output for Recorder {
             rows: rows.filter(|row| row.total.packets > 0).collect(),
             // Other counters were read at the run's start.
             attribution: Attribution::default(),
+            tcp: summary.tcp.as_deref().map(|tcp| Arc::new(tcp.whole_since(self.tcp.as_deref()))),
         };
         self.json.end(&end, out);
     }

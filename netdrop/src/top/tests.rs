@@ -437,3 +437,48 @@ fn tables_are_bounded() {
     assert!(top.data().entries(pane::Pane::Flows).len() <= 4097);
     assert!(top.data().history.len() <= 256);
 }
+
+/// A recording that tells of TCP has the pane too, back and forth.
+#[test]
+fn tcp_of_a_recording() {
+    use crate::model::tcp::Retransmit;
+    use crate::output::{Json, Output as _};
+    let mut lines = Vec::new();
+    let (mut json, summary) = (Json::new(), crate::tcp::samples::summary(crate::tcp::samples::counted()));
+    json.tcp(&crate::tcp::samples::retransmit(Retransmit::Rto), &mut lines);
+    json.summary(&summary, &mut lines);
+    json.tcp(&crate::tcp::samples::retransmit(Retransmit::Fast), &mut lines);
+    json.summary(&summary, &mut lines);
+    json.end(&summary, &mut lines);
+    let view = View { width: 100, height: 14, color: false };
+    let mut top = Top::playing(view, Clock::new(TimeZone::UTC, 6), "tcp.jsonl".into(), tape(&lines));
+    press(&mut top, KeyCode::Char('7'));
+    assert_snapshot!("tcp_of_a_recording", screen(&mut top));
+    let counted = |top: &Top| {
+        let entries = top.feed.data.entries(super::pane::Pane::Tcp);
+        (entries.len(), entries.iter().map(|entry| entry.total.packets).sum::<u64>())
+    };
+    assert_eq!(counted(&top), (3, 26));
+    press(&mut top, KeyCode::Left);
+    assert_eq!(counted(&top), (2, 13));
+}
+
+/// TCP has a pane where it is followed; rows sum to the kernel's exact counts.
+#[test]
+fn tcp_is_a_pane_where_it_is_followed() {
+    let mut top = top(100, 20);
+    top.event(&Event::Key(KeyCode::Char('7').into()));
+    assert_eq!(top.ui.pane, super::pane::Pane::Sites);
+    for by in [crate::model::tcp::Retransmit::Rto, crate::model::tcp::Retransmit::Rto] {
+        top.tcp(&crate::tcp::samples::retransmit(by));
+    }
+    top.summary(&crate::tcp::samples::summary(crate::tcp::samples::counted()));
+    top.event(&Event::Key(KeyCode::Char('7').into()));
+    assert_eq!(top.ui.pane, super::pane::Pane::Tcp);
+    let entries = top.feed.data.entries(super::pane::Pane::Tcp);
+    // 7 and 2 retransmissions, 3 resets sent, one received; the failed one is none.
+    assert_eq!(entries.iter().map(|entry| entry.total.packets).sum::<u64>(), 13);
+    let told = entries.iter().find(|entry| !entry.other).unwrap();
+    assert_eq!(told.cells, ["retransmit rto", "10.0.0.2:80", "10.0.0.1:45678", "curl(4242)"]);
+    assert_eq!(told.total.packets, 2);
+}

@@ -4,6 +4,8 @@ use super::data::Data;
 use super::entry::Entry;
 use super::pane::Pane;
 
+use crate::order::InOrder as _;
+
 /// What the rows are ordered by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Sort {
@@ -47,6 +49,7 @@ pub struct Opened {
 
 /// What the user has chosen.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is so or not, whatever the others are")]
 pub struct Ui {
     /// The pane that keys go to.
     pub pane: Pane,
@@ -62,6 +65,8 @@ pub struct Ui {
     pub opened: Option<Opened>,
     /// Whether the help is shown.
     pub help: bool,
+    /// Whether TCP is followed: then it has a pane.
+    pub tcp: bool,
     /// The selected entry of each pane; the first where none is.
     selected: [Option<String>; Pane::ALL.len()],
 }
@@ -76,6 +81,7 @@ impl Default for Ui {
             lifecycle: false,
             opened: None,
             help: false,
+            tcp: false,
             selected: Default::default(),
         }
     }
@@ -91,7 +97,7 @@ impl Ui {
             Sort::Rate => sort(&mut entries, |entry| entry.interval.packets),
             Sort::Total => sort(&mut entries, |entry| entry.total.packets),
             Sort::Name => {
-                entries.sort_by(|one, other| (&one.cells, &one.key).cmp(&(&other.cells, &other.key)));
+                entries.order_by(|one, other| (&one.cells, &one.key).cmp(&(&other.cells, &other.key)));
             }
         }
         entries
@@ -138,7 +144,7 @@ impl Ui {
 
 /// The most first; what sums all others last; equals by their totals, and always in the same order.
 fn sort(entries: &mut [&Entry], count: impl Fn(&Entry) -> u64) {
-    entries.sort_by(|one, other| {
+    entries.order_by(|one, other| {
         let counts = |entry: &Entry| (count(entry), entry.total.packets);
         one.other.cmp(&other.other).then(counts(other).cmp(&counts(one))).then(one.key.cmp(&other.key))
     });

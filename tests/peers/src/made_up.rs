@@ -8,8 +8,11 @@ use anyhow::{Context, Result};
 use netdrop::export::{HubWriter, hub};
 use netdrop::http::{Build, Metrics, Served, Settings, bind, run};
 use netdrop::knowledge::class_of;
+use netdrop::model::tcp::{CloseKind, HostCounts, Retransmit, TcpCount, TcpSummary};
 use netdrop::model::{Accounts, Counts, Device, Netns, Protocol, Reason, Row, Site, Summary, Timestamp};
 use netdrop::output::Clock;
+use netdrop_common::tcp::TcpTotal;
+use netdrop_common::tcp::kind::RESET_SENT;
 use serde_json::json;
 use tokio::sync::{oneshot, watch};
 
@@ -154,7 +157,31 @@ fn summary(elapsed: Duration) -> Summary {
         ..Accounts::default()
     };
     let elapsed = Duration::from_secs(7543) + elapsed;
-    Summary { time: Timestamp::now(), elapsed, rows, total, ..Summary::default() }
+    let tcp = Some(Arc::new(tcp(elapsed.as_secs())));
+    Summary { time: Timestamp::now(), elapsed, rows, total, tcp, ..Summary::default() }
+}
+
+/// What TCP's programs have counted in so many seconds. The name of the reason is as bad as one can be.
+fn tcp(seconds: u64) -> TcpSummary {
+    let mut tcp = TcpSummary {
+        host_total: HostCounts {
+            segments_out: 1000 * seconds,
+            segments_retransmitted: 4 * seconds,
+            ..HostCounts::default()
+        },
+        ..TcpSummary::default()
+    };
+    let bad = tcp.reset_detail("<img src=x onerror=alert(1)>");
+    let counts =
+        [(Retransmit::Rto.counted_as(), 3), (Retransmit::Fast.counted_as(), 1), ((RESET_SENT, bad), 2)];
+    tcp.counts = counts
+        .map(|((kind, detail), each)| {
+            let total = TcpTotal { events: each * seconds, ..TcpTotal::default() };
+            TcpCount { kind, detail, counts: TcpTotal::default(), total }
+        })
+        .into();
+    tcp.closes_total.count(CloseKind::Fin, 5 * seconds);
+    tcp
 }
 
 fn row(kind: &Kind, index: u32, elapsed: Duration) -> Row {

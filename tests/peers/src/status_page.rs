@@ -20,10 +20,11 @@ const VIEWS: [(u32, u32, &str); 4] =
 type Named = (&'static str, fn() -> Result<()>);
 
 pub fn cases() -> Vec<Case> {
-    let all: [Named; 5] = [
+    let all: [Named; 6] = [
         ("status-page-lives", lives),
         ("status-page-drills-down", drills_down),
         ("status-page-filters", filters),
+        ("status-page-tells-of-tcp", tells_of_tcp),
         ("status-page-asks-for-the-token", asks_for_the_token),
         ("status-page-comes-back", comes_back),
     ];
@@ -49,6 +50,7 @@ fn of_the_daemon(bench: &Bench) -> Result<()> {
     let served = Served::start(bench, "[capture.only]\nport = [\"47322\"]\n")?;
     let page = open(&served.address()?)?;
     is_live(&page)?;
+    ensure!(page.ask("document.querySelector('#tcp').hidden")? == "true", "TCP isn't followed");
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     for _ in 0..500 {
         socket.send_to(b"nobody listens", "127.0.0.1:47322")?;
@@ -106,6 +108,22 @@ fn drills_down() -> Result<()> {
     }
     page.click("#close")?;
     page.until("the closed site", "!document.querySelector('#site').open")?;
+    page.no_complaint()
+}
+
+/// Names that look like markup are text.
+fn tells_of_tcp() -> Result<()> {
+    let server = MadeUp::start(&Settings::default())?;
+    let page = open(&server.address)?;
+    is_live(&page)?;
+    let lists =
+        "[...document.querySelectorAll('#tcp ul')].map(list => list.innerText.replace(/\\s+/g, ' ').trim())";
+    page.until("retransmits", "document.querySelectorAll('#tcp-retransmits li').length === 2")?;
+    let told = page.ask(&format!("{lists}.join('; ')"))?;
+    for what in ["rto", "fast", "sent: <img src=x onerror=alert(1)>", "None yet.", "fin"] {
+        ensure!(told.contains(what), "{what} is missing: {told}");
+    }
+    page.until("the ratio", "document.querySelector('#tcp-ratio').textContent.startsWith('0.4 % of ')")?;
     page.no_complaint()
 }
 

@@ -4,11 +4,14 @@ mod folder;
 pub mod guest;
 mod namespace;
 mod topology;
+mod tun;
 mod wait;
+pub mod wire;
 
 pub use folder::Folder;
 pub use namespace::{Namespace, remove_leftovers};
-pub use topology::{Lab, RECEIVER, SENDER, wait_running};
+pub use topology::{Lab, RECEIVER, SENDER, wait_reachable, wait_running};
+pub use tun::open_tun;
 pub use wait::{interrupted, until, watch_for_interrupt};
 
 /// This machine can't produce the scenario; the text says why. Carried inside an `anyhow::Error`.

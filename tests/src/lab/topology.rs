@@ -1,7 +1,7 @@
 //! The one topology that serves every scenario:
 //! `sender s0 ── r0 receiver r1 ── d0 destination`, the last leg only where packets are forwarded.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -149,6 +149,21 @@ pub fn wait_running(namespace: &Namespace, device: &str, wanted: bool) -> Result
     namespace.ip(&[&format!("link set {device} up")])
 }
 
+/// Waits until a datagram gets from one namespace to the other's address: an IPv6 address is of use only a moment after it was given
+/// (`addrconf_dad_work`), and a connection's first SYN would be lost before.
+pub fn wait_reachable(from: &Namespace, to: &Namespace, address: IpAddr) -> Result<()> {
+    let any: IpAddr =
+        if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let bound = |namespace: &Namespace| namespace.enter(|| Ok(UdpSocket::bind((any, 0))?));
+    let (sender, receiver) = (bound(from)?, bound(to)?);
+    receiver.set_read_timeout(Some(Duration::from_millis(20)))?;
+    let port = receiver.local_addr()?.port();
+    until("a datagram to arrive", Duration::from_secs(10), || {
+        let is_sent = sender.send_to(b"hey", (address, port)).is_ok();
+        Ok((is_sent && receiver.recv(&mut [0; 3]).is_ok()).then_some(()))
+    })
+}
+
 /// SIOCGIFFLAGS of netdevice(7).
 fn link_flags(device: &str) -> Result<i32> {
     use std::os::fd::AsRawFd;
@@ -169,7 +184,7 @@ fn link_flags(device: &str) -> Result<i32> {
 
 /// IPv6 on, with nothing sent that wasn't asked for: no link-local address, no duplicate address detection, no
 /// router solicitation; the listener reports of joining a link are repeated within milliseconds, not seconds.
-fn quiet_v6(namespace: &Namespace, device: &str) -> Result<()> {
+pub(super) fn quiet_v6(namespace: &Namespace, device: &str) -> Result<()> {
     let conf = format!("net/ipv6/conf/{device}");
     for (key, value) in [
         ("addr_gen_mode", "1"),

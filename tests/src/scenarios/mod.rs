@@ -30,9 +30,17 @@ mod socket;
 mod standstill;
 mod tc_xdp;
 mod tcp;
+mod tcp_accounts;
 mod tcp_auth;
+mod tcp_beside;
 mod tcp_handshake;
+mod tcp_life;
+mod tcp_owners;
+mod tcp_resets;
+mod tcp_retransmits;
+mod tcp_rtt;
 mod tcp_segments;
+mod tcp_states;
 mod tun;
 mod tunnel;
 mod udp;
@@ -71,6 +79,14 @@ pub fn all() -> Vec<Case> {
         filters::table(),
         classes::table(),
         whose::table(),
+        tcp_life::table(),
+        tcp_resets::table(),
+        tcp_states::table(),
+        tcp_owners::table(),
+        tcp_accounts::table(),
+        tcp_retransmits::table(),
+        tcp_rtt::table(),
+        tcp_beside::table(),
         knowledge::table(),
         lines::table(),
         owner::table(),

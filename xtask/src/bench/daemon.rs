@@ -29,9 +29,9 @@ pub struct Idle {
 
 /// What all threads of a process have used so far.
 #[derive(Clone, Copy, Debug, Default)]
-struct Used {
-    run: Duration,
-    wake_ups: u64,
+pub struct Used {
+    pub run: Duration,
+    pub wake_ups: u64,
 }
 
 /// Starts the daemon, floods it once, so that it has the memory of one that has worked, and watches it doing nothing.
@@ -51,7 +51,8 @@ pub fn measure(netdrop: &Path, flood: &Flood, folder: &Path) -> Result<Idle> {
     Ok(idle)
 }
 
-fn used(pid: u32) -> Result<Used> {
+/// What a process has used so far.
+pub fn used(pid: u32) -> Result<Used> {
     let tasks = format!("/proc/{pid}/task");
     let mut sum = Used::default();
     for task in fs::read_dir(&tasks).with_context(|| format!("cannot read {tasks}"))? {

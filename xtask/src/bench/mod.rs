@@ -17,10 +17,11 @@ mod running;
 mod sample;
 mod session;
 mod table;
+mod tcp;
 mod tool;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -45,6 +46,12 @@ pub struct Options {
     /// Packets of one flood
     #[arg(long, default_value_t = 200_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1000..=10_000_000))]
     packets: u64,
+    /// Measure what follows TCP alone
+    #[arg(long, conflicts_with = "write")]
+    tcp: bool,
+    /// Measure this binary instead of one that is built now
+    #[arg(long, value_name = "FILE", conflicts_with = "write")]
+    netdrop: Option<PathBuf>,
     /// Fail when a limit is missed or can't be measured
     #[arg(long)]
     check: bool,
@@ -58,12 +65,22 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     if !workspace::is_root() {
         bail!("only root may load BPF programs: run `sudo cargo xtask bench`");
     }
-    let netdrop = workspace::static_release(&["netdrop"])?.join("netdrop");
+    let netdrop = match &options.netdrop {
+        Some(netdrop) => netdrop.clone(),
+        None => workspace::static_release(&["netdrop"])?.join("netdrop"),
+    };
+    machine::mount_tracefs()?;
+    if options.tcp {
+        let tcp = tcp::measure(&netdrop, &Flood::new()?, options.rounds)?;
+        let limits = tcp.limits();
+        println!("\n{}\n{}", tcp.render(), limits::render(&limits));
+        return Ok(verdict(options, &limits));
+    }
     let pipeline = workspace::static_release(&["netdrop-pipeline"])?.join("netdrop-pipeline");
     let machine = machine::describe();
-    machine::mount_tracefs()?;
 
     let flood = Flood::new()?;
+    let tcp = tcp::measure(&netdrop, &flood, options.rounds)?;
     let rows = measure(&netdrop, &flood, options)?;
     let explained = explain(&netdrop, &flood, options.rounds)?;
     let idle = idle(&netdrop, &flood, options.rounds)?;
@@ -75,7 +92,11 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         place: flood.place(),
         rounds: options.rounds.into(),
         packets: options.packets,
-        limits: limits(&rows, &explained, &idle, events_per_second.as_ref(), binary),
+        limits: limits(&rows, &explained, &idle, events_per_second.as_ref(), binary)
+            .into_iter()
+            .chain(tcp.limits())
+            .collect(),
+        tcp,
         rows,
         explained,
         idle,
@@ -88,8 +109,12 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         fs::write(&path, report.document()).with_context(|| format!("cannot write {}", path.display()))?;
         println!("written to docs/benchmark.md");
     }
-    let missed = report.limits.iter().any(|limit| limit.holds() != Some(true));
-    Ok(if options.check && missed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(verdict(options, &report.limits))
+}
+
+fn verdict(options: &Options, limits: &[Limit]) -> ExitCode {
+    let missed = limits.iter().any(|limit| limit.holds() != Some(true));
+    if options.check && missed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 /// All tools in each round, one after the other: what changes on the machine changes for all.

@@ -6,6 +6,7 @@ use super::limits::{self, Limit};
 use super::sample::Sample;
 use super::session::Round;
 use super::table::table;
+use super::tcp::Tcp;
 
 const MEGABYTE: f64 = 1e6;
 
@@ -70,6 +71,7 @@ pub struct Report {
     pub explained: Vec<Explained>,
     pub idle: Vec<Idle>,
     pub events_per_second: Option<Sample>,
+    pub tcp: Tcp,
     pub limits: Vec<Limit>,
 }
 
@@ -98,6 +100,7 @@ impl Report {
             self.explained(),
             self.idle(),
             user_space.unwrap_or_default(),
+            self.tcp.render(),
             limits::render(&self.limits),
         ];
         sections.join("\n")

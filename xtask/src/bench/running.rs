@@ -51,8 +51,18 @@ pub struct Memory {
 }
 
 impl Running {
-    /// Starts a tool and waits until it is attached. `folder` is where perf looks for its pipes.
+    /// Starts a tool that follows drops and waits until it is attached. `folder` is where perf looks for its pipes.
     pub fn start(tool: &Tool, flood: &Flood, folder: &Path) -> Result<Self> {
+        Self::start_with(tool, flood, folder, || flood.send_one())
+    }
+
+    /// The same for any tool: `poke` makes one of the events that it waits for.
+    pub fn start_with(
+        tool: &Tool,
+        flood: &Flood,
+        folder: &Path,
+        poke: impl Fn() -> Result<()> + Sync,
+    ) -> Result<Self> {
         let mut pipes = (tool.kind == Kind::Perf).then(|| PerfPipes::make(folder)).transpose()?;
         let (sender, attached) = channel();
         let start = Instant::now();
@@ -71,7 +81,7 @@ impl Running {
         let attached_at = match &mut pipes {
             Some(pipes) => pipes.wait_for_answer(),
             None if tool.kind == Kind::Netdrop => said_so(&attached),
-            None => first_run(&mut running.child, flood),
+            None => first_run(&mut running.child, flood, &poke),
         };
         match attached_at {
             Ok(at) => running.start_up = at - start,
@@ -163,14 +173,14 @@ fn said_so(attached: &Receiver<Instant>) -> Result<Instant> {
     attached.recv_timeout(PATIENCE).context("it did not say that it is attached")
 }
 
-/// Makes a drop each millisecond until one of the process' programs has run.
-fn first_run(child: &mut Child, flood: &Flood) -> Result<Instant> {
+/// Pokes each millisecond until one of the process' programs has run.
+fn first_run(child: &mut Child, flood: &Flood, poke: &(impl Fn() -> Result<()> + Sync)) -> Result<Instant> {
     let _statistics = Statistics::enable()?;
     let start = Instant::now();
     // On the flood's CPU, because the tool needs its own.
     flood.on_its_cpu(|| {
         while start.elapsed() < PATIENCE {
-            flood.send_one()?;
+            poke()?;
             let at = Instant::now();
             ensure!(child.try_wait()?.is_none(), "it ended at once");
             for program in Program::held_by(child.id())? {

@@ -31,6 +31,7 @@ use crate::aggregate::{Aggregator, Now};
 use crate::decode::{count_key, counts as counts_of};
 use crate::export::metrics::{Format, Metrics, Stage, dimensions};
 use crate::export::{Asked, HubWriter};
+use crate::model::tcp::TcpSummary;
 use crate::model::{CountKey, Counts, Summary, Timestamp};
 use crate::output::{Json, Output as _};
 use crate::settings::{Capture, Settings, Sources};
@@ -79,6 +80,8 @@ pub struct Daemon {
     logs: Logs,
     notify: Notify,
     tally: Tally,
+    /// What TCP's programs have counted, one after the other.
+    tcp: Option<TcpSummary>,
     aggregator: Aggregator,
     sweep: Sweep,
     swept: Instant,
@@ -113,6 +116,7 @@ impl Daemon {
             sight,
             notify: Notify::new(),
             tally: Tally::default(),
+            tcp: None,
             aggregator: Aggregator::new(dimensions(&settings.metrics.labels)),
             sweep: Sweep::default(),
             swept: started,
@@ -186,7 +190,7 @@ impl Daemon {
         let Self { sight, service, logs, aggregator, json, .. } = self;
         let (read, logged) = (service.hub.has_readers(), logs.want_drops());
         let mut line = Vec::new();
-        let seen = sight.look(|drop| {
+        let mut seen = sight.look(|drop| {
             aggregator.record(drop);
             if read || logged {
                 line.clear();
@@ -197,6 +201,14 @@ impl Daemon {
             }
             if read && let Ok(text) = std::str::from_utf8(&line) {
                 service.hub.drop(text.trim_end().into());
+            }
+        });
+        // Events of TCP's go into the logs; the hub's readers know drops alone.
+        seen += sight.look_at_tcp(|event| {
+            if logged {
+                line.clear();
+                json.tcp(event, &mut line);
+                logs.line(&line);
             }
         });
         logs.send();
@@ -217,7 +229,7 @@ impl Daemon {
             return Ok(());
         }
         let total = self.tally.total(self.sight.reading(&counters)?);
-        let summary = self.summary(&total);
+        let summary = self.summary(&total)?;
         self.service.hub.publish(summary, self.askers.drain(..));
         self.due = false;
         self.sweep(&total.counts);
@@ -226,7 +238,7 @@ impl Daemon {
     }
 
     /// The summary of the time since the last one, told to metrics and logs.
-    fn summary(&mut self, total: &Reading) -> Summary {
+    fn summary(&mut self, total: &Reading) -> Result<Summary, RunError> {
         let now = Now {
             time: Timestamp::now(),
             // To the millisecond, as the lines of JSON tell it.
@@ -235,14 +247,17 @@ impl Daemon {
         };
         let counts = total.counts.iter().map(|(key, counts)| (*key, *counts));
         let summary = self.aggregator.summary(now, counts, &mut self.sight.names());
+        let tcp = self.sight.tcp()?.map(|interval| Arc::new(interval.summed(&mut self.tcp)));
+        let summary = Summary { tcp, ..summary };
         self.service.metrics.record(&summary);
         if self.logs.want_summaries() {
             let mut line = Vec::new();
             self.json.summary(&summary, &mut line);
-            self.logs.line(&line);
+            // Round-trip times are lines of their own.
+            line.split_inclusive(|byte| *byte == b'\n').for_each(|line| self.logs.line(line));
             self.logs.send();
         }
-        summary
+        Ok(summary)
     }
 
     /// Gives up the counters of namespaces and devices that are gone, once there are many.

@@ -73,9 +73,22 @@ impl Daemon {
         self.tally.hand_over(old, new);
         next.skip();
         self.sight.probe.detach();
+        self.hand_over_tcp(&mut next)?;
         next.undecodable += self.sight.undecodable;
         self.sight = next;
         self.service.metrics.attached(about);
+        Ok(())
+    }
+
+    /// What TCP's new programs met while the old ones still counted is the old ones'.
+    fn hand_over_tcp(&mut self, next: &mut Sight) -> anyhow::Result<()> {
+        self.sight.detach_tcp();
+        self.look();
+        next.look_at_tcp(|_| ());
+        next.tcp()?;
+        if let Some(last) = self.sight.tcp()? {
+            let _ = last.summed(&mut self.tcp);
+        }
         Ok(())
     }
 
@@ -86,7 +99,7 @@ impl Daemon {
             // Everything up to now is told with the old rows, and is the new ones' beginning.
             let counters = self.sight.probe.counts.counters()?;
             let total = self.tally.total(self.sight.reading(&counters)?);
-            let summary = self.summary(&total);
+            let summary = self.summary(&total)?;
             self.service.hub.publish(summary, []);
             let elapsed = self.started.elapsed();
             let now = Now { time: Timestamp::now(), elapsed, accounts: total.accounts };

@@ -5,6 +5,7 @@ use tracing::warn;
 
 use super::tally::Reading;
 use crate::daemon::RunError;
+use crate::daemon::TcpSource;
 use crate::daemon::events::Events;
 use crate::daemon::follow::Follower;
 use crate::daemon::lookups::Lookups;
@@ -14,6 +15,7 @@ use crate::enrich::{Enricher, Named};
 use crate::export::metrics::About;
 use crate::kernel::debug_info::DebugInfo;
 use crate::model::Drop;
+use crate::model::tcp::{TcpEvent, TcpSummary};
 use crate::owner::Owners;
 use crate::probe::{Log, Probe, ProbeError};
 
@@ -36,6 +38,8 @@ pub struct Attached {
     pub log: Option<Log>,
     /// What there is to say of it.
     pub about: About,
+    /// TCP's programs, where they are asked for.
+    pub tcp: Option<TcpSource>,
 }
 
 /// The same, being read.
@@ -47,13 +51,18 @@ pub struct Sight {
     context: Surroundings,
     _follower: Option<Follower>,
     _log: Option<Log>,
+    tcp: Option<TcpSource>,
     /// Events that could not be decoded.
     pub undecodable: u64,
 }
 
 impl Sight {
     pub fn new(attached: Attached) -> Result<(Self, About), RunError> {
-        let Attached { mut probe, mut enricher, owners, mut follower, debug_info, log, about } = attached;
+        let Attached { mut probe, mut enricher, owners, mut follower, debug_info, log, about, mut tcp } =
+            attached;
+        if let Some(tcp) = &mut tcp {
+            tcp.start().map_err(|error| RunError::Wait { what: "the filter's owners", error })?;
+        }
         if let Some(follower) = &mut follower {
             follower.start().map_err(|error| RunError::Wait { what: "the filter's owners", error })?;
         }
@@ -72,6 +81,7 @@ impl Sight {
             context,
             _follower: follower,
             _log: log,
+            tcp,
             undecodable: 0,
         };
         Ok((sight, about))
@@ -112,6 +122,29 @@ impl Sight {
             self.enricher.turn();
         }
         seen
+    }
+
+    /// Gives every event of TCP's to `see`; tells how many there were.
+    pub fn look_at_tcp(&mut self, mut see: impl FnMut(&TcpEvent)) -> usize {
+        let Self { tcp: Some(tcp), enricher, context, .. } = self else { return 0 };
+        let mut seen = 0;
+        while seen < MOST && tcp.next(enricher, context, &mut see) {
+            seen += 1;
+        }
+        seen
+    }
+
+    /// What was counted of TCP since the last time, where it is asked for.
+    pub fn tcp(&mut self) -> Result<Option<TcpSummary>, ProbeError> {
+        let Self { tcp: Some(tcp), enricher, context, .. } = self else { return Ok(None) };
+        tcp.interval(&mut Named { enricher, beyond: context }).map(Some)
+    }
+
+    /// Takes TCP's programs off: what they count is final then.
+    pub fn detach_tcp(&mut self) {
+        if let Some(tcp) = &mut self.tcp {
+            tcp.detach();
+        }
     }
 
     /// Takes what is in the rings and shows it to nobody.

@@ -11,6 +11,8 @@ pub enum Kind {
     Counter,
     /// It goes up and down.
     Gauge,
+    /// How many were not above each of some bounds.
+    Histogram,
     /// It says something by its labels; its sample ends in `_info` and is always 1.
     Info,
 }
@@ -34,7 +36,7 @@ impl Encoder {
     pub fn metric(&mut self, name: &str, kind: Kind, unit: &str, help: &str) {
         let ending = match kind {
             Kind::Counter => "_total",
-            Kind::Gauge => "",
+            Kind::Gauge | Kind::Histogram => "",
             Kind::Info => "_info",
         };
         self.sample = format!("{name}{ending}");
@@ -44,6 +46,7 @@ impl Encoder {
             (Format::Text, Kind::Counter) => (&*self.sample, "counter"),
             (Format::Text, Kind::Info) => (&*self.sample, "gauge"),
             (_, Kind::Gauge) => (name, "gauge"),
+            (_, Kind::Histogram) => (name, "histogram"),
         };
         let _ = writeln!(self.text, "# HELP {family} {}", Escaped { text: help, quotes: self.quotes_help() });
         let _ = writeln!(self.text, "# TYPE {family} {word}");
@@ -68,6 +71,25 @@ impl Encoder {
             self.text.push('}');
         }
         let _ = writeln!(self.text, " {value}");
+    }
+
+    /// A histogram: upper bounds, ascending, with how many are not above them; the sum and the number of all.
+    pub fn histogram(
+        &mut self,
+        name: &str,
+        unit: &str,
+        help: &str,
+        buckets: impl IntoIterator<Item = (f64, u64)>,
+        sum: f64,
+        count: u64,
+    ) {
+        self.metric(name, Kind::Histogram, unit, help);
+        for (bound, below) in buckets {
+            let _ = writeln!(self.text, "{name}_bucket{{le=\"{bound}\"}} {below}");
+        }
+        let _ = writeln!(self.text, "{name}_bucket{{le=\"+Inf\"}} {count}");
+        let _ = writeln!(self.text, "{name}_sum {sum}");
+        let _ = writeln!(self.text, "{name}_count {count}");
     }
 
     /// A metric of one sample without labels.

@@ -7,6 +7,7 @@ mod encoder;
 mod label;
 mod own;
 mod series;
+mod tcp;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -85,6 +86,8 @@ struct State {
     about: About,
     stages: Vec<(&'static str, Stage)>,
     exports: Option<Arc<otlp::Stats>>,
+    /// Where it is asked for; it stays when it no longer is, as counters don't go.
+    tcp: Option<tcp::Tcp>,
     reattached: u64,
     reloads: [u64; 2],
     up: bool,
@@ -100,6 +103,7 @@ impl Metrics {
             about: About::default(),
             stages: Vec::new(),
             exports: None,
+            tcp: None,
             reattached: 0,
             reloads: [0; 2],
             up: false,
@@ -112,6 +116,9 @@ impl Metrics {
         let mut state = self.state();
         state.series.record(&summary.rows);
         state.total = summary.total;
+        if let Some(tcp) = &summary.tcp {
+            state.tcp = Some(tcp::Tcp::new(tcp));
+        }
     }
 
     /// Other labels or limits from here on; no count is lost.
@@ -193,6 +200,9 @@ fn encode(state: &State, own: &Own, format: Format) -> String {
     accounts(&state.total, &mut to);
     lost(state, &mut to);
     exports(state, &mut to);
+    if let Some(tcp) = &state.tcp {
+        tcp.encode(&mut to);
+    }
     about(state, &mut to);
     daemon(state, &mut to);
     #[expect(clippy::cast_precision_loss, reason = "to the microsecond is enough")]
@@ -242,6 +252,9 @@ fn lost(state: &State, to: &mut Encoder) {
         ("recursion_misses", total.recursion_misses),
         ("stackless", total.stackless),
     ] {
+        to.sample([("stage", stage)], count);
+    }
+    for (stage, count) in state.tcp.iter().flat_map(tcp::Tcp::lost) {
         to.sample([("stage", stage)], count);
     }
     for (stage, count) in &state.stages {

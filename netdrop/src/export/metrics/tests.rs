@@ -48,6 +48,27 @@ fn open_metrics() {
     insta::assert_snapshot!(encoded(Format::OpenMetrics));
 }
 
+/// TCP's families: what is asked for alone, and sums that only grow.
+#[test]
+fn tcp() {
+    let metrics = Metrics::new(&Settings::default());
+    assert!(!metrics.encode(Format::Text).contains("netdrop_tcp"));
+    let mut sum = None;
+    for _ in 0..2 {
+        let tcp = crate::tcp::samples::counted().summed(&mut sum);
+        metrics.record(&crate::tcp::samples::summary(tcp));
+    }
+    // A program that was asked for no longer tells nothing, and counters stay.
+    metrics.record(&Summary::default());
+    let text = metrics.encode(Format::Text);
+    let of_tcp: Vec<_> = text.lines().filter(|line| line.contains("tcp")).collect();
+    insta::assert_snapshot!(of_tcp.join("\n"));
+    let text = metrics.encode(Format::OpenMetrics);
+    assert!(
+        text.contains("# TYPE netdrop_tcp_rtt_seconds histogram\n# UNIT netdrop_tcp_rtt_seconds seconds\n")
+    );
+}
+
 #[test]
 fn a_stage_has_one_counter() {
     let metrics = sample();

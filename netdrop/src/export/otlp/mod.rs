@@ -25,6 +25,7 @@ mod retry;
 mod series;
 mod settings;
 mod stats;
+mod tcp;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -12,6 +12,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use super::cost::Cost;
 use super::series::{Key, Series};
 use super::stats::{Stats, read};
+use super::tcp;
 use super::value::{flag, resource, scope, signed, text};
 use crate::export::Resource;
 use crate::model::{Counts, Summary, Timestamp};
@@ -52,6 +53,7 @@ impl Metrics {
             ),
         ];
         metrics.extend(accounts(&times, summary));
+        metrics.extend(summary.tcp.iter().flat_map(|tcp| tcp::metrics(&times, &tcp.since_start())));
         metrics.extend(own(&times, stats));
         metrics.extend(costs(&times, cost));
         let scope_metrics = ScopeMetrics { scope: Some(scope()), metrics, ..ScopeMetrics::default() };
@@ -84,9 +86,9 @@ impl Metrics {
 }
 
 /// The points' times.
-struct Times {
-    start: Timestamp,
-    now: Timestamp,
+pub(super) struct Times {
+    pub start: Timestamp,
+    pub now: Timestamp,
 }
 
 impl Times {
@@ -136,7 +138,7 @@ fn accounts(times: &Times, summary: &Summary) -> [Metric; 3] {
             "netdrop.events.lost",
             "{event}",
             "Drops or their details that netdrop lost, by the stage that lost them.",
-            by("netdrop.stage", lost),
+            by("netdrop.stage", lost).chain(summary.tcp.iter().flat_map(|tcp| tcp::lost(tcp))),
         ),
     ]
 }
@@ -186,14 +188,14 @@ fn costs(times: &Times, cost: Cost) -> Vec<Metric> {
     cpu.into_iter().chain(memory).collect()
 }
 
-fn by<const N: usize>(
+pub(super) fn by<const N: usize>(
     key: &'static str,
     counts: [(&'static str, u64); N],
 ) -> impl Iterator<Item = (Vec<KeyValue>, u64)> {
     counts.into_iter().map(move |(value, count)| (vec![text(key, value)], count))
 }
 
-fn counter(
+pub(super) fn counter(
     times: &Times,
     name: &str,
     unit: &str,

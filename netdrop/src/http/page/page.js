@@ -18,11 +18,13 @@ const ACCOUNTS = [
   ['recursion_misses', 'missed', 'kept from the program by the kernel\'s recursion guard; not in seen'],
   ['stackless', 'no stack', 'details without their call chain'],
 ];
+const TCP_ROWS = 6;      // rows of a list of TCP's
+const QUANTILES = [[.5, 'half at most'], [.9, '90 % at most'], [.99, '99 % at most']];
 const UNCOUNTED = new Set(['table_full', 'recursion_misses']);
 
 const $ = id => document.getElementById(id);
 const state = {
-  sites: new Map(), flows: new Map(), drops: [], accounts: {}, history: [], began: 0, elapsed: 0, rate: 0, host: '',
+  sites: new Map(), tcp: null, flows: new Map(), drops: [], accounts: {}, history: [], began: 0, elapsed: 0, rate: 0, host: '',
   sort: 'rate', ascending: false, filter: '', chosen: new Map(), pane: 'reason', noise: false, paused: false, open: null, skipped: 0,
 };
 
@@ -131,10 +133,28 @@ function count(summary) {
   for (const [account, number] of Object.entries(summary.accounts)) {
     state.accounts[account] = (state.accounts[account] || 0) + number;
   }
+  if (summary.tcp) countTcp(summary.tcp);
   return seconds;
+}
+// Where `capture.tcp` asks for it.
+function countTcp(told) {
+  const tcp = state.tcp ??= { retransmits: new Map(), resets: new Map(), closes: new Map(), times: new Map(), out: 0, again: 0 };
+  const add = (sums, part, number) => sums.set(part, (sums.get(part) || 0) + number);
+  for (const { event, detail, failed, count: number } of told.counts) {
+    if (event === 'retransmit') add(tcp.retransmits, failed ? 'could not be sent' : detail || 'other', number);
+    else if (event === 'reset-sent') add(tcp.resets, 'sent: ' + (detail || 'no reason told'), number);
+    else if (event === 'reset-received') add(tcp.resets, 'received in ' + (detail || '?'), number);
+  }
+  for (const { close, count: number } of told.closes || []) add(tcp.closes, close, number);
+  for (const { what, buckets } of told.rtt || []) {
+    if (what === 'sample') for (const [, to, number] of buckets) add(tcp.times, to, number);
+  }
+  tcp.out += told.host.segments_out;
+  tcp.again += told.host.segments_retransmitted;
 }
 function start(summary) {
   state.sites.clear();
+  state.tcp = null;
   state.accounts = {};
   state.history = [];
   const seconds = count(summary);
@@ -204,6 +224,7 @@ function draw() {
   drawOverview();
   drawSites();
   drawPane();
+  drawTcp();
   drawDrops();
   if (state.open) drawOpenSite();
 }
@@ -345,6 +366,41 @@ function drawPane() {
   });
   const more = sorted.length > items.length ? `${sorted.length - items.length} more. ` : '';
   write($('pane-note'), state.pane === 'flow' ? more + 'Estimated, from the details that this page has seen.' : more || (items.length ? '' : 'None yet.'));
+}
+function drawTcp() {
+  const { tcp } = state;
+  $('tcp').hidden = !tcp;
+  if (!tcp) return;
+  // The kernel's own counts: of all connections, whatever the filter lets through.
+  write($('tcp-ratio'), tcp.out ? `${percent(tcp.again, tcp.out)} of ${short(tcp.out)} segments sent again, in netdrop's namespace` : '');
+  const most = sums => [...sums].sort((a, b) => b[1] - a[1]).slice(0, TCP_ROWS);
+  for (const part of ['retransmits', 'resets', 'closes']) {
+    const all = [...tcp[part].values()].reduce((sum, one) => sum + one, 0);
+    drawTallies($('tcp-' + part), most(tcp[part]).map(([of, number]) => [of, short(number), number / all]));
+  }
+  const times = [...tcp.times].sort((a, b) => a[0] - b[0]);
+  const all = times.reduce((sum, [, number]) => sum + number, 0);
+  const told = QUANTILES.map(([part, words]) => [words, microseconds(atMost(times, part * all)), 0]);
+  drawTallies($('tcp-times'), all ? [...told, ['measured', short(all), 0]] : []);
+}
+// The end of the bucket in which that many are reached.
+function atMost(times, rank) {
+  let seen = 0;
+  const found = times.find(([, number]) => (seen += number) >= rank);
+  return found ? found[0] : 0;
+}
+function microseconds(us) {
+  const [size, unit] = us >= 1e6 ? [1e6, 's'] : us >= 1e3 ? [1e3, 'ms'] : [1, 'µs'];
+  return Number((us / size).toPrecision(3)) + ' ' + unit;
+}
+function drawTallies(list, rows) {
+  renew(list, rows.map(([of]) => of).join('\n') || 'none', () => rows.length
+    ? rows.map(([of]) => make('li', { title: of }, make('span', {}, of), make('b')))
+    : [make('li', { class: 'faint' }, 'None yet.')]);
+  rows.forEach(([, number, part], at) => {
+    write(list.children[at].querySelector('b'), number);
+    list.children[at].style.setProperty('--part', 100 * part + '%');
+  });
 }
 function packetOf(drop) {
   const packet = drop.packet || {};

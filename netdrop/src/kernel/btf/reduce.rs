@@ -6,6 +6,7 @@
 use super::raw::{Kind, Type};
 use super::write::{Info, Writer, kind};
 use super::{Btf, BtfError};
+use crate::kernel::tcp::TcpTracepoint;
 
 /// What a reduced blob must still answer.
 #[derive(Debug, Clone, Copy)]
@@ -23,11 +24,11 @@ impl Keep<'_> {
     pub fn with_netdrops_own<T>(use_it: impl FnOnce(Keep) -> T) -> T {
         let mut members = crate::kernel::layout::wanted_members();
         members.push(("sk_buff", "vlan_present"));
-        use_it(Keep {
-            members: &members,
-            enum_suffixes: crate::kernel::reasons::ENUM_SUFFIXES,
-            tracepoints: &["kfree_skb"],
-        })
+        members.extend(crate::kernel::tcp::wanted_members());
+        let enums = [crate::kernel::reasons::ENUM_SUFFIXES, &[crate::kernel::tcp::RESET_REASONS]].concat();
+        let tracepoints: Vec<_> =
+            ["kfree_skb"].into_iter().chain(TcpTracepoint::ALL.map(TcpTracepoint::name)).collect();
+        use_it(Keep { members: &members, enum_suffixes: &enums, tracepoints: &tracepoints })
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Reasons, subsystem_number};
 use crate::kernel::btf::Btf;
+use crate::order::InOrder as _;
 
 impl Reasons {
     /// As [`Reasons::name`]; a subsystem's reason without a name is searched for, once a subsystem, in the BTF of
@@ -44,7 +45,7 @@ impl Reasons {
         let mut modules: Vec<String> =
             entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
         modules.retain(|module| module != "vmlinux");
-        modules.sort_by_key(|module| !subsystem.starts_with(module.as_str()));
+        modules.order_by_key(|module| !subsystem.starts_with(module.as_str()));
         if modules.is_empty() {
             return;
         }

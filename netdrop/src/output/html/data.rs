@@ -10,6 +10,7 @@ use super::collect::{Collected, Details, Kind, class, course_name, kind};
 use crate::aggregate::Series;
 use crate::knowledge::Class;
 use crate::model::{Accounts, Host, Row, Summary, Timestamp};
+use crate::order::InOrder as _;
 use crate::output::words::{DeviceName, NetnsName, Place, missing};
 use crate::output::{Clock, attribution};
 
@@ -136,7 +137,10 @@ impl<'a> Data<'a> {
             elapsed_ms: end.elapsed.as_millis(),
             accounts: end.accounts,
             missing: missing(&end.accounts),
-            counters: attribution::lines(&end.attribution, WIDTH),
+            counters: {
+                let tcp = end.tcp.iter().flat_map(|tcp| crate::tcp::digest::lines(tcp));
+                attribution::lines(&end.attribution, WIDTH).into_iter().chain(tcp).collect()
+            },
             drops,
             bytes,
             estimated: end.rows.iter().any(|row| row.estimated),
@@ -156,7 +160,7 @@ fn groups(rows: &[Row]) -> Vec<(Kind, Vec<&Row>)> {
         groups.entry(kind(row)).or_default().push(row);
     }
     let mut groups: Vec<_> = groups.into_iter().collect();
-    groups.sort_unstable_by(|a, b| total(&b.1).cmp(&total(&a.1)).then_with(|| a.0.cmp(&b.0)));
+    groups.order_by(|a, b| total(&b.1).cmp(&total(&a.1)).then_with(|| a.0.cmp(&b.0)));
     groups
 }
 

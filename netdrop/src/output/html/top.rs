@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
+use crate::order::InOrder as _;
+
 /// Sums by key. Keys that come when there is no more room are summed together.
 #[derive(Debug)]
 pub struct Top<K> {
@@ -32,7 +34,7 @@ impl<K: Hash + Eq + Ord> Top<K> {
     /// The largest `shown`, the largest first, and the sum of all others.
     pub fn into_largest(self, shown: usize) -> (Vec<(K, u64)>, u64) {
         let mut all: Vec<(K, u64)> = self.sums.into_iter().collect();
-        all.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        all.order_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         let rest =
             all.drain(shown.min(all.len())..).fold(self.others, |sum, (_, each)| sum.saturating_add(each));
         (all, rest)

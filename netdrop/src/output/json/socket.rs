@@ -92,7 +92,7 @@ fn push_socket(out: &mut Vec<u8>, socket: &Socket) {
     }
 }
 
-fn push_queues(out: &mut Vec<u8>, queues: &Queues) {
+pub(super) fn push_queues(out: &mut Vec<u8>, queues: &Queues) {
     number(out, br#","receive_queue":"#, queues.receive);
     number(out, br#","receive_limit":"#, queues.receive_limit);
     number(out, br#","send_queue":"#, queues.send);

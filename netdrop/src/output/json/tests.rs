@@ -12,7 +12,7 @@ use super::*;
 /// Panics unless each line is an object that the schema allows.
 pub(crate) fn validate(lines: &str) {
     static VALIDATOR: std::sync::LazyLock<jsonschema::Validator> = std::sync::LazyLock::new(|| {
-        let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+        let schema: Value = serde_json::from_str(schema()).unwrap();
         jsonschema::draft202012::meta::validate(&schema).unwrap();
         jsonschema::draft202012::new(&schema).unwrap()
     });

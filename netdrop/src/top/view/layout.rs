@@ -45,7 +45,7 @@ impl Layout {
         Self {
             header: row(0, header),
             tabs,
-            panes: if bordered { grid(body) } else { vec![(ui.pane, list)] },
+            panes: if bordered { grid(body, ui.tcp) } else { vec![(ui.pane, list)] },
             bordered,
             body,
             status: row(header + body.height, status),
@@ -82,12 +82,13 @@ impl Layout {
                 rows => format!(" {number} {} {rows} ", pane.title()),
             }
         };
-        let long: Vec<_> = Pane::ALL.iter().map(|pane| (*pane, name(*pane, false))).collect();
+        let panes = Pane::shown(ui.tcp);
+        let long: Vec<_> = panes.iter().map(|pane| (*pane, name(*pane, false))).collect();
         let width: usize = long.iter().map(|(_, text)| text.width()).sum();
         if width <= usize::from(self.tabs.width) {
             return long;
         }
-        Pane::ALL.iter().map(|pane| (*pane, name(*pane, *pane != ui.pane))).collect()
+        panes.iter().map(|pane| (*pane, name(*pane, *pane != ui.pane))).collect()
     }
 
     /// The rows of a pane.
@@ -101,7 +102,7 @@ impl Layout {
 type Shelf = (u16, u16, &'static [(Pane, u16)]);
 
 /// Sites above, all others in two rows below.
-fn grid(area: Rect) -> Vec<(Pane, Rect)> {
+fn grid(area: Rect, tcp: bool) -> Vec<(Pane, Rect)> {
     let above = area.height * 2 / 5;
     let below = (area.height - above) / 2;
     let rows: [Shelf; 3] = [
@@ -110,7 +111,11 @@ fn grid(area: Rect) -> Vec<(Pane, Rect)> {
         (
             above + below,
             area.height - above - below,
-            &[(Pane::Devices, 32), (Pane::Namespaces, 32), (Pane::Owners, 36)],
+            if tcp {
+                &[(Pane::Devices, 18), (Pane::Namespaces, 18), (Pane::Owners, 24), (Pane::Tcp, 40)]
+            } else {
+                &[(Pane::Devices, 32), (Pane::Namespaces, 32), (Pane::Owners, 36)]
+            },
         ),
     ];
     let mut panes = Vec::new();

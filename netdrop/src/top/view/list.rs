@@ -92,7 +92,9 @@ impl<'d> List<'d> {
         }
         for column in &self.columns {
             let title = match column.kind {
+                Kind::Rate if self.pane == Pane::Tcp => "EVENTS/S",
                 Kind::Rate => "DROPS/S",
+                Kind::Total if self.pane == Pane::Tcp => "EVENTS",
                 Kind::Total => "DROPS",
                 Kind::Share => "SHARE",
                 Kind::Trend => "TREND",
@@ -121,6 +123,7 @@ impl<'d> List<'d> {
         }
         if self.entries.is_empty() && rows > 0 {
             let why = match (ui.filter.is_empty(), self.pane.is_estimated()) {
+                (true, _) if self.pane == Pane::Tcp => "nothing sent again, no resets yet",
                 (false, _) => "nothing here has that in it; Esc shows all",
                 (true, true) => "no drops in detail yet",
                 (true, false) => "no drops yet",
@@ -229,7 +232,10 @@ fn fit(pane: Pane, shown: &[&Entry], data: &Data, area: Rect) -> Vec<Column> {
     };
     add(Kind::Total, widest(9, &|entry| thousands(entry.total.packets) + "~"));
     add(Kind::Share, 5);
-    if area.width >= ROOMY {
+    // A connection is both of its ends: they come before the trend.
+    let used: u16 = columns.iter().map(|(_, width)| width + GAP).sum();
+    let both = if pane == Pane::Tcp { used + whole + GAP + natural(2) } else { 0 };
+    if area.width >= ROOMY && (both > area.width || both + TREND + GAP <= area.width) {
         columns.push((Kind::Trend, TREND));
     }
     let used: u16 = columns.iter().map(|(_, width)| width + GAP).sum();

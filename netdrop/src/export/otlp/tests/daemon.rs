@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::export::{Hub, HubWriter, hub};
+use crate::model::tcp::TcpSummary;
 use crate::model::{Accounts, Row, Summary};
 use crate::output::samples::{self, counts, device, netns, reason, site, written};
 use crate::output::{Json, Output};
@@ -13,6 +14,7 @@ use crate::output::{Json, Output};
 pub struct Daemon {
     pub hub: Hub,
     rows: Arc<Mutex<Vec<Row>>>,
+    tcp: Arc<Mutex<Option<Arc<TcpSummary>>>>,
     lines: mpsc::UnboundedSender<String>,
 }
 
@@ -20,14 +22,20 @@ impl Daemon {
     pub fn start() -> Self {
         let (hub, writer) = hub();
         let rows = Arc::new(Mutex::new(vec![row("NO_SOCKET", 0)]));
+        let tcp = Arc::default();
         let (lines, incoming) = mpsc::unbounded_channel();
-        tokio::spawn(run(writer, Arc::clone(&rows), incoming));
-        Self { hub, rows, lines }
+        tokio::spawn(run(writer, Arc::clone(&rows), Arc::clone(&tcp), incoming));
+        Self { hub, rows, tcp, lines }
     }
 
     /// The drops since the start, from now on.
     pub fn counts(&self, rows: Vec<Row>) {
         *self.rows.lock().unwrap() = rows;
+    }
+
+    /// What TCP's programs have counted, from now on.
+    pub fn tcp(&self, summary: TcpSummary) {
+        *self.tcp.lock().unwrap() = Some(Arc::new(summary));
     }
 
     /// So many detailed drops.
@@ -61,7 +69,13 @@ pub fn line() -> String {
     written(|out| Json::new().drop(&samples::udp().drop(1), out)).trim_end().to_owned()
 }
 
-async fn run(mut writer: HubWriter, rows: Arc<Mutex<Vec<Row>>>, mut lines: mpsc::UnboundedReceiver<String>) {
+async fn run(
+    mut writer: HubWriter,
+    rows: Arc<Mutex<Vec<Row>>>,
+    tcp: Arc<Mutex<Option<Arc<TcpSummary>>>>,
+    mut lines: mpsc::UnboundedReceiver<String>,
+) {
+    let summary = |rows| Summary { tcp: tcp.lock().unwrap().clone(), ..summary(rows) };
     loop {
         tokio::select! {
             asked = writer.asked() => writer.publish(summary(&rows), [asked]),

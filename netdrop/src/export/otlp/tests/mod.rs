@@ -102,6 +102,40 @@ async fn after(seconds: u64) {
     sleep(Duration::from_secs(seconds)).await;
 }
 
+/// By its totals, whatever an interval told; nothing where TCP isn't followed.
+#[tokio::test(start_paused = true)]
+async fn tcp_arrives() {
+    let (daemon, receiver) = (Daemon::start(), Receiver::new(Protocol::Grpc));
+    let running = Running::start(&daemon, &receiver, &settings(Protocol::Grpc));
+    after(1).await;
+    assert!(receiver.names().iter().all(|name| !name.contains("tcp")));
+    let mut sum = None;
+    let first = crate::tcp::samples::counted().summed(&mut sum);
+    daemon.tcp(first.summed(&mut sum));
+    let _ = running.stop().await;
+    let names: Vec<_> = receiver.names().into_iter().filter(|name| name.contains("tcp")).collect();
+    let mut lines: Vec<String> = Vec::new();
+    for name in &names {
+        let metric = receiver.metric(name);
+        lines.push(format!("{name} ({}) {}", metric.unit, metric.description));
+        match metric.data.clone() {
+            Some(Data::Histogram(histogram)) => {
+                let point = &histogram.data_points[0];
+                let held =
+                    point.bucket_counts.iter().zip(&point.explicit_bounds).filter(|(count, _)| **count > 0);
+                lines.extend(held.map(|(count, bound)| format!("  ≤ {bound} s: {count}")));
+                lines.push(format!("  {} in all, {:?} s", point.count, point.sum));
+                assert_eq!(point.bucket_counts.len(), point.explicit_bounds.len() + 1);
+                assert_eq!(point.bucket_counts.iter().sum::<u64>(), point.count);
+            }
+            _ => lines.extend(points(metric).iter().map(|(of, count)| format!("  {of} {count}"))),
+        }
+    }
+    insta::assert_snapshot!(lines.join("\n"));
+    let lost = points(receiver.metric("netdrop.events.lost"));
+    assert!(lost.contains(&("netdrop.stage=tcp_ring_full".into(), 0)), "{lost:?}");
+}
+
 #[rstest]
 #[case(Protocol::Grpc)]
 #[case(Protocol::Http)]

@@ -158,11 +158,21 @@ impl Receiver {
         self.0.metrics.lock().unwrap().clone()
     }
 
-    /// The metric of that name in the last of them.
-    pub fn metric(&self, name: &str) -> Metric {
+    /// The metrics in the last of them.
+    fn last(&self) -> impl Iterator<Item = Metric> {
         let last = self.metrics().pop().expect("an export");
         let all = last.resource_metrics.into_iter().flat_map(|of| of.scope_metrics);
-        all.flat_map(|of| of.metrics).find(|metric| metric.name == name).expect("the metric")
+        all.flat_map(|of| of.metrics)
+    }
+
+    /// Their names.
+    pub fn names(&self) -> Vec<String> {
+        self.last().map(|metric| metric.name).collect()
+    }
+
+    /// The metric of that name in the last of them.
+    pub fn metric(&self, name: &str) -> Metric {
+        self.last().find(|metric| metric.name == name).expect("the metric")
     }
 
     /// Requests of logs that were taken.
