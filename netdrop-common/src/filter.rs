@@ -54,6 +54,8 @@ pub const OWNER_CGROUP: u32 = 1;
 pub const OWNER_NETNS: u32 = 1 << 1;
 /// A socket by its inode.
 pub const OWNER_SOCKET: u32 = 1 << 2;
+/// A process by its id: a TCP connection is its own that connected or accepted it.
+pub const OWNER_TASK: u32 = 1 << 3;
 /// Bit of a value in the map of owners: what belongs to it is left out. The others are the groups that it matches.
 pub const OWNER_EXCLUDED: u32 = 1 << 31;
 

@@ -23,8 +23,9 @@ pub use event::{
 };
 pub use filter::{
     AddressRule, DeviceRule, Filter, FunctionRule, MAX_PIECES, MAX_RULES, NetnsRule, OWNER_CGROUP,
-    OWNER_EXCLUDED, OWNER_NETNS, OWNER_SOCKET, OwnerKey, Piece, PortRule, ProtocolRule, REASON_BY_SITE,
-    REASON_EXCLUDED, REASON_INCLUDED, Rule, SIDE_DESTINATION, SIDE_EITHER, SIDE_SOURCE, group,
+    OWNER_EXCLUDED, OWNER_NETNS, OWNER_SOCKET, OWNER_TASK, OwnerKey, Piece, PortRule, ProtocolRule,
+    REASON_BY_SITE, REASON_EXCLUDED, REASON_INCLUDED, Rule, SIDE_DESTINATION, SIDE_EITHER, SIDE_SOURCE,
+    group,
 };
 pub use layout::{ABSENT, Layout};
 pub use ring::RingHeader;

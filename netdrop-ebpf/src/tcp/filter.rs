@@ -2,7 +2,7 @@
 
 use netdrop_common::{
     AF_INET, AF_INET6, AddressRule, DeviceRule, NetnsRule, OWNER_CGROUP, OWNER_EXCLUDED, OWNER_NETNS,
-    OWNER_SOCKET, PortRule, ProtocolRule, protocol,
+    OWNER_SOCKET, OWNER_TASK, PortRule, ProtocolRule, protocol, tcp::TASK_NONE,
 };
 
 use crate::{
@@ -70,6 +70,11 @@ unsafe fn owners(subject: &Subject, netns: u32) -> u32 {
     }
     if kinds & OWNER_SOCKET != 0 {
         matched |= unsafe { of_owner(subject.inode(), OWNER_SOCKET) };
+    }
+    // The socket may be younger than user space's last look.
+    let connection = subject.connection;
+    if kinds & OWNER_TASK != 0 && !connection.is_null() && unsafe { (*connection).task_at } != TASK_NONE {
+        matched |= unsafe { of_owner((*connection).task.pid.into(), OWNER_TASK) };
     }
     matched
 }

@@ -1,11 +1,13 @@
 //! Keeps up to date what the filter's containers and processes are in the kernel's numbers.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use netdrop_common::{OWNER_SOCKET, OwnerKey};
 use tracing::warn;
 
 use crate::enrich::KernelResolver;
@@ -14,6 +16,8 @@ use crate::probe::OwnerMap;
 
 /// Looks begin at least so far apart.
 const INTERVAL: Duration = Duration::from_millis(250);
+/// A socket that no process has any more stays so long: that is when TCP closes it (`tcp_fin_timeout`), and its end is to be seen.
+const CLOSING: Duration = Duration::from_mins(1);
 /// They take at most one part in so many of the time: 5 %.
 const SHARE: u32 = 20;
 
@@ -30,7 +34,8 @@ impl Follower {
     /// Will follow once it is started; `first` is what the map holds already.
     pub fn new(root: &Path, targets: Targets, first: &Owned, map: OwnerMap) -> Self {
         let (stop, stopped) = channel();
-        let mut work = Work { root: root.to_owned(), targets, map, stopped, told: false };
+        let closing = Closing { open: first.entries.clone(), closed: HashMap::new() };
+        let mut work = Work { root: root.to_owned(), targets, map, closing, stopped, told: false };
         work.tell(first);
         Self { work: Some(work), stop: Some(stop), thread: None }
     }
@@ -62,6 +67,7 @@ struct Work {
     root: PathBuf,
     targets: Targets,
     map: OwnerMap,
+    closing: Closing,
     stopped: Receiver<()>,
     told: bool,
 }
@@ -72,8 +78,9 @@ impl Work {
         let mut wait = INTERVAL;
         while self.stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
             let start = Instant::now();
-            let owned = self.targets.look(&mut resolver);
+            let mut owned = self.targets.look(&mut resolver);
             self.tell(&owned);
+            self.closing.keep(&mut owned.entries, start);
             if let Err(error) = self.map.set(&owned.entries) {
                 self.warn(&format!("the filter isn't up to date: {error}"));
             }
@@ -96,5 +103,55 @@ impl Work {
         if !std::mem::replace(&mut self.told, true) {
             warn!("{message}");
         }
+    }
+}
+
+/// The sockets that the last look found, and those that earlier ones found: since when no process has them.
+#[derive(Debug)]
+struct Closing {
+    open: HashMap<OwnerKey, u32>,
+    closed: HashMap<OwnerKey, (u32, Instant)>,
+}
+
+impl Closing {
+    /// Adds what was closed lately, as far as there is room. The numbers of sockets count up: none comes again so soon.
+    fn keep(&mut self, entries: &mut HashMap<OwnerKey, u32>, now: Instant) {
+        let open = std::mem::replace(&mut self.open, entries.clone());
+        let sockets = open.into_iter().filter(|(key, _)| key.kind == u64::from(OWNER_SOCKET));
+        for (key, value) in sockets.filter(|(key, _)| !entries.contains_key(key)) {
+            self.closed.insert(key, (value, now));
+        }
+        self.closed.retain(|key, (_, since)| !entries.contains_key(key) && now - *since < CLOSING);
+        let room = (MAX_OWNERS as usize).saturating_sub(entries.len());
+        entries.extend(self.closed.iter().take(room).map(|(key, (value, _))| (*key, *value)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use netdrop_common::OWNER_TASK;
+
+    use super::*;
+
+    #[test]
+    fn a_closed_socket_stays_a_minute() {
+        let key = |id, kind: u32| OwnerKey { id, kind: kind.into() };
+        let (socket, task, other) = (key(7, OWNER_SOCKET), key(10, OWNER_TASK), key(8, OWNER_SOCKET));
+        let start = Instant::now();
+        let mut closing = Closing { open: HashMap::from([(socket, 1), (task, 1)]), closed: HashMap::new() };
+        let mut look = |found: &[OwnerKey], seconds| {
+            let mut entries = found.iter().map(|key| (*key, 1)).collect();
+            closing.keep(&mut entries, start + Duration::from_secs(seconds));
+            let mut keys: Vec<_> = entries.into_keys().map(|key| key.id).collect();
+            keys.sort_unstable();
+            keys
+        };
+        assert_eq!(look(&[other], 1), [7, 8]);
+        assert_eq!(look(&[], 59), [7, 8]);
+        // The one is old; the other was last seen a moment ago.
+        assert_eq!(look(&[], 61), [8]);
+        assert_eq!(look(&[socket], 62), [7, 8]);
+        assert_eq!(look(&[], 63), [7, 8]);
+        assert_eq!(look(&[], 200), [0; 0]);
     }
 }

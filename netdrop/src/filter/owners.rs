@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use netdrop_common::{OWNER_CGROUP, OWNER_EXCLUDED, OWNER_NETNS, OWNER_SOCKET, OwnerKey, group};
+use netdrop_common::{OWNER_CGROUP, OWNER_EXCLUDED, OWNER_NETNS, OWNER_SOCKET, OWNER_TASK, OwnerKey, group};
 
 use super::explain::{Evaluated, Explained, list};
 use super::{FilterError, Resolver, Wanted};
@@ -59,6 +59,7 @@ impl Owned {
     }
 
     fn sockets(&mut self, found: &Holders, group: u32) {
+        found.processes.iter().for_each(|process| self.add(process.pid.into(), OWNER_TASK, group));
         found.sockets.iter().for_each(|inode| self.add((*inode).into(), OWNER_SOCKET, group));
     }
 }
@@ -104,7 +105,7 @@ impl Targets {
                 | match target.what {
                     What::Container(_) => OWNER_CGROUP | OWNER_NETNS,
                     What::Cgroup(_) => OWNER_CGROUP,
-                    What::Command(_) | What::Process(..) => OWNER_SOCKET,
+                    What::Command(_) | What::Process(..) => OWNER_SOCKET | OWNER_TASK,
                 }
         })
     }
@@ -172,7 +173,8 @@ fn owner(word: &str, found: &Holders, group: u32) -> Explained {
         refused => format!("; the descriptors of {refused} may not be read"),
     };
     let means = format!("{sockets} socket{plural} now, of {}{refused}", list(&processes));
-    let misses = "sockets younger than the last look; those that no process has: closed, or not accepted yet; \
+    let misses = "sockets younger than the last look, but for TCP connections of which netdrop saw the connect or accept; \
+                  those that no process has: closed over a minute ago, or not accepted yet; \
                   before 6.11 most drops of what was received, as they tell no socket";
     Explained::new("owner", word, group, Evaluated::FollowedMap, means).missing(misses.into())
 }

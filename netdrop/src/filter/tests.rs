@@ -1,8 +1,8 @@
 //! Filters as they are written, and what the program gets of them.
 
 use netdrop_common::{
-    OWNER_CGROUP, OWNER_EXCLUDED, OWNER_NETNS, OWNER_SOCKET, OwnerKey, REASON_BY_SITE, REASON_EXCLUDED,
-    REASON_INCLUDED, REASON_NONE,
+    OWNER_CGROUP, OWNER_EXCLUDED, OWNER_NETNS, OWNER_SOCKET, OWNER_TASK, OwnerKey, REASON_BY_SITE,
+    REASON_EXCLUDED, REASON_INCLUDED, REASON_NONE,
 };
 use proptest::prelude::*;
 use rstest::rstest;
@@ -234,7 +234,7 @@ fn containers_and_processes_are_numbers_that_change() {
     };
     let compiled = compiled(&wanted).unwrap();
     assert_eq!(compiled.filter.required, group::CONTAINER | group::OWNER);
-    assert_eq!(compiled.filter.owners, OWNER_CGROUP | OWNER_NETNS | OWNER_SOCKET);
+    assert_eq!(compiled.filter.owners, OWNER_CGROUP | OWNER_NETNS | OWNER_SOCKET | OWNER_TASK);
     assert!(compiled.filter.is_active());
     let (container, owner) = (group::CONTAINER, group::OWNER);
     let now = [
@@ -244,13 +244,15 @@ fn containers_and_processes_are_numbers_that_change() {
         (OWNER_NETNS, 300, OWNER_EXCLUDED),
         (OWNER_SOCKET, 80, owner),
         (OWNER_SOCKET, 443, owner),
+        (OWNER_TASK, 10, owner),
+        (OWNER_TASK, 11, owner),
     ];
     assert_eq!(entries(&compiled.owned), now);
     assert_eq!(compiled.targets.look(&mut Fake(5)), compiled.owned);
     // Another process has the pid now: the command's are still its own.
     let by_pid = Wanted { owner: only(&["10"]), ..Wanted::default() };
     let targets = self::compiled(&by_pid).unwrap().targets;
-    assert_eq!((targets.look(&mut Fake(5)).entries.len(), targets.look(&mut Fake(6)).entries.len()), (1, 0));
+    assert_eq!((targets.look(&mut Fake(5)).entries.len(), targets.look(&mut Fake(6)).entries.len()), (2, 0));
 }
 
 #[test]
@@ -284,7 +286,7 @@ fn what_finds_no_room_is_told() {
     let reasons = Reasons::from_btf(&Btf::parse(&bytes).unwrap()).unwrap();
     let wanted = Wanted { owner: only(&["nginx"]), ..Wanted::default() };
     let owned = compile(&wanted, &reasons, &mut Many).unwrap().owned;
-    assert_eq!((owned.entries.len(), owned.left_out), (MAX_OWNERS as usize, 3));
+    assert_eq!((owned.entries.len(), owned.left_out), (MAX_OWNERS as usize, 4));
 }
 
 #[test]

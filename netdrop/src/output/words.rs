@@ -81,23 +81,19 @@ impl fmt::Display for NetnsName<'_> {
 
 /// Where the drops and their details went, in one sentence and one more for each thing that is missing from the rows.
 pub fn accounts(accounts: &Accounts) -> Vec<String> {
-    let parts = [
-        (accounts.detailed, "with details"),
-        (accounts.sampled_out, "sampled out"),
-        (accounts.ring_full, "details lost (ring buffer full)"),
-        (accounts.filtered, "left out by the filter"),
-    ];
-    let parts: Vec<_> = parts
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{} {what}", thousands(count)))
-        .collect();
-    let mut lines = Vec::new();
-    if accounts.seen > 0 {
-        lines.push(format!("{} drops seen: {}.", thousands(accounts.seen), parts.join(", ")));
-    }
-    lines.extend(missing(accounts));
-    lines
+    let Accounts { seen, detailed, sampled_out, ring_full, filtered, .. } = *accounts;
+    let seen = went("drops", seen, [detailed, sampled_out, ring_full, filtered]);
+    seen.into_iter().chain(missing(accounts)).collect()
+}
+
+/// Where `what` that was seen went, in one sentence: what has details, what was sampled out, what the ring buffer had no room
+/// for, what the filter left out.
+pub fn went(what: &str, seen: u64, counts: [u64; 4]) -> Option<String> {
+    const PLACES: [&str; 4] =
+        ["with details", "sampled out", "details lost (ring buffer full)", "left out by the filter"];
+    let parts = counts.into_iter().zip(PLACES).filter(|(count, _)| *count > 0);
+    let parts: Vec<_> = parts.map(|(count, place)| format!("{} {place}", thousands(count))).collect();
+    (seen > 0).then(|| format!("{} {what} seen: {}.", thousands(seen), parts.join(", ")))
 }
 
 /// What no row counts, one sentence each; empty when nothing is missing.

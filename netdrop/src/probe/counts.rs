@@ -1,22 +1,17 @@
 //! What the kernel counted.
 
 use std::io;
-use std::os::fd::AsRawFd;
 
 use aya::maps::MapData;
-use memmap2::{Mmap, MmapOptions};
-use netdrop_common::{
-    Accounts, Counter, CounterKey, CpuState, OverflowKey, Plain, SLOTS, bytes_of, read_plain,
-};
+use netdrop_common::{Accounts, Counter, CounterKey, CpuState, OverflowKey, SLOTS, bytes_of, read_plain};
 
+use super::per_cpu::{PerCpu, plain};
 use super::{ProbeError, object::Words};
 
 /// The counters of all CPUs.
 #[derive(Debug)]
 pub struct Counts {
-    /// Keeps the map alive.
-    _cpus: MapData,
-    mapping: Mmap,
+    cpus: PerCpu<CpuState>,
     table: aya::maps::HashMap<MapData, Words<4>, Words<8>>,
 }
 
@@ -29,17 +24,14 @@ impl Counts {
             .info()
             .map_err(|error| ProbeError::Read { what: "the counters", error: io::Error::other(error) })?;
         let count = info.max_entries() as usize;
-        let fd = std::os::fd::AsFd::as_fd(cpus.fd()).as_raw_fd();
-        // SAFETY: the kernel keeps the map's memory as long as the mapping; others' writes are why all reads
-        // of it are volatile.
-        let mapping = unsafe { MmapOptions::new().len(count * size_of::<CpuState>()).map(fd) }
-            .map_err(|error| ProbeError::Read { what: "the counters", error })?;
-        Ok(Self { _cpus: cpus, mapping, table })
+        let cpus =
+            PerCpu::map(cpus, count).map_err(|error| ProbeError::Read { what: "the counters", error })?;
+        Ok(Self { cpus, table })
     }
 
     /// The sum of all CPUs' accounts.
     pub fn accounts(&self) -> Accounts {
-        self.states().map(|state| plain::<Accounts, 8>(self.words(state))).fold(Accounts::default(), sum)
+        self.cpus.starts().map(|start| self.cpus.read::<Accounts, 8>(start)).fold(Accounts::default(), sum)
     }
 
     /// All counters in use, as they stand; a key may come once for each CPU.
@@ -48,9 +40,9 @@ impl Counts {
     /// When the shared table can't be read to its end.
     pub fn counters(&self) -> Result<Vec<Counter>, ProbeError> {
         let mut counters = Vec::new();
-        for state in self.states() {
-            let slots = state + std::mem::offset_of!(CpuState, slots);
-            let counter = |slot| plain::<Counter, 8>(self.words(slots + slot * size_of::<Counter>()));
+        for start in self.cpus.starts() {
+            let slots = start + std::mem::offset_of!(CpuState, slots);
+            let counter = |slot| self.cpus.read::<Counter, 8>(slots + slot * size_of::<Counter>());
             counters.extend((0..SLOTS).map(counter).filter(|counter| counter.key.site != 0));
         }
         for entry in &self.table {
@@ -82,25 +74,6 @@ impl Counts {
         }
         Ok(evicted)
     }
-
-    /// Where each CPU's state starts.
-    fn states(&self) -> impl Iterator<Item = usize> {
-        (0..self.mapping.len()).step_by(size_of::<CpuState>())
-    }
-
-    /// Reads words at `offset` that a CPU may be writing just now; each by itself is whole.
-    fn words<const N: usize>(&self, offset: usize) -> [u64; N] {
-        let end = offset + N * size_of::<u64>();
-        assert!(end <= self.mapping.len() && offset.is_multiple_of(align_of::<u64>()));
-        let start = self.mapping.as_ptr().expose_provenance() + offset;
-        let words = std::ptr::with_exposed_provenance::<u64>(start);
-        // SAFETY: the words lie within the mapping, which starts at a page, so they are aligned.
-        std::array::from_fn(|index| unsafe { words.add(index).read_volatile() })
-    }
-}
-
-fn plain<T: Plain, const N: usize>(words: [u64; N]) -> T {
-    read_plain(bytes_of(&words)).expect("N words are the size of T")
 }
 
 fn sum(a: Accounts, b: Accounts) -> Accounts {

@@ -8,6 +8,7 @@ mod memory_lock;
 mod object;
 mod owners;
 mod patch;
+mod per_cpu;
 mod program;
 mod ring;
 mod stacks;

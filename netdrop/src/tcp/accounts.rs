@@ -1,27 +1,14 @@
 //! Where events went, in words.
 
 use crate::model::tcp::TcpAccounts;
+use crate::output::words::went;
 use crate::units::thousands;
 
 /// One sentence on where `what` went, and one for each thing that is missing; empty when nothing happened.
 pub fn lines(accounts: &TcpAccounts, what: &str) -> Vec<String> {
-    let parts = [
-        (accounts.detailed, "with details"),
-        (accounts.sampled_out, "sampled out"),
-        (accounts.ring_full, "details lost (ring buffer full)"),
-        (accounts.filtered, "left out by the filter"),
-    ];
-    let parts: Vec<_> = parts
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{} {what}", thousands(count)))
-        .collect();
-    let mut lines = Vec::new();
-    if accounts.seen > 0 {
-        lines.push(format!("{} {what} seen: {}.", thousands(accounts.seen), parts.join(", ")));
-    }
-    lines.extend(missing(accounts));
-    lines
+    let TcpAccounts { seen, detailed, sampled_out, ring_full, filtered, .. } = *accounts;
+    let seen = went(what, seen, [detailed, sampled_out, ring_full, filtered]);
+    seen.into_iter().chain(missing(accounts)).collect()
 }
 
 /// What is missing, one sentence each; empty when nothing is.

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod by;
 mod columns;
+mod csv;
 pub mod digest;
 pub mod life;
 pub mod queues;

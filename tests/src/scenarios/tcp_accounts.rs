@@ -32,6 +32,7 @@ pub fn table() -> Vec<System> {
         System::new("tcp-filters-of-states", states),
         System::new("tcp-filters-of-retransmits", retransmits),
         System::new("tcp-filters-of-rtt", rtt),
+        System::new("tcp-filters-owner-of-young-sockets", young),
         System::new("tcp-accounts-sampled", sampled),
         System::new("tcp-accounts-ring-full", ring_full),
         System::new("tcp-accounts-table-full", table_full),
@@ -250,6 +251,21 @@ fn rtt(bench: &Bench) -> Result<()> {
         let seen = told.account("rtt_seen");
         ensure!((seen >= 10) == passes && (seen == 0) != passes, "{flags:?}: {seen} times");
     }
+    Ok(())
+}
+
+/// A process is known by its id: its connections pass from their first moment, whenever its sockets are looked for.
+fn young(bench: &Bench) -> Result<()> {
+    const COUNT: usize = 20;
+    let lab = Lab::alone()?;
+    let own = std::process::id().to_string();
+    let netdrop = told::start(bench, &lab, &["life", "--all", "--owner", &own])?;
+    for _ in 0..COUNT {
+        close(connection(&lab)?)?;
+    }
+    told::wait_for(&netdrop, 2 * COUNT)?;
+    let told = told::end(bench, netdrop)?;
+    ensure!(told.events.len() == 2 * COUNT, "{} of {} ends", told.events.len(), 2 * COUNT);
     Ok(())
 }
 

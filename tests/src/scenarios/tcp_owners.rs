@@ -58,6 +58,13 @@ fn accept(listener: i32) -> i32 {
     unsafe { libc::accept(listener, std::ptr::null_mut(), std::ptr::null_mut()) }
 }
 
+/// Waits for a byte, and takes it.
+fn take_byte(connection: i32) {
+    let mut byte = 0_u8;
+    // SAFETY: there is room for the one that is asked for.
+    unsafe { libc::recv(connection, (&raw mut byte).cast(), 1, 0) };
+}
+
 /// A child's connection: its pid, its name, and how that is known.
 fn is_owned(event: &Value, pid: u32, command: &str, known_by: &[&str]) -> Result<()> {
     told::expect(event, &[("/owner/pid", &pid.to_string()), ("/owner/command", command)])?;
@@ -191,12 +198,15 @@ fn reset_by_a_child(bench: &Bench) -> Result<()> {
                     let option = (&raw const linger).cast();
                     libc::setsockopt(connection, libc::SOL_SOCKET, libc::SO_LINGER, option, length);
                 }
+                // A reset before the client has woken up from connecting would be the error of that.
+                take_byte(connection);
                 close(connection);
             }
         })?;
         child = holder.pid();
         let clients = (0..RESETS).map(|_| {
             let mut client = TcpStream::connect(listener.local_addr()?)?;
+            client.write_all(b"x")?;
             ensure!(client.read(&mut [0; 1]).is_err(), "it is reset");
             Ok(client)
         });
@@ -247,11 +257,17 @@ fn rtt(bench: &Bench) -> Result<()> {
     let lab = Lab::alone()?;
     let netdrop = told::start(bench, &lab, &["rtt", "--by", "owner", "--sample", "--srtt"])?;
     let (mut client, mut server) = lab.receiver.enter(|| connected(Ipv4Addr::LOCALHOST.into()))?;
-    until("an owner", PATIENCE, || {
+    // Both sides' times, each of them with its owner: who closes a socket that nobody has asked for yet has never been seen with it.
+    until("both owners", PATIENCE, || {
         client.write_all(b"hey")?;
         server.read_exact(&mut [0; 3])?;
-        let is_known = |line: &&String| line.contains(r#""tcp.rtt""#) && line.contains(r#""owner""#);
-        Ok(netdrop.so_far().iter().find(is_known).map(|_| ()))
+        server.write_all(b"you")?;
+        client.read_exact(&mut [0; 3])?;
+        let lines = netdrop.so_far();
+        let times: Vec<_> = lines.iter().filter(|line| line.contains(r#""tcp.rtt""#)).collect();
+        // Two lines an interval, samples and smoothed times, once all have the one owner: so it was in two intervals.
+        let last = times.iter().rev().take(4);
+        Ok((times.len() >= 4 && last.clone().all(|line| line.contains(r#""owner""#))).then_some(()))
     })?;
     // Closed with data on its way: it is acknowledged when no process has it any more.
     client.write_all(b"hey")?;

@@ -100,7 +100,7 @@ fn cases(
     let checks = [dist::check_size(&netdrop).map(drop), dist::check_errors(&netdrop)];
     // The cases bound their own waits; the limit is for the case that this fails too.
     let mut command = Command::new("timeout");
-    command.args(["--kill-after=10", "600"]).arg(binaries.join(program));
+    command.args(["--kill-after=10", "1200"]).arg(binaries.join(program));
     command.arg("--netdrop").arg(binaries.join("netdrop")).args(arguments);
     let mut lines = Vec::new();
     let status = workspace::tee(&mut command, |line| lines.push(line.to_owned()))?;

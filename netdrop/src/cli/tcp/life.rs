@@ -9,7 +9,7 @@ use crate::filter::Wanted as Filters;
 use crate::model::Timestamp;
 use crate::output::{Clock, Output, Redrawn, View};
 use crate::tcp::Wanted;
-use crate::tcp::life::{Csv, Table, Text};
+use crate::tcp::life::{Table, Text, csv};
 
 /// A line for each connection that ends.
 ///
@@ -75,7 +75,7 @@ impl Story for Life {
     }
 
     fn csv(&self) -> Option<Box<dyn Output>> {
-        Some(Box::new(Csv::default()))
+        Some(Box::new(csv()))
     }
 }
 

@@ -6,7 +6,7 @@ use super::shared::{Shared, Story};
 use crate::output::{Clock, Output, Redrawn, View};
 use crate::tcp::Wanted;
 use crate::tcp::by::{By, Dimension};
-use crate::tcp::resets::{Csv, Table, Text, by_default};
+use crate::tcp::resets::{Table, Text, by_default, csv};
 
 /// What people ask for most.
 const EXAMPLES: &str = "\
@@ -53,6 +53,6 @@ impl Story for Resets {
     }
 
     fn csv(&self) -> Option<Box<dyn Output>> {
-        Some(Box::new(Csv::default()))
+        Some(Box::new(csv()))
     }
 }

@@ -7,7 +7,7 @@ use super::shared::{Shared, Story, TcpFormat};
 use crate::output::{Clock, Output, Redrawn, View};
 use crate::tcp::Wanted;
 use crate::tcp::by::{By, Dimension};
-use crate::tcp::retransmits::{Csv, Plan, Table, Text};
+use crate::tcp::retransmits::{Plan, Table, Text, csv};
 
 /// What people ask for most.
 const EXAMPLES: &str = "\
@@ -58,7 +58,7 @@ impl Story for Retransmits {
     }
 
     fn csv(&self) -> Option<Box<dyn Output>> {
-        Some(Box::new(Csv::default()))
+        Some(Box::new(csv()))
     }
 
     fn with_drops(&self) -> bool {

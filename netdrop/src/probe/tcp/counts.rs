@@ -1,15 +1,14 @@
 //! What the programs counted.
 
 use std::mem::offset_of;
-use std::os::fd::{AsFd, AsRawFd};
 
 use aya::maps::MapData;
-use memmap2::{Mmap, MmapOptions};
+use netdrop_common::read_plain;
 use netdrop_common::tcp::{
     TCP_DETAILS, TCP_KINDS, TRANSITION_BUCKETS, TcpAccounts, TcpCpu, TcpTotal, TcpTransition,
 };
-use netdrop_common::{Plain, bytes_of, read_plain};
 
+use crate::probe::per_cpu::PerCpu;
 use crate::probe::{ProbeError, sys};
 
 /// The total of one kind and detail.
@@ -41,26 +40,21 @@ pub struct TransitionTotal {
 /// Totals and accounts, each CPU's own.
 #[derive(Debug)]
 pub struct Cpus {
-    /// Keeps the map alive.
-    _map: MapData,
-    mapping: Mmap,
+    cpus: PerCpu<TcpCpu>,
 }
 
 impl Cpus {
     pub(super) fn map(map: MapData, cpus: u32) -> Result<Self, ProbeError> {
-        let bytes = cpus as usize * size_of::<TcpCpu>();
-        // SAFETY: the kernel keeps the map's memory as long as the mapping; others' writes are why all reads
-        // of it are volatile.
-        let mapping = unsafe { MmapOptions::new().len(bytes).map(map.fd().as_fd().as_raw_fd()) }
+        let cpus = PerCpu::map(map, cpus as usize)
             .map_err(|error| ProbeError::Read { what: "the totals of TCP's events", error })?;
-        Ok(Self { _map: map, mapping })
+        Ok(Self { cpus })
     }
 
     /// The sum of all CPUs' accounts.
     pub fn accounts(&self) -> TcpAccounts {
-        self.cpus()
-            .map(|cpu| plain::<TcpAccounts, 8>(self.words(cpu + offset_of!(TcpCpu, accounts))))
-            .fold(TcpAccounts::default(), sum)
+        let accounts = offset_of!(TcpCpu, accounts);
+        let read = |start| self.cpus.read::<TcpAccounts, 8>(start + accounts);
+        self.cpus.starts().map(read).fold(TcpAccounts::default(), sum)
     }
 
     /// The sums of all CPUs' totals, without those that are zero.
@@ -76,8 +70,8 @@ impl Cpus {
                     bytes: 0,
                     segments: 0,
                 };
-                for cpu in self.cpus() {
-                    let one = plain::<TcpTotal, 5>(self.words(cpu + at));
+                for start in self.cpus.starts() {
+                    let one = self.cpus.read::<TcpTotal, 5>(start + at);
                     sum.events += one.events;
                     sum.bytes += one.bytes;
                     sum.segments += one.segments;
@@ -89,25 +83,6 @@ impl Cpus {
         }
         totals
     }
-
-    /// Where each CPU's numbers start.
-    fn cpus(&self) -> impl Iterator<Item = usize> {
-        (0..self.mapping.len()).step_by(size_of::<TcpCpu>())
-    }
-
-    /// Reads words at `offset` that a CPU may be writing just now; each by itself is whole.
-    fn words<const N: usize>(&self, offset: usize) -> [u64; N] {
-        let end = offset + N * size_of::<u64>();
-        assert!(end <= self.mapping.len() && offset.is_multiple_of(align_of::<u64>()));
-        let start = self.mapping.as_ptr().expose_provenance() + offset;
-        let words = std::ptr::with_exposed_provenance::<u64>(start);
-        // SAFETY: the words lie within the mapping, which starts at a page, so they are aligned.
-        std::array::from_fn(|index| unsafe { words.add(index).read_volatile() })
-    }
-}
-
-fn plain<T: Plain, const N: usize>(words: [u64; N]) -> T {
-    read_plain(bytes_of(&words)).expect("N words are the size of T")
 }
 
 fn sum(a: TcpAccounts, b: TcpAccounts) -> TcpAccounts {

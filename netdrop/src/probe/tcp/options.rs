@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use netdrop_common::tcp::{TcpSettings, by};
-use netdrop_common::{Filter, OwnerKey, RATE_ALL};
+use netdrop_common::{Filter, OWNER_TASK, OwnerKey, RATE_ALL};
 
 use super::super::{Attach, Rate};
 use crate::kernel::tcp::{TcpKernel, TcpTracepoint};
@@ -74,10 +74,15 @@ impl Default for TcpOptions {
 }
 
 impl TcpOptions {
-    /// Whether connections are followed while they live. Whose a round-trip time is can't be told without, once the socket is closed.
+    /// Whether connections are followed while they live. Whose a round-trip time is can't be told without, once the socket is closed,
+    /// nor whose a connection is that a filter by processes hasn't found yet.
     pub(super) fn tracks(&self) -> bool {
         let by_owner = self.rtt.is_some_and(|rtt| rtt.by & by::OWNER != 0);
-        self.kinds.states || self.kinds.closes || self.kinds.transitions || by_owner
+        self.kinds.states
+            || self.kinds.closes
+            || self.kinds.transitions
+            || by_owner
+            || self.filter.owners & OWNER_TASK != 0
     }
 
     fn samples(&self) -> bool {

@@ -1,13 +1,11 @@
-//! Connections as CSV (RFC 4180): a header that never changes, then one a line; what isn't known is empty.
+//! Connections as CSV, one a line.
 
 use std::fmt::Display;
 
+use super::super::csv::Csv;
 use super::super::words::error_name;
 use super::columns::{Ended, end};
-use crate::model::tcp::{Opened, TcpEvent, TcpNumbers, state_name};
-use crate::model::{Drop, Summary};
-use crate::output::csv::record;
-use crate::output::{Clock, Output};
+use crate::model::tcp::{Opened, TcpNumbers, state_name};
 
 const NAMES: [&str; 48] = [
     "time",
@@ -60,46 +58,15 @@ const NAMES: [&str; 48] = [
     "weight",
 ];
 
-/// The CSV format.
-#[derive(Debug)]
-pub struct Csv {
-    clock: Clock,
-    has_header: bool,
-}
-
-impl Default for Csv {
-    fn default() -> Self {
-        Self { clock: Clock::utc(), has_header: false }
-    }
-}
-
-impl Csv {
-    fn header(&mut self, out: &mut Vec<u8>) {
-        if !std::mem::replace(&mut self.has_header, true) {
-            record(NAMES, out);
-        }
-    }
-}
-
-impl Output for Csv {
-    fn drop(&mut self, _: &Drop<'_>, _: &mut Vec<u8>) {}
-
-    fn tcp(&mut self, event: &TcpEvent, out: &mut Vec<u8>) {
-        let Some((kind, error)) = end(event) else { return };
-        self.header(out);
+/// A connection that ended a line.
+pub fn csv() -> Csv {
+    Csv::new(NAMES.to_vec(), |event, clock| {
+        let (kind, error) = end(event)?;
         let mut time = Vec::new();
-        self.clock.push(event.time, &mut time);
+        clock.push(event.time, &mut time);
         let time = String::from_utf8_lossy(&time);
-        record(fields(&Ended { event, time: &time, kind, error, watched: None }), out);
-    }
-
-    fn summary(&mut self, _: &Summary, out: &mut Vec<u8>) {
-        self.header(out);
-    }
-
-    fn end(&mut self, _: &Summary, out: &mut Vec<u8>) {
-        self.header(out);
-    }
+        Some(fields(&Ended { event, time: &time, kind, error, watched: None }).to_vec())
+    })
 }
 
 /// The fields of [`NAMES`].

@@ -6,7 +6,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-pub use csv::Csv;
+pub use csv::csv;
 
 use columns::{Ended, Layout, end};
 use tally::Tally;

@@ -133,7 +133,7 @@ fn in_a_pipe() {
 
 #[test]
 fn comma_separated() {
-    let text = told(&mut Csv::default()).replace("\r\n", "\n");
+    let text = told(&mut csv()).replace("\r\n", "\n");
     assert_snapshot!("csv", text);
     let (header, rest) = text.split_once('\n').unwrap();
     let fields = header.split(',').count();
@@ -146,7 +146,7 @@ fn comma_separated() {
 fn without_a_connection() {
     let nothing = samples::summary(TcpSummary::default());
     assert_eq!(written(|out| text().end(&nothing, out)), "# No connection ended in 12 s.\n");
-    let header = written(|out| Csv::default().end(&nothing, out));
+    let header = written(|out| csv().end(&nothing, out));
     assert!(header.starts_with("time,close,") && header.ends_with("weight\r\n"), "{header}");
 }
 
@@ -181,7 +181,7 @@ fn another_width_has_titles_of_its_own() {
 fn other_events_are_left_out() {
     let event = samples::event(TcpKind::State { from: 1, to: 4, spent: None });
     assert_eq!(written(|out| text().tcp(&event, out)), "");
-    assert_eq!(written(|out| Csv::default().tcp(&event, out)), "");
+    assert_eq!(written(|out| csv().tcp(&event, out)), "");
 }
 
 proptest! {

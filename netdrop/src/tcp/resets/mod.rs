@@ -6,7 +6,7 @@ mod report;
 mod table;
 mod text;
 
-pub use csv::Csv;
+pub use csv::csv;
 pub use meaning::of_type;
 pub use table::Table;
 pub use text::{Text, line};

@@ -1,10 +1,8 @@
-//! A retransmit a line as CSV (RFC 4180): a header that never changes; what isn't known is empty. Times are UTC.
+//! A retransmit a line as CSV.
 
 use super::super::columns::{self, Fields};
+use super::super::csv::Csv;
 use crate::model::tcp::{TcpEvent, TcpKind};
-use crate::model::{Drop, Summary};
-use crate::output::csv::record;
-use crate::output::{Clock, Output};
 
 /// What only retransmits have; what all events have stands before and after.
 const NAMES: [&str; 22] = [
@@ -32,45 +30,11 @@ const NAMES: [&str; 22] = [
     "lost",
 ];
 
-/// The CSV format.
-#[derive(Debug)]
-pub struct Csv {
-    clock: Clock,
-    headed: bool,
-}
-
-impl Default for Csv {
-    fn default() -> Self {
-        Self { clock: Clock::utc(), headed: false }
-    }
-}
-
-impl Csv {
-    fn head(&mut self, out: &mut Vec<u8>) {
-        if !std::mem::replace(&mut self.headed, true) {
-            record(Fields::NAMES.into_iter().chain(NAMES), out);
-        }
-    }
-}
-
-impl Output for Csv {
-    fn drop(&mut self, _: &Drop<'_>, _: &mut Vec<u8>) {}
-
-    fn tcp(&mut self, event: &TcpEvent, out: &mut Vec<u8>) {
-        if let Some(own) = fields(event) {
-            self.head(out);
-            let common = Fields::of(event, &mut self.clock);
-            record(common.into_iter().chain(own), out);
-        }
-    }
-
-    fn summary(&mut self, _: &Summary, out: &mut Vec<u8>) {
-        self.head(out);
-    }
-
-    fn end(&mut self, _: &Summary, out: &mut Vec<u8>) {
-        self.head(out);
-    }
+/// A retransmit a line.
+pub fn csv() -> Csv {
+    Csv::new([&Fields::NAMES[..], &NAMES].concat(), |event, clock| {
+        Some([&Fields::of(event, clock)[..], &fields(event)?].concat())
+    })
 }
 
 fn fields(event: &TcpEvent) -> Option<[String; NAMES.len()]> {
@@ -113,15 +77,17 @@ mod tests {
 
     use super::super::samples::run;
     use super::*;
+    use crate::model::Summary;
+    use crate::output::Output as _;
     use crate::output::samples::written;
 
     #[test]
     fn a_header_and_a_line_an_event() {
-        let text = written(|out| run(&mut Csv::default(), out));
+        let text = written(|out| run(&mut csv(), out));
         assert_snapshot!("csv", text.replace('\r', "␍"));
         let fields: Vec<_> = text.lines().map(|line| line.split(',').count()).collect();
         assert!(fields.iter().all(|count| *count == fields[0]), "{fields:?}");
-        let header = written(|out| Csv::default().end(&Summary::default(), out));
+        let header = written(|out| csv().end(&Summary::default(), out));
         assert_eq!(header.lines().count(), 1);
     }
 }

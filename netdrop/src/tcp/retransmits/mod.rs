@@ -6,7 +6,7 @@ mod sums;
 mod table;
 mod text;
 
-pub use csv::Csv;
+pub use csv::csv;
 pub use report::{host_line, of_host};
 pub use sums::Sums;
 pub use table::Table;
