@@ -1,7 +1,10 @@
 //! A check, and the table of all.
 
 use super::finding::Finding;
-use super::{Area, Source, Unread, Window, conntrack, neighbour, softirq, tcp, udp};
+use super::{
+    Area, Source, Unread, Window, application, conntrack, interrupts, link, neighbour, netfilter, qdisc,
+    ring, routing, settings, softirq, tcp, udp,
+};
 use crate::kernel::near::closest;
 use crate::knowledge;
 
@@ -37,7 +40,21 @@ impl Check {
 }
 
 /// The areas' checks, along a packet's way.
-const AREAS: &[&[Check]] = &[softirq::CHECKS, neighbour::CHECKS, conntrack::CHECKS, udp::CHECKS, tcp::CHECKS];
+const AREAS: &[&[Check]] = &[
+    link::CHECKS,
+    ring::CHECKS,
+    interrupts::CHECKS,
+    softirq::CHECKS,
+    neighbour::CHECKS,
+    conntrack::CHECKS,
+    netfilter::CHECKS,
+    routing::CHECKS,
+    qdisc::CHECKS,
+    udp::CHECKS,
+    tcp::CHECKS,
+    application::CHECKS,
+    settings::CHECKS,
+];
 
 /// All checks, along a packet's way.
 pub fn all() -> impl Iterator<Item = &'static Check> {

@@ -5,18 +5,26 @@
 //!
 //! A check is a file in its area's folder, a line in that folder's `CHECKS`, and a record in `knowledge/data/checks.rec`.
 
+mod application;
 mod area;
 mod check;
 mod conntrack;
 mod diagnosis;
 mod evidence;
 mod finding;
+mod interrupts;
+mod link;
 #[cfg(test)]
 pub(crate) mod made;
 mod neighbour;
+mod netfilter;
 mod parts;
+mod qdisc;
 mod rank;
 mod remedy;
+mod ring;
+mod routing;
+mod settings;
 mod severity;
 mod snapshot;
 mod softirq;

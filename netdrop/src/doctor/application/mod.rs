@@ -1,0 +1,5 @@
+//! Who reads from the sockets.
+
+use super::Check;
+
+pub const CHECKS: &[Check] = &[];

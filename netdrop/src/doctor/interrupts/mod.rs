@@ -1,0 +1,5 @@
+//! Interrupts and queues.
+
+use super::Check;
+
+pub const CHECKS: &[Check] = &[];

@@ -1,0 +1,5 @@
+//! Cable, module and port.
+
+use super::Check;
+
+pub const CHECKS: &[Check] = &[];

@@ -1,0 +1,5 @@
+//! Rules of firewalls.
+
+use super::Check;
+
+pub const CHECKS: &[Check] = &[];

@@ -1,0 +1,5 @@
+//! Queueing disciplines and transmission.
+
+use super::Check;
+
+pub const CHECKS: &[Check] = &[];

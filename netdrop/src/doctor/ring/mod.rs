@@ -1,0 +1,5 @@
+//! The network card's rings.
+
+use super::Check;
+
+pub const CHECKS: &[Check] = &[];

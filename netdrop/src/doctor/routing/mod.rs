@@ -1,0 +1,5 @@
+//! Routes, fragments, reverse path.
+
+use super::Check;
+
+pub const CHECKS: &[Check] = &[];
