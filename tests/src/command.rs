@@ -20,6 +20,9 @@ pub struct Arguments {
     /// Leaves out the cases whose name starts with one of these.
     #[arg(long, value_name = "PREFIX,…", value_delimiter = ',')]
     without: Vec<String>,
+    /// Runs the cases of these names alone.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    cases: Vec<String>,
     /// Runs every Mth of the cases that are left, from the Nth on: several guests share one kernel's.
     #[arg(long, value_name = "N/M", value_parser = part, default_value = "1/1")]
     part: (usize, usize),
@@ -65,7 +68,8 @@ impl Arguments {
 
     fn wants(&self, name: &str) -> bool {
         let left_out = self.without.iter().any(|prefix| !prefix.is_empty() && name.starts_with(prefix));
-        name.contains(&self.filter) && !left_out
+        let is_named = self.cases.is_empty() || self.cases.iter().any(|one| one == name);
+        name.contains(&self.filter) && is_named && !left_out
     }
 }
 

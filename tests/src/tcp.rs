@@ -21,6 +21,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub struct Tcp {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
+    said: Arc<Mutex<String>>,
     reader: std::thread::JoinHandle<()>,
 }
 
@@ -48,20 +49,35 @@ impl Tcp {
             }
         });
         let mut stderr = BufReader::new(child.stderr.take().context("it is piped")?);
-        let mut said = String::new();
-        while !said.contains("attached") {
-            if stderr.read_line(&mut said)? == 0 {
-                bail!("netdrop ended before it attached: {}", said.trim());
+        let mut first = String::new();
+        while !first.contains("attached") {
+            if stderr.read_line(&mut first)? == 0 {
+                bail!("netdrop ended before it attached: {}", first.trim());
             }
         }
-        // Nobody shall find the pipe full.
-        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
-        Ok(Self { child, lines, reader })
+        let said = Arc::new(Mutex::new(first));
+        let heard = Arc::clone(&said);
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                heard.lock().unwrap_or_else(PoisonError::into_inner).push_str(&(line + "\n"));
+            }
+        });
+        Ok(Self { child, lines, said, reader })
     }
 
     /// The lines that it has printed.
     pub fn so_far(&self) -> Vec<String> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until it has printed more than so many lines. Where it doesn't, it is ended, and its accounts say what became of them.
+    pub fn wait_for_more_than(self, lines: usize) -> Result<Self> {
+        let enough = until("a row for each", PATIENCE, || Ok((self.so_far().len() > lines).then_some(())));
+        let Err(error) = enough else { return Ok(self) };
+        let said = Arc::clone(&self.said);
+        let printed = self.end().unwrap_or_default().join("\n");
+        let said = said.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Err(error.context(format!("it printed\n{printed}\nand said\n{said}")))
     }
 
     /// Sends it a signal.

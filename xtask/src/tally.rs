@@ -52,6 +52,12 @@ pub fn skip_reason(line: &str) -> Option<&str> {
     line.strip_prefix("skipped ")?.split_once(": ").map(|(_, reason)| reason)
 }
 
+/// A case that a runner's line says was not passed: skipped or failed.
+pub fn not_passed(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix("skipped ").or_else(|| line.strip_prefix("FAILED "))?;
+    rest.trim_start().split_once(": ").map(|(name, _)| name)
+}
+
 /// The failures among a runner's lines, each with the lines that explain it: `FAILED  NAME: WHY` and what is indented below.
 pub fn failures<'l>(lines: impl IntoIterator<Item = &'l str>) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
@@ -73,6 +79,13 @@ pub fn failures<'l>(lines: impl IntoIterator<Item = &'l str>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_passed_has_a_name() {
+        assert_eq!(not_passed("skipped tcp-rtt: no netem here: x"), Some("tcp-rtt"));
+        assert_eq!(not_passed("FAILED  tcp-syn: waited 60s"), Some("tcp-syn"));
+        assert_eq!(not_passed("ok      tcp-syn      2.0 s"), None);
+    }
 
     fn tally(passed: u64, failed: u64, skipped: u64) -> Tally {
         Tally { passed, failed, skipped }

@@ -96,6 +96,7 @@ impl Serve {
             };
             return print(text.as_bytes());
         }
+        keep_small();
         // Its helper is as large as this process is now, and outside of the event loop.
         let sandbox = plan.prepare()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -152,6 +153,14 @@ enum PrivilegesFormat {
     Table,
     /// One JSON object a line
     Json,
+}
+
+/// Keeps the kernel from making huge pages of this process's memory: khugepaged (`mm/khugepaged.c`) puts 2 MiB in the place of a few pages
+/// that are in use, and brings back what the allocator gave back. A daemon of some megabytes would grow by half.
+fn keep_small() {
+    if let Err(error) = nix::sys::prctl::set_thp_disable(true) {
+        info!("the kernel may make huge pages of netdrop's memory (PR_SET_THP_DISABLE: {error})");
+    }
 }
 
 async fn serve(sources: Sources, settings: Settings, sandbox: Prepared) -> anyhow::Result<()> {

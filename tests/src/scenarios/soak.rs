@@ -61,6 +61,8 @@ fn soak(bench: &Bench) -> Result<()> {
     let settings = format!("[capture]\ninterval = \"1s\"\n[capture.only]\nport = [{ports}]\n");
     let served = Served::start(bench, &home.receiver, &settings)?;
     let daemon = &served.daemon;
+    // Huge pages come when the kernel has the time for it, and look like growth.
+    ensure!(daemon.status("THP_enabled")? == 0, "the kernel may make huge pages of the daemon's memory");
     let (mut warm, mut wanted) = (None, 0);
     for round in 1..=rounds {
         churn(drops)?;

@@ -42,7 +42,7 @@ fn lines_of(
     let arguments: Vec<&str> = ["life", "--csv"].iter().chain(flags).copied().collect();
     let netdrop = Tcp::start(bench, lab, &arguments)?;
     lab.receiver.enter(work)?;
-    until("a line for each connection", PATIENCE, || Ok((netdrop.so_far().len() > count).then_some(())))?;
+    let netdrop = netdrop.wait_for_more_than(count)?;
     let lines = netdrop.end()?;
     let rows = rows(&lines)?;
     ensure!(rows.len() == count, "{} lines instead of {count}: {lines:#?}", rows.len());

@@ -140,7 +140,7 @@ fn resets<T: Send>(
     let json = told::start(bench, lab, &arguments)?;
     let _kept = lab.receiver.enter(work)?;
     told::wait_for(&json, expected.len())?;
-    until("the lines of CSV", PATIENCE, || Ok((csv.so_far().len() > expected.len()).then_some(())))?;
+    let csv = csv.wait_for_more_than(expected.len())?;
     let (told, csv) = (told::end(bench, json)?, rows(&csv.end()?)?);
     ensure!(told.events.len() == expected.len(), "{} resets: {:#?}", told.events.len(), told.events);
     ensure!(csv.len() == expected.len(), "{csv:?}");

@@ -126,7 +126,9 @@ fn told(
     let arguments: Vec<&str> = ["retransmits", "--format", "csv"].iter().chain(flags).copied().collect();
     let netdrop = Tcp::start(bench, lab, &arguments)?;
     work()?;
-    until("a row for each", PATIENCE, || Ok((netdrop.so_far().len() > count).then_some(())))?;
+    let netdrop = netdrop.wait_for_more_than(count).with_context(|| {
+        format!("RetransSegs, TCPRetransFail: {before:?}, then {:?}", counted(&lab.receiver))
+    })?;
     let after = counted(&lab.receiver)?;
     let rows = rows(&netdrop.end()?)?;
     let sum = |name: &str, failed: bool| -> Result<u64> {

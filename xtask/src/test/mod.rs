@@ -68,7 +68,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let start = Instant::now();
     let stages = options.stages();
     packages::ensure(&stages, !options.no_install)?;
-    let reports: Vec<Report> = stages.iter().map(|stage| options.report(*stage)).collect();
+    let mut left = None;
+    let reports: Vec<Report> = stages.iter().map(|stage| options.report(*stage, &mut left)).collect();
 
     println!("\n{:<10} {:>7} {:>7} {:>8} {:>8}", "stage", "passed", "failed", "skipped", "seconds");
     let mut sum = Tally::default();
@@ -102,8 +103,9 @@ impl Options {
         Stage::value_variants().iter().copied().filter(wanted).collect()
     }
 
-    /// Runs one stage. An error in it is a failure of this stage, and the others still run.
-    fn report(&self, stage: Stage) -> Report {
+    /// Runs one stage. An error in it is a failure of this stage, and the others still run. `left` are the scenarios that this machine's
+    /// kernel has not passed, once they were run on it.
+    fn report(&self, stage: Stage, left: &mut Option<Vec<String>>) -> Report {
         println!("\n== {}", stage.name());
         let start = Instant::now();
         let mut notes = Vec::new();
@@ -111,12 +113,18 @@ impl Options {
             Stage::Lint => Ok(stages::lint(&mut notes)),
             Stage::Unit => stages::unit(),
             Stage::Ebpf => stages::ebpf(&mut notes),
-            Stage::Scenarios => stages::scenarios(&self.scenario_arguments(), &mut notes),
+            Stage::Scenarios => {
+                stages::scenarios(&self.scenario_arguments(), &mut notes).map(|(tally, not_passed)| {
+                    *left = not_passed;
+                    tally
+                })
+            }
             Stage::Peers => stages::peers(&self.scenario_arguments(), &mut notes),
             Stage::Fuzz => fuzz::run(&mut notes),
             Stage::Vm => vm::matrix::run(
                 &self.kernels(),
                 &self.scenario_arguments(),
+                left.as_deref(),
                 Duration::from_secs(self.timeout),
                 &mut notes,
             ),

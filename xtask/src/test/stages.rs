@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::dist;
 use crate::ebpf::{self, Checked};
-use crate::tally::{Tally, failures, skip_reason};
+use crate::tally::{Tally, failures, not_passed, skip_reason};
 use crate::workspace;
 
 /// The workspace without the eBPF program, which only builds for its own target.
@@ -74,26 +74,26 @@ pub fn ebpf(notes: &mut Vec<String>) -> Result<Tally> {
     Ok(tally)
 }
 
-/// The scenarios on the running kernel.
-pub fn scenarios(arguments: &[String], notes: &mut Vec<String>) -> Result<Tally> {
+/// The scenarios on the running kernel; `None` where they weren't run, else the names of those that it has not passed.
+pub fn scenarios(arguments: &[String], notes: &mut Vec<String>) -> Result<(Tally, Option<Vec<String>>)> {
     cases("netdrop-tests", &workspace::test_binaries, arguments, notes)
 }
 
 /// netdrop beside its peers, on the running kernel.
 pub fn peers(arguments: &[String], notes: &mut Vec<String>) -> Result<Tally> {
-    cases("netdrop-peers", &workspace::peer_binaries, arguments, notes)
+    Ok(cases("netdrop-peers", &workspace::peer_binaries, arguments, notes)?.0)
 }
 
-/// Runs a program of cases.
+/// Runs a program of cases; the names of those that it has not passed.
 fn cases(
     program: &str,
     build: &dyn Fn() -> Result<PathBuf>,
     arguments: &[String],
     notes: &mut Vec<String>,
-) -> Result<Tally> {
+) -> Result<(Tally, Option<Vec<String>>)> {
     if !workspace::is_root() {
         notes.push("skipped: real drops need root".to_owned());
-        return Ok(Tally::SKIPPED);
+        return Ok((Tally::SKIPPED, None));
     }
     let binaries = build()?;
     let netdrop = binaries.join("netdrop");
@@ -107,6 +107,7 @@ fn cases(
     let lines = lines.iter().map(String::as_str);
     let counted = lines.clone().rev().find_map(Tally::from_closing_line);
     notes.extend(lines.clone().filter_map(skip_reason).map(|reason| format!("skipped: {reason}")));
+    let left = lines.clone().filter_map(not_passed).map(str::to_owned).collect();
     notes.extend(failures(lines));
     let Some(mut tally) = counted else {
         anyhow::bail!("{program} printed no closing line ({status})");
@@ -124,5 +125,5 @@ fn cases(
             }
         }
     }
-    Ok(tally)
+    Ok((tally, Some(left)))
 }

@@ -32,10 +32,11 @@ struct Row {
 }
 
 /// Runs the scenarios on every wanted kernel (`5.10`, `6.12` …, or paths); prints the table, returns the sum.
-/// What failed goes to `notes`.
+/// What failed goes to `notes`. Of this machine's own series only those are run that are `left`, as the machine itself has passed the others.
 pub fn run(
     wanted: &[String],
     arguments: &[String],
+    left: Option<&[String]>,
     limit: Duration,
     notes: &mut Vec<String>,
 ) -> Result<Tally> {
@@ -62,6 +63,11 @@ pub fn run(
         println!("{line}");
     }
     let lab = Lab::new(first, &[], limit)?;
+    let of = |kernel: &Kernel| {
+        let left = left.filter(|_| is_of_this_series(kernel));
+        let cases = left.map(|left| format!("--cases={}", left.join(",")));
+        arguments.iter().cloned().chain(cases).collect::<Vec<_>>()
+    };
 
     let rows = Mutex::new(Vec::new());
     // The parts of a kernel follow one another: only what can't be halved, its boot, is done twice.
@@ -76,7 +82,8 @@ pub fn run(
         for _ in 0..PARALLEL {
             scope.spawn(|| {
                 while let Some(((position, (name, kernel)), part)) = next() {
-                    let row = row(&lab, name, kernel.as_ref(), part, arguments);
+                    let arguments = kernel.as_ref().map(of).unwrap_or_default();
+                    let row = row(&lab, name, kernel.as_ref(), part, &arguments);
                     rows.lock().expect("no guest's thread panics").push((position, row));
                 }
             });
@@ -110,6 +117,18 @@ pub fn run(
         sum += Tally::FAILED;
     }
     Ok(sum)
+}
+
+/// Whether this machine runs a kernel of the same series: 6.18.
+fn is_of_this_series(kernel: &Kernel) -> bool {
+    let running = std::fs::read_to_string("/proc/sys/kernel/osrelease");
+    running.is_ok_and(|running| series(&running) == series(&kernel.name))
+}
+
+/// A release's first two numbers.
+fn series(release: &str) -> Option<(&str, &str)> {
+    let mut numbers = release.split(|character: char| !character.is_ascii_digit());
+    Some((numbers.next()?, numbers.next()?))
 }
 
 fn row(
@@ -208,6 +227,13 @@ mod tests {
         for (row, expected) in cases {
             assert_eq!(row.tally, expected, "{:?}", row.trouble);
         }
+    }
+
+    #[test]
+    fn a_series_is_two_numbers() {
+        assert_eq!(series("6.18.44-fc-v595"), series("6.18.15+deb13-cloud-amd64"));
+        assert_ne!(series("6.18.15"), series("6.1.0-50-cloud-amd64"));
+        assert_eq!(series("7.3-rc1"), Some(("7", "3")));
     }
 
     #[test]
