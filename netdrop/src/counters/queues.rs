@@ -49,9 +49,9 @@ pub fn read(sys: &Path, proc: &Path, device: &str) -> Queues {
 
 /// Those of the device, or of the bus device that it sits on: virtio has them one above.
 fn interrupts(folder: &Path, proc: &Path) -> Vec<(u32, CpuSet)> {
-    let Ok(device) = fs::canonicalize(folder.join("device")) else { return Vec::new() };
-    let above = device.parent().map(|above| above.join("msi_irqs"));
-    let found = [Some(device.join("msi_irqs")), above].into_iter().flatten().find_map(|path| fs::read_dir(path).ok());
+    // Not by the path's text: the kernel follows the link, then goes one up.
+    let places = ["device/msi_irqs", "device/../msi_irqs"];
+    let found = places.iter().find_map(|path| fs::read_dir(folder.join(path)).ok());
     let numbers = found.into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let mut numbers: Vec<u32> = numbers.collect();
     numbers.sort_unstable();
