@@ -19,6 +19,7 @@ pub(crate) mod made;
 mod neighbour;
 mod netfilter;
 mod parts;
+mod ports;
 mod qdisc;
 mod rank;
 mod remedy;

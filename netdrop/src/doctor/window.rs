@@ -146,7 +146,8 @@ impl Window<'_> {
         found.into_iter().map(Evidence::Drops).collect()
     }
 
-    fn told(&self, row: &Row) -> Drops {
+    /// A row as evidence.
+    pub(super) fn told(&self, row: &Row) -> Drops {
         let packets = row.counts.packets;
         Drops {
             function: row.function().map(Into::into),
