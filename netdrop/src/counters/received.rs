@@ -36,7 +36,10 @@ eth0.5:123456789 90000 0    0    0     0          0         0        0       0  
     #[test]
     fn each_device_has_its_line() {
         let received = parse(TEXT);
-        assert_eq!((received.by("lo"), received.by("eth0.5"), received.by("x")), (Some(12), Some(90_000), None));
+        assert_eq!(
+            (received.by("lo"), received.by("eth0.5"), received.by("x")),
+            (Some(12), Some(90_000), None)
+        );
         assert_eq!(received.0.len(), 2);
     }
 
