@@ -31,7 +31,7 @@ fn of_table(window: &Window, before: &NeighbourTable, table: &NeighbourTable) ->
         return None;
     }
     let family = family_of(table);
-    let severity = if forced.rate > OFTEN { Severity::Warning } else { Severity::Info };
+    let severity = if forced.by() > 1 && forced.rate > OFTEN { Severity::Warning } else { Severity::Info };
     let sentence = format!(
         "{} new neighbours had to wait while the table of {} was searched for old ones to forget.",
         forced.by(),
