@@ -116,11 +116,9 @@ fn spread(window: &Window, cpus: &[u32]) -> Option<Remedy> {
     }
     let mask = mask(cpus);
     let queues = format!("/sys/class/net/{device}/queues/rx-*/rps_cpus");
-    Some(
-        Remedy::command(what, format!("for queue in {queues}; do echo {mask} > $queue; done")).kept_by(format!(
-            "echo 'ACTION==\"add\", SUBSYSTEM==\"net\", KERNEL==\"{device}\", RUN+=\"/bin/sh -c '\\''for queue in {queues}; do echo {mask} > $$queue; done'\\''\"' > /etc/udev/rules.d/90-rps-{device}.rules"
-        )),
-    )
+    let command = format!("for queue in {queues}; do echo {mask} > $queue; done");
+    let kept = "A udev rule for the device, or a unit of systemd, that writes the mask at each boot.";
+    Some(Remedy::command(what, command).kept_by(kept))
 }
 
 /// These CPUs as `rps_cpus` reads them: hexadecimal, groups of 32 joined by commas, the last group first.
