@@ -54,9 +54,10 @@ impl Memory {
     pub fn told(&self, connections: u64) -> String {
         let (each, entry) = (self.each(), self.entry.unwrap_or(ENTRY));
         let whence = if self.entry.is_some() { "as its slab tells" } else { "by estimate" };
-        let of = if self.total == 0 { String::new() } else { format!(" of {}", bytes(self.total)) };
+        let of =
+            if self.total == 0 { String::new() } else { format!("; the host has {}", bytes(self.total)) };
         format!(
-            "{connections} connections take {} ({connections} × {each}: {entry} {whence}, {EXTENSIONS} for extensions), and the hash table {} ({connections} × {BUCKET}){of} that can't be swapped.",
+            "{connections} connections take {} ({connections} × {each}: {entry} {whence}, {EXTENSIONS} for extensions), and the hash table {} ({connections} × {BUCKET}). Neither can be swapped{of}.",
             bytes(connections.saturating_mul(each)),
             bytes(connections.saturating_mul(BUCKET)),
         )

@@ -32,9 +32,9 @@ fn of_table(window: &Window, before: &NeighbourTable, table: &NeighbourTable) ->
     }
     let family = family_of(table);
     let severity = if forced.by() > 1 && forced.rate > OFTEN { Severity::Warning } else { Severity::Info };
+    let times = if forced.by() == 1 { "once".to_owned() } else { format!("{} times", forced.by()) };
     let sentence = format!(
-        "{} new neighbours had to wait while the table of {} was searched for old ones to forget.",
-        forced.by(),
+        "New neighbours had to wait while the table of {} was searched for old ones to forget, {times}.",
         table.entries
     );
     let [_, collected, most] = table.thresholds.map(u64::from);

@@ -15,8 +15,10 @@ pub const CHECK: Check = Check {
     run,
 };
 
-/// Of every second: in so long a wait the kernel's own backlog of 1000 packets is full at 10,000 packets a second.
-const STARVED_NS: f64 = 100e6;
+/// Milliseconds of every second: in so long a wait the kernel's own backlog of 1000 packets is full at 10,000 packets a second.
+const STARVED_MS: f64 = 100.0;
+/// In a millisecond.
+const MS: u64 = 1_000_000;
 /// With fewer packets on its CPU, what it waited with wasn't the network's.
 const FEWEST: f64 = 100.0;
 
@@ -25,13 +27,13 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let softnet = window.both::<Softnet>()?;
     let of = |thread: &Ksoftirqd| {
         let was = before.0.iter().find(|one| one.cpu == thread.cpu).copied().unwrap_or_default();
-        let name = format!("ns that ksoftirqd/{} waited", thread.cpu);
+        let name = format!("ms that ksoftirqd/{} waited", thread.cpu);
         let from = format!("/proc/{}/schedstat", thread.pid);
-        let waited = window.moved(name, (was.waited_ns, thread.waited_ns), from);
+        let waited = window.moved(name, (was.waited_ns / MS, thread.waited_ns / MS), from);
         let (old, new) = super::pairs(softnet).find(|(_, cpu)| cpu.cpu == thread.cpu)?;
         let name = format!("processed on CPU {}", thread.cpu);
         let processed = Moved::of_32_bits(name, (old.processed, new.processed), window.lasted, Softnet::FROM);
-        let is_starved = waited.rate >= STARVED_NS && processed.rate >= FEWEST;
+        let is_starved = waited.rate >= STARVED_MS && processed.rate >= FEWEST;
         is_starved.then(|| of_thread(window, thread, was.turns, waited, processed))
     };
     Ok(after.0.iter().filter_map(of).collect())
@@ -40,10 +42,10 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
 fn of_thread(window: &Window, thread: &Ksoftirqd, turns: u64, waited: Moved, processed: Moved) -> Finding {
     let Ksoftirqd { cpu, pid, .. } = *thread;
     let turns = window.moved("turns", (turns, thread.turns), "").by().max(1);
-    let each = std::time::Duration::from_nanos(waited.by() / turns);
+    let each = std::time::Duration::from_millis(waited.by()) / u32::try_from(turns).unwrap_or(u32::MAX);
     let sentence = format!(
         "ksoftirqd waited {:.0} ms of every second for CPU {cpu} while packets were there to be received.",
-        waited.rate / 1e6
+        waited.rate
     );
     // Nothing else runs on it where the thread waits for a real-time one; a nice value doesn't help against those.
     let busy = format!("ps -eLo psr,cls,ni,pcpu,pid,comm --sort=-pcpu | awk '$1 == {cpu}' | head");

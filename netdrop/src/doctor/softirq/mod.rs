@@ -57,6 +57,13 @@ impl Part for Ksoftirqds {
                 found.push(Ksoftirqd { cpu, pid, waited_ns, turns });
             }
         }
+        if !found.is_empty() && found.iter().all(|thread| thread.turns == 0) {
+            // All zero where the scheduler keeps no account (`proc_pid_schedstat`, fs/proc/base.c); each has run once where it does.
+            return Err(Unread::new(
+                Self::FROM,
+                "this kernel doesn't count how long threads wait (CONFIG_SCHED_INFO)",
+            ));
+        }
         if found.is_empty() {
             return Err(Unread::new(
                 Self::FROM,
@@ -93,6 +100,9 @@ mod tests {
         let line = "0 ".repeat(13);
         write("proc/thread-self/net/softnet_stat", &format!("{line}\n{line}\n"));
         assert!(Ksoftirqds::read(&place).unwrap_err().why.contains("run it on the host"));
+        write("proc/14/comm", "ksoftirqd/0\n");
+        write("proc/14/schedstat", "0 0 0\n");
+        assert!(Ksoftirqds::read(&place).unwrap_err().why.contains("CONFIG_SCHED_INFO"));
         for (pid, comm) in [(14, "ksoftirqd/0\n"), (15, "rcu_preempt\n"), (22, "ksoftirqd/1\n")] {
             write(&format!("proc/{pid}/comm"), comm);
             write(&format!("proc/{pid}/schedstat"), "5 77 3\n");

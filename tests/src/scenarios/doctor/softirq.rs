@@ -1,12 +1,18 @@
 //! The software interrupt and its backlog.
 
 use std::net::UdpSocket;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::doctor::{Doctor, Kept, Told, apply};
-use crate::lab::{Lab, wait_running};
+use crate::lab::guest::in_guest;
+use crate::lab::{Lab, Skip, wait_running};
 use crate::runner::Bench;
 use crate::scenario::{Case, systems};
 
@@ -123,4 +129,119 @@ fn squeeze(bench: &Bench) -> Result<()> {
     ensure!(finding["severity"] == "warning", "{finding}");
     apply(finding)?;
     examine()?.none(CHECK)
+}
+
+/// A device of the guest's own namespace, all of whose packets the first CPU has to receive: each goes through many rules. The second CPU sends them.
+struct Flooded {
+    lab: Lab,
+}
+
+/// How long a flood lasts: much more than a tick of the clock by which time is counted.
+const FLOOD: Duration = Duration::from_secs(3);
+const QUEUE: &str = "/sys/class/net/d0/queues/rx-0/rps_cpus";
+
+impl Flooded {
+    fn new() -> Result<Self> {
+        in_guest("a CPU is kept busy")?;
+        if std::thread::available_parallelism()?.get() < 2 {
+            return Err(Skip("there is one CPU".into()).into());
+        }
+        let lab = Lab::alone()?;
+        shell(&format!("ip link add d0 type veth peer name s0 netns {}", lab.receiver.path()))?;
+        shell("ip addr add 10.9.9.2/24 dev d0 && ip link set d0 up")?;
+        lab.receiver.ip(&["link set s0 up", "addr add 10.9.9.1/24 dev s0"])?;
+        wait_running(&lab.receiver, "s0", true)?;
+        let mut rules = String::from(
+            "add table ip flooded\nadd chain ip flooded c { type filter hook prerouting priority 0; }\n",
+        );
+        for host in 1..=100 {
+            rules += &format!("add rule ip flooded c ip daddr 192.0.2.{host} drop\n");
+        }
+        let flooded = Self { lab };
+        shell(&format!("nft -f - <<'EOF'\n{rules}EOF"))
+            .map_err(|error| Skip(format!("no nftables here: {error}")))?;
+        std::fs::write(QUEUE, "1").context("no RPS")?;
+        Ok(flooded)
+    }
+
+    /// What the doctor says of a flood of many flows.
+    fn examine(&self, bench: &Bench) -> Result<Told> {
+        let doctor = Doctor::start(bench, &["--only", "softirq"])?;
+        self.lab.receiver.enter(|| {
+            run_on(1)?;
+            let sockets: Vec<_> = (0..64).map(|_| UdpSocket::bind("10.9.9.1:0")).collect::<Result<_, _>>()?;
+            let start = Instant::now();
+            while start.elapsed() < FLOOD {
+                for socket in &sockets {
+                    // Nobody listens, and no answer is waited for.
+                    let _ = socket.send_to(b"hey", "10.9.9.2:9");
+                }
+            }
+            Ok(())
+        })?;
+        doctor.end(bench)
+    }
+}
+
+impl Drop for Flooded {
+    fn drop(&mut self) {
+        // The device goes with the namespace of its other end.
+        let _ = shell("nft delete table ip flooded");
+    }
+}
+
+fn shell(command: &str) -> Result<()> {
+    let output = Command::new("sh").args(["-c", command]).output().context("no shell")?;
+    ensure!(output.status.success(), "`{command}`: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+/// Keeps the calling thread on a CPU.
+fn run_on(cpu: usize) -> Result<()> {
+    let mut cpus = CpuSet::new();
+    cpus.set(cpu)?;
+    Ok(sched_setaffinity(Pid::from_raw(0), &cpus)?)
+}
+
+/// One CPU receives everything; with the printed mask all do.
+fn imbalance(bench: &Bench) -> Result<()> {
+    const CHECK: &str = "softirq-imbalance";
+    let flooded = Flooded::new()?;
+    let told = flooded.examine(bench)?;
+    let finding = told.one(CHECK)?;
+    ensure!(finding["subject"] == "CPU 0", "{finding}");
+    apply(finding)?;
+    flooded.examine(bench)?.none(CHECK)
+}
+
+/// Programs keep ksoftirqd from the CPU that receives everything; without them there, it has it for itself.
+fn ksoftirqd(bench: &Bench) -> Result<()> {
+    const CHECK: &str = "softirq-ksoftirqd-starved";
+    let flooded = Flooded::new()?;
+    let is_over = AtomicBool::new(false);
+    let told = std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let ran = run_on(0);
+                while ran.is_ok() && !is_over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let told = flooded.examine(bench);
+        is_over.store(true, Ordering::Relaxed);
+        told
+    })?;
+    if let Some(why) = told.unchecked.iter().find(|one| one["check"] == CHECK) {
+        return Err(Skip(format!("{}", why["why"])).into());
+    }
+    let finding = told.one(CHECK)?;
+    ensure!(finding["subject"] == "CPU 0", "{finding}");
+    // Its first advice, as printed; its second: these programs are elsewhere now.
+    let command = finding["remedies"][0]["now"][0].as_str().context("no command")?;
+    ensure!(command.starts_with("renice -n -10 -p "), "{command}");
+    shell(command)?;
+    let told = flooded.examine(bench)?;
+    shell(&command.replace("-n -10", "-n 0"))?;
+    told.none(CHECK)
 }
