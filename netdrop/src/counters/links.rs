@@ -145,7 +145,8 @@ pub fn link(message: &[u8]) -> Option<Link> {
         address: attribute(attributes, ADDRESS).unwrap_or_default().to_vec(),
         mtu: number(MTU).unwrap_or(0),
         carrier_changes: number(CARRIER_CHANGES),
-        traffic: TRAFFIC.map(|place| stats.as_chunks().0.get(place).map_or(0, |bytes| u64::from_ne_bytes(*bytes))),
+        traffic: TRAFFIC
+            .map(|place| stats.as_chunks().0.get(place).map_or(0, |bytes| u64::from_ne_bytes(*bytes))),
         losses: losses(stats),
         xdp: xdp(attribute(attributes, XDP).unwrap_or_default()),
     })

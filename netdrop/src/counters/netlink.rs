@@ -32,17 +32,28 @@ pub fn dump(message_type: u16, request: &[u8]) -> io::Result<Vec<Vec<u8>>> {
 
 /// The same of another protocol.
 pub fn dump_of(protocol: SockProtocol, message_type: u16, request: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+    let mut answers = Vec::new();
+    each_of(protocol, message_type, request, |answer| answers.push(answer.to_vec()))?;
+    Ok(answers)
+}
+
+/// Hands each answer over as it comes, for what may be many.
+pub fn each_of(
+    protocol: SockProtocol,
+    message_type: u16,
+    request: &[u8],
+    mut take: impl FnMut(&[u8]),
+) -> io::Result<()> {
     let socket = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
     send(socket.as_raw_fd(), &message(message_type, request), MsgFlags::empty())?;
     let mut buffer = vec![0; DATAGRAM];
-    let mut answers = Vec::new();
     loop {
         let length = recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
         for message in messages(&buffer[..length]) {
             match message {
-                Message::Answer(payload) => answers.push(payload.to_vec()),
+                Message::Answer(payload) => take(payload),
                 Message::Error(error) => return Err(error),
-                Message::Done => return Ok(answers),
+                Message::Done => return Ok(()),
             }
         }
     }
@@ -61,7 +72,8 @@ pub(super) fn message(message_type: u16, request: &[u8]) -> Vec<u8> {
 
 /// An attribute of a request.
 pub fn encode(kind: u16, value: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(ATTRIBUTE_HEADER + value.len()).expect("attributes of requests are a few bytes");
+    let length =
+        u16::try_from(ATTRIBUTE_HEADER + value.len()).expect("attributes of requests are a few bytes");
     let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
     bytes.extend_from_slice(value);
     bytes.resize(bytes.len().next_multiple_of(4), 0);

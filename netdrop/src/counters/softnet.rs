@@ -15,8 +15,10 @@ pub struct Cpu {
     pub received_rps: u32,
     /// Packets of flows that took more than their share of a full backlog (`net.core.flow_limit_table_len`).
     pub flow_limit: u32,
-    /// Packets that wait in the backlog; absent before 5.10 or so.
+    /// Packets that wait in both halves of the backlog; absent before 5.10.
     pub backlog: Option<u32>,
+    /// Those of them in the half that `netdev_max_backlog` limits (`input_pkt_queue`); absent before 6.2 or so.
+    pub limited: Option<u32>,
 }
 
 /// All CPUs that are online.
@@ -57,6 +59,7 @@ pub fn parse(text: &str) -> Result<Softnet, SoftnetError> {
             received_rps,
             flow_limit,
             backlog: columns.get(11).copied(),
+            limited: columns.get(13).copied(),
         })
     };
     text.lines().enumerate().map(cpu).collect::<Result<_, _>>().map(Softnet)
@@ -87,10 +90,11 @@ mod tests {
             received_rps: 4,
             flow_limit: 5,
             backlog: None,
+            limited: None,
         };
         assert_eq!(parse(OLD).unwrap().0[0], first);
         assert_eq!(parse(OLD).unwrap().0[1].cpu, 1);
-        assert_eq!(parse(NEW).unwrap().0[0], Cpu { backlog: Some(7), ..first });
+        assert_eq!(parse(NEW).unwrap().0[0], Cpu { backlog: Some(7), limited: Some(7), ..first });
         // A CPU that is offline has no line.
         assert_eq!(parse(NEW).unwrap().cpu(3).unwrap().time_squeeze, 0x187);
     }

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::thread;
+
+use nix::sched::{CloneFlags, setns};
 
 use super::{Part, Place, Unread};
+use crate::counters::cpu_times::{self, CpuTimes};
 pub use crate::counters::protocols::Counters;
 
 impl Part for Counters {
@@ -15,6 +19,14 @@ impl Part for Counters {
         counters.extend(Self::parse(&place.net("netstat").unwrap_or_default()));
         counters.extend(Self::parse_v6(&place.net("snmp6").unwrap_or_default()));
         Ok(counters)
+    }
+}
+
+impl Part for CpuTimes {
+    const FROM: &'static str = "/proc/stat";
+
+    fn read(place: &Place) -> Result<Self, Unread> {
+        Ok(cpu_times::parse(&place.text(Self::FROM)?))
     }
 }
 
@@ -61,20 +73,43 @@ impl Part for Sysctls {
     const FROM: &'static str = "/proc/sys/net";
 
     fn read(place: &Place) -> Result<Self, Unread> {
-        let mut settings = BTreeMap::new();
-        for folder in FOLDERS {
-            let path = place.path(&format!("/proc/sys/{folder}"));
-            // What a kernel or a namespace lacks is told by the check that asks for it.
-            for file in fs::read_dir(path).into_iter().flatten().flatten() {
-                let is_file = file.file_type().is_ok_and(|kind| kind.is_file());
-                if let (true, Ok(text)) = (is_file, fs::read_to_string(file.path())) {
-                    let name = format!("{folder}/{}", file.file_name().to_string_lossy());
-                    settings.insert(name.replace('/', "."), text.trim().to_owned());
-                }
-            }
+        let mut settings = folders(place);
+        // What the host has once is seen in its own namespace alone (`net.core.rmem_max` up to 6.1 at least, `net.ipv4.udp_mem`): what a namespace
+        // lacks and the process's own has is that.
+        for (key, value) in of_process(place).unwrap_or_default() {
+            settings.entry(key).or_insert(value);
         }
         Ok(Self(settings))
     }
+}
+
+fn folders(place: &Place) -> BTreeMap<String, String> {
+    let mut settings = BTreeMap::new();
+    for folder in FOLDERS {
+        let path = place.path(&format!("/proc/sys/{folder}"));
+        // What a kernel or a namespace lacks is told by the check that asks for it.
+        for file in fs::read_dir(path).into_iter().flatten().flatten() {
+            let is_file = file.file_type().is_ok_and(|kind| kind.is_file());
+            if let (true, Ok(text)) = (is_file, fs::read_to_string(file.path())) {
+                let name = format!("{folder}/{}", file.file_name().to_string_lossy());
+                settings.insert(name.replace('/', "."), text.trim().to_owned());
+            }
+        }
+    }
+    settings
+}
+
+/// The settings of the process's namespace, where the calling thread has entered another one: `/proc/sys` shows those of who reads it.
+fn of_process(place: &Place) -> Option<BTreeMap<String, String>> {
+    let home = place.path("/proc/self/ns/net");
+    if fs::read_link(&home).ok()? == fs::read_link(place.path("/proc/thread-self/ns/net")).ok()? {
+        return None;
+    }
+    let there = || {
+        setns(fs::File::open(home).ok()?, CloneFlags::CLONE_NEWNET).ok()?;
+        Some(folders(place))
+    };
+    thread::scope(|scope| scope.spawn(there).join().ok().flatten())
 }
 
 #[cfg(test)]

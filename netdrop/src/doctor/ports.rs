@@ -73,7 +73,8 @@ impl Part for Ports {
         };
         let ethtool = Ethtool::new().map_err(refused)?;
         let links = links::read().map_err(refused)?.into_iter();
-        let all = links.map(|link| port(told.remove(&link.index).unwrap_or_default(), link, &ethtool)).collect();
+        let all =
+            links.map(|link| port(told.remove(&link.index).unwrap_or_default(), link, &ethtool)).collect();
         Ok(Self { all, untold })
     }
 }
@@ -109,13 +110,19 @@ impl Port {
     }
 
     fn take_standard(&mut self) {
-        let kernels = self.link.losses.iter().map(|(name, value)| (Group::Kernel, (*name).to_owned(), *value));
-        let standard =
-            self.told.standard.iter().map(|(group, name, value)| (Group::Standard(group), (*name).to_owned(), *value));
+        let kernels =
+            self.link.losses.iter().map(|(name, value)| (Group::Kernel, (*name).to_owned(), *value));
+        let standard = self
+            .told
+            .standard
+            .iter()
+            .map(|(group, name, value)| (Group::Standard(group), (*name).to_owned(), *value));
         let pause = self.told.pause.unwrap_or_default();
         let paused = [("rx_pause_frames", pause.received), ("tx_pause_frames", pause.sent)];
-        let paused = paused.into_iter().filter_map(|(name, count)| Some((Group::Pause, name.to_owned(), count?)));
-        let all: Vec<_> = kernels.chain(standard).chain(paused).filter(|(_, name, _)| trouble(name).is_some()).collect();
+        let paused =
+            paused.into_iter().filter_map(|(name, count)| Some((Group::Pause, name.to_owned(), count?)));
+        let all: Vec<_> =
+            kernels.chain(standard).chain(paused).filter(|(_, name, _)| trouble(name).is_some()).collect();
         self.counters.splice(0..0, all);
     }
 
@@ -131,8 +138,15 @@ impl Port {
     }
 
     /// A command about it, and how it stays so: a rule of udev, which finds the device by its address, whatever its name will be.
-    pub fn remedy(&self, window: &Window, what: impl Into<String>, kind: &str, (before, after): (&str, &str)) -> Remedy {
-        let remedy = Remedy::command(what, format!("ethtool {before} {} {after}", self.name())).inside(window);
+    pub fn remedy(
+        &self,
+        window: &Window,
+        what: impl Into<String>,
+        kind: &str,
+        (before, after): (&str, &str),
+    ) -> Remedy {
+        let remedy =
+            Remedy::command(what, format!("ethtool {before} {} {after}", self.name())).inside(window);
         if window.home.enter.is_some() || self.link.address.is_empty() {
             return remedy;
         }
@@ -170,7 +184,9 @@ pub struct Pair<'a> {
 /// The devices of a window.
 pub fn pairs<'a>(window: &'a Window<'a>) -> Result<Vec<Pair<'a>>, Unread> {
     let (before, after) = window.both::<Ports>()?;
-    let was = |now: &Port| before.all.iter().find(|port| port.link.index == now.link.index && port.name() == now.name());
+    let was = |now: &Port| {
+        before.all.iter().find(|port| port.link.index == now.link.index && port.name() == now.name())
+    };
     Ok(after.all.iter().map(|now| Pair { before: was(now), now, window }).collect())
 }
 
@@ -211,7 +227,11 @@ impl<'a> Pair<'a> {
     /// Packets of each receive queue.
     pub fn queues(&self) -> Vec<(u32, u64)> {
         let before = |queue| self.before.and_then(|port| port.queues.get(queue)).copied().unwrap_or(0);
-        self.now.queues.iter().map(|(queue, now)| (*queue, now.checked_sub(before(queue)).unwrap_or(*now))).collect()
+        self.now
+            .queues
+            .iter()
+            .map(|(queue, now)| (*queue, now.checked_sub(before(queue)).unwrap_or(*now)))
+            .collect()
     }
 }
 
@@ -262,7 +282,12 @@ mod tests {
     fn counters_of_queues_are_added_up_and_the_rest_is_left_out() {
         let port = made::port(
             0,
-            &[("rx_packets", 9), ("[0]: rx_discards", 3), ("[1]: rx_discards", 4), ("[1]: rx_ucast_packets", 5)],
+            &[
+                ("rx_packets", 9),
+                ("[0]: rx_discards", 3),
+                ("[1]: rx_discards", 4),
+                ("[1]: rx_ucast_packets", 5),
+            ],
         );
         assert_eq!(port.counters, [(Group::Driver, "[*]: rx_discards".to_owned(), 7)]);
         assert_eq!(port.queues, BTreeMap::from([(1, 5)]));

@@ -118,18 +118,39 @@ impl Window<'_> {
     /// netdrop's own drops with one of these reasons or, where the kernel gives none, in one of these functions: those of this
     /// namespace, and those whose namespace isn't known.
     pub fn drops_of(&self, names: &[&str]) -> Vec<Evidence> {
-        let rows = self.drops.as_ref().copied().unwrap_or_default();
-        let here = |row: &&Row| match row.netns.as_ref().map_or(0, |netns| netns.inode) {
+        self.added_up(self.rows_of(names))
+    }
+
+    /// The same of all namespaces: what the host has once drops packets of each.
+    pub fn drops_anywhere(&self, names: &[&str]) -> Vec<Evidence> {
+        self.added_up(self.rows(names))
+    }
+
+    /// How many those of this namespace are.
+    pub fn lost_by(&self, names: &[&str]) -> u64 {
+        self.rows_of(names).map(|row| row.counts.packets).sum()
+    }
+
+    /// The rows of [`Self::drops_of`].
+    pub fn rows_of<'w>(&'w self, names: &'w [&str]) -> impl Iterator<Item = &'w Row> {
+        self.rows(names).filter(|row| match row.netns.as_ref().map_or(0, |netns| netns.inode) {
             0 => true,
             inode => inode == self.home.inode,
-        };
-        let of = |row: &&Row| {
+        })
+    }
+
+    fn rows<'w>(&'w self, names: &'w [&str]) -> impl Iterator<Item = &'w Row> {
+        let rows: &'w [Row] = self.drops.as_ref().copied().unwrap_or_default();
+        rows.iter().filter(|row| {
             let reason = row.reason.as_ref().map(|reason| reason.name.as_str());
             let name = reason.filter(|name| *name != "NOT_SPECIFIED").or_else(|| row.function());
             name.is_some_and(|name| names.contains(&name))
-        };
+        })
+    }
+
+    fn added_up<'w>(&'w self, rows: impl Iterator<Item = &'w Row>) -> Vec<Evidence> {
         let mut found: Vec<Drops> = Vec::new();
-        for row in rows.iter().filter(here).filter(of) {
+        for row in rows {
             let drops = self.told(row);
             let same = |one: &&mut Drops| {
                 (&one.function, one.offset, &one.reason) == (&drops.function, drops.offset, &drops.reason)

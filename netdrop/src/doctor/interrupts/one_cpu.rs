@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{CpuTimes, Interrupts, Steering, Strained, strained};
+use super::{Interrupts, Steering, Strained, strained};
+use crate::counters::cpu_times::CpuTimes;
 use crate::doctor::ports::Ports;
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Part as _, Remedy, Scope, Severity, Unread, Window, source,
@@ -37,7 +38,9 @@ fn one_cpu(window: &Window, port: &Strained, steering: &Steering) -> Option<Find
         let was = before.0.iter().find(|was| was.number == now.number);
         let mut sum = 0;
         for (cpu, count) in &now.counts {
-            let earlier = was.and_then(|was| was.counts.iter().find(|(one, _)| one == cpu)).map_or(0, |(_, count)| *count);
+            let earlier = was
+                .and_then(|was| was.counts.iter().find(|(one, _)| one == cpu))
+                .map_or(0, |(_, count)| *count);
             let came = count.saturating_sub(earlier);
             *of_cpu.entry(*cpu).or_default() += came;
             sum += came;
@@ -59,7 +62,8 @@ fn one_cpu(window: &Window, port: &Strained, steering: &Steering) -> Option<Find
         port.cpus.len()
     );
     let each = busy.iter().zip(port.cpus.iter().cycle());
-    let commands = each.map(|(interrupt, cpu)| format!("echo {cpu} > /proc/irq/{}/smp_affinity_list", interrupt.number));
+    let commands =
+        each.map(|(interrupt, cpu)| format!("echo {cpu} > /proc/irq/{}/smp_affinity_list", interrupt.number));
     let by_hand = Remedy {
         what: "Give each queue's interrupt a CPU of its own.".into(),
         now: commands.collect(),
@@ -75,7 +79,10 @@ fn one_cpu(window: &Window, port: &Strained, steering: &Steering) -> Option<Find
         .because(Certainty::Likely, cause)
         .shown_by(port.evidence())
         .shown_by(busy.iter().take(8).map(|interrupt| {
-            let cpus = own.iter().find(|(number, _)| *number == interrupt.number).map_or(String::new(), |(_, cpus)| cpus.mask());
+            let cpus = own
+                .iter()
+                .find(|(number, _)| *number == interrupt.number)
+                .map_or(String::new(), |(_, cpus)| cpus.mask());
             let value = format!("irq {} may go to the CPUs of mask {cpus}", interrupt.number);
             Evidence::value(interrupt.name.clone(), value, Interrupts::FROM)
         }))
@@ -105,7 +112,8 @@ mod tests {
             counts: (0..4).map(|cpu| (cpu, if cpu < 2 { counts[cpu as usize] } else { 0 })).collect(),
             name: format!("eth0-TxRx-{}", number - 40),
         };
-        let interrupts = |counts| Interrupts(vec![interrupt(40, counts), interrupt(41, counts), interrupt(9, [0, 0])]);
+        let interrupts =
+            |counts| Interrupts(vec![interrupt(40, counts), interrupt(41, counts), interrupt(9, [0, 0])]);
         let queues = Queues {
             device: "eth0".into(),
             interrupts: vec![(40, CpuSet(vec![0])), (41, CpuSet(vec![0, 1]))],

@@ -1,6 +1,7 @@
 //! `interrupts-one-flow`: one queue gets nearly all, though the hash spreads by ports: one flow (scaling.rst: RSS spreads flows, not packets).
 
-use super::{CpuTimes, busiest, strained};
+use super::{busiest, strained};
+use crate::counters::cpu_times::CpuTimes;
 use crate::doctor::ports::Ports;
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Remedy, Scope, Severity, Unread, Window, source,
@@ -23,13 +24,19 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let mut findings = Vec::new();
     for port in strained(window)? {
         let queues = port.pair.queues();
-        let Some((queue, share)) = busiest(&queues).filter(|(_, share)| *share > NEARLY_ALL) else { continue };
+        let Some((queue, share)) = busiest(&queues).filter(|(_, share)| *share > NEARLY_ALL) else {
+            continue;
+        };
         // That UDP has one queue between two hosts is told by another check.
         if port.pair.now.hashes_udp_ports == Some(false) {
             continue;
         }
         let name = port.pair.now.name();
-        let sentence = format!("{:.0} percent of the packets of {name} come by one of its {} queues: one flow, or few.", share * 100.0, queues.len());
+        let sentence = format!(
+            "{:.0} percent of the packets of {name} come by one of its {} queues: one flow, or few.",
+            share * 100.0,
+            queues.len()
+        );
         let of_queue = FLOWS / u32::try_from(queues.len()).unwrap_or(1).max(1);
         let follow = Remedy {
             what: "Hand the packets of each flow to the CPU of the program that reads them (RFS), so that at least its work is elsewhere.".into(),

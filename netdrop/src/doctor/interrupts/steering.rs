@@ -1,7 +1,8 @@
 //! `interrupts-steering`: RPS, RFS and XPS that are missing, half set, or in each other's way (Documentation/networking/scaling.rst).
 
-use super::{CpuTimes, Steering, Strained, strained};
+use super::{Steering, Strained, strained};
 use crate::counters::cpu_set::CpuSet;
+use crate::counters::cpu_times::CpuTimes;
 use crate::counters::queues::Queues;
 use crate::doctor::parts::Sysctls;
 use crate::doctor::ports::Ports;
@@ -24,7 +25,8 @@ const MANY_FLOWS: u32 = 32_768;
 fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let strained = strained(window)?;
     let steering = window.now::<Steering>()?;
-    let missing = strained.iter().filter_map(|port| missing(window, port, steering.of(port.pair.now.name())?));
+    let missing =
+        strained.iter().filter_map(|port| missing(window, port, steering.of(port.pair.now.name())?));
     let mut findings: Vec<Finding> = missing.collect();
     // A namespace of its own sees no such setting: it is the host's.
     if let Ok(flows) = window.sysctl(FLOWS) {

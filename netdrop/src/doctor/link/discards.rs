@@ -7,13 +7,8 @@ use crate::doctor::{
 };
 use crate::model::Row;
 
-pub const CHECK: Check = Check {
-    name: "link-discards",
-    area: Area::Link,
-    scope: Scope::Netns,
-    needs: &[source::<Ports>()],
-    run,
-};
+pub const CHECK: Check =
+    Check { name: "link-discards", area: Area::Link, scope: Scope::Netns, needs: &[source::<Ports>()], run };
 
 /// Frames of protocols that this host doesn't speak (LLDP, STP, CDP) come every second or two on any network, and are discarded.
 const STRAYS: u64 = 10;
@@ -36,14 +31,19 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
 fn discarded(window: &Window, pair: &Pair, moved: Moved, verb: &str, passed: u64) -> Option<Finding> {
     let name = pair.now.name();
     let mut reasons = reasons(window, pair.now.link.index);
-    let of_others: u64 =
-        reasons.iter().filter(|(name, _)| OF_OTHERS.contains(&name.as_str())).map(|(_, drops)| drops.drops).sum();
+    let of_others: u64 = reasons
+        .iter()
+        .filter(|(name, _)| OF_OTHERS.contains(&name.as_str()))
+        .map(|(_, drops)| drops.drops)
+        .sum();
     reasons.retain(|(name, _)| !OF_OTHERS.contains(&name.as_str()));
     let lost = moved.by().saturating_sub(of_others);
     if lost < STRAYS {
         return None;
     }
-    let sentence = format!("{lost} packets that {name} {verb} were discarded by its driver or the stack, though nothing was wrong with them.");
+    let sentence = format!(
+        "{lost} packets that {name} {verb} were discarded by its driver or the stack, though nothing was wrong with them."
+    );
     let worst = reasons.iter().max_by_key(|(_, drops)| drops.drops).map(|(name, _)| name.clone());
     let cause = match worst.as_deref() {
         Some("UNHANDLED_PROTO") => "They are of a protocol or a VLAN that nobody here takes: others' broadcasts, most likely.".to_owned(),
@@ -60,7 +60,13 @@ fn discarded(window: &Window, pair: &Pair, moved: Moved, verb: &str, passed: u64
             .because(certainty, cause)
             .shown_by([moved])
             .shown_by(reasons.into_iter().map(|(_, drops)| Evidence::Drops(drops)))
-            .remedy(Remedy::command("See each with its reason and its flow.", format!("netdrop watch --device {name} --duration 30s")).inside(window)),
+            .remedy(
+                Remedy::command(
+                    "See each with its reason and its flow.",
+                    format!("netdrop watch --device {name} --duration 30s"),
+                )
+                .inside(window),
+            ),
     )
 }
 
@@ -69,7 +75,8 @@ fn reasons(window: &Window, index: u32) -> Vec<(String, Drops)> {
     let rows = window.drops.as_ref().copied().unwrap_or_default();
     let here = |row: &&Row| {
         let netns = row.netns.as_ref().map_or(0, |netns| netns.inode);
-        (netns == 0 || netns == window.home.inode) && row.device.as_ref().is_some_and(|device| device.index == index)
+        (netns == 0 || netns == window.home.inode)
+            && row.device.as_ref().is_some_and(|device| device.index == index)
     };
     let mut found: Vec<(String, Drops)> = Vec::new();
     for row in rows.iter().filter(here) {
@@ -123,7 +130,9 @@ mod tests {
 
     #[test]
     fn foreign_protocols_are_information_and_strays_nothing() {
-        let made = |dropped| Made::default().part(of(0, 0), of(10_000, dropped)).drops(vec![row("UNHANDLED_PROTO", dropped)]);
+        let made = |dropped| {
+            Made::default().part(of(0, 0), of(10_000, dropped)).drops(vec![row("UNHANDLED_PROTO", dropped)])
+        };
         assert_eq!(made(400).check(&CHECK).unwrap()[0].severity, Severity::Info);
         assert_eq!(made(9).check(&CHECK), Ok(Vec::new()));
     }

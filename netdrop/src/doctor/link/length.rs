@@ -7,13 +7,8 @@ use crate::doctor::{
     Area, Certainty, Check, Drops, Evidence, Finding, Remedy, Scope, Severity, Unread, Window, source,
 };
 
-pub const CHECK: Check = Check {
-    name: "link-length",
-    area: Area::Link,
-    scope: Scope::Netns,
-    needs: &[source::<Ports>()],
-    run,
-};
+pub const CHECK: Check =
+    Check { name: "link-length", area: Area::Link, scope: Scope::Netns, needs: &[source::<Ports>()], run };
 
 /// What drops frames that the other end of a veth pair doesn't take; kernels before 5.13 call it by the second name.
 const EXPLAINED: [&str; 2] = ["__dev_forward_skb2", "__dev_forward_skb"];
@@ -59,7 +54,13 @@ fn too_long(window: &Window, pair: &Pair) -> Option<Finding> {
     let finding = finding.remedy(Remedy::advice(format!("Give the sender the MTU of this network, {mtu}.")));
     Some(if mtu < larger {
         let command = format!("ip link set dev {name} mtu {larger}");
-        finding.remedy(Remedy::command("Or, where the whole network is to carry long frames, take them here too.", command).inside(window))
+        finding.remedy(
+            Remedy::command(
+                "Or, where the whole network is to carry long frames, take them here too.",
+                command,
+            )
+            .inside(window),
+        )
     } else {
         finding
     })
@@ -69,13 +70,16 @@ fn too_long(window: &Window, pair: &Pair) -> Option<Finding> {
 fn refused(window: &Window, pair: &Pair) -> Option<Finding> {
     let dropped = pair.kernel("tx_dropped").filter(|moved| moved.by() > 0)?;
     let drops = window.drops_of(&EXPLAINED);
-    let seen: u64 = drops.iter().map(|one| if let Evidence::Drops(Drops { drops, .. }) = one { *drops } else { 0 }).sum();
+    let seen: u64 =
+        drops.iter().map(|one| if let Evidence::Drops(Drops { drops, .. }) = one { *drops } else { 0 }).sum();
     let lost = dropped.by().min(seen);
     if lost == 0 {
         return None;
     }
     let (name, mtu) = (pair.now.name(), pair.now.link.mtu);
-    let sentence = format!("{lost} frames that {name} sent (MTU {mtu}) were longer than the other end of the pair takes, or it was down.");
+    let sentence = format!(
+        "{lost} frames that {name} sent (MTU {mtu}) were longer than the other end of the pair takes, or it was down."
+    );
     Some(
         Finding::new(Severity::of_loss(lost, pair.traffic()[1]), name, sentence)
             .losing(window.rate(lost))
@@ -101,7 +105,10 @@ mod tests {
     #[test]
     fn jumbo_frames_among_others() {
         let of = |received, errors| {
-            let lengths = vec![Lengths { from: 1024, to: 1518, frames: 9 }, Lengths { from: 8192, to: 10_239, frames: errors }];
+            let lengths = vec![
+                Lengths { from: 1024, to: 1518, frames: 9 },
+                Lengths { from: 8192, to: 10_239, frames: errors },
+            ];
             told(port(received, &[("rx_oversize", errors)]), Told { lengths, ..Told::default() })
         };
         assert_snapshot!(Made::default().part(of(0, 0), of(10_000, 250)).told(&CHECK));
@@ -116,6 +123,9 @@ mod tests {
             told(port, Told::default())
         };
         assert_eq!(Made::default().part(of(0), of(50)).check(&CHECK), Ok(Vec::new()));
-        assert_eq!(Made::default().part(ports(port(0, &[])), ports(port(9, &[]))).check(&CHECK), Ok(Vec::new()));
+        assert_eq!(
+            Made::default().part(ports(port(0, &[])), ports(port(9, &[]))).check(&CHECK),
+            Ok(Vec::new())
+        );
     }
 }

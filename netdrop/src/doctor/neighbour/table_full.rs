@@ -1,20 +1,21 @@
 //! `neighbour-table-full`: new neighbours that found no place (`neigh_alloc`, net/core/neighbour.c), or soon won't.
 
-use crate::counters::neighbour_tables::{NeighbourTable, NeighbourTables};
+use super::{FAMILIES, NeighbourTables, Neighbours, family_of, fill, room};
+use crate::counters::neighbour_tables::NeighbourTable;
 use crate::doctor::{
-    Area, Certainty, Check, Evidence, Finding, Moved, Part as _, Remedy, Scope, Severity, Unread, Window,
-    source,
+    Area, Certainty, Check, Evidence, Finding, Moved, Part as _, Scope, Severity, Unread, Window, source,
 };
 
 pub const CHECK: Check = Check {
     name: "neighbour-table-full",
     area: Area::Neighbour,
     scope: Scope::Host,
-    needs: &[source::<NeighbourTables>()],
+    needs: &[source::<NeighbourTables>(), source::<Neighbours>()],
     run,
 };
 
-const EXPLAINED: [&str; 2] = ["NEIGH_CREATEFAIL", "ip_finish_output2"];
+/// What drops packets whose next hop has no entry; the functions where a kernel knows no reason.
+const EXPLAINED: [&str; 3] = ["NEIGH_CREATEFAIL", "ip_finish_output2", "ip6_finish_output2"];
 
 fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let (before, after) = window.both::<NeighbourTables>()?;
@@ -28,16 +29,19 @@ fn of_table(window: &Window, before: &NeighbourTable, table: &NeighbourTable) ->
         |name: &str, pair| window.moved(format!("{} {name}", table.name), pair, NeighbourTables::FROM);
     let full = moved("table_fulls", (before.full, table.full));
     let forced = moved("forced_gc_runs", (before.forced_collections, table.forced_collections));
-    let [_, _, most] = table.thresholds;
+    let family = family_of(table);
+    let most = u64::from(table.thresholds[2]);
+    // Permanent neighbours and those of routing daemons don't count (`neigh_update_gc_list`); other namespaces' can't be told apart.
+    let exempt = window.now::<Neighbours>().map_or(0, |neighbours| neighbours.exempt[family]);
+    let counted = u64::from(table.entries).saturating_sub(exempt);
     // Nine tenths: the rest is as many as a scan of a /24 makes with the kernel's own limit of 1024.
-    let is_near = u64::from(table.entries) * 10 >= u64::from(most) * 9 && most > 0;
+    let is_near = counted * 10 >= most * 9 && most > 0;
     let (severity, sentence) = match full.by() {
         0 if !is_near => return None,
         0 => (
             Severity::Warning,
             format!(
-                "The table has {} neighbours of at most {most}: soon new ones will find no place.",
-                table.entries
+                "The table has {counted} neighbours of at most {most}: soon new ones will find no place."
             ),
         ),
         lost => (
@@ -45,34 +49,25 @@ fn of_table(window: &Window, before: &NeighbourTable, table: &NeighbourTable) ->
             format!("{lost} packets couldn't be sent as their next hop found no place in the table."),
         ),
     };
-    let (family, key) = match table.name.as_str() {
-        "ndisc_cache" => ("IPv6", "net.ipv6.neigh.default.gc_thresh"),
-        _ => ("IPv4", "net.ipv4.neigh.default.gc_thresh"),
-    };
-    let enough =
-        (u64::from(table.entries.max(most)) + full.by()).max(2 * u64::from(most)).next_power_of_two();
-    // The kernel's own proportions: 128, 512, 1024.
-    let keys = [1, 2, 3].map(|number| format!("{key}{number}"));
-    let settings: [(&str, &dyn std::fmt::Display); 3] =
-        [(&keys[2], &enough), (&keys[1], &(enough / 2)), (&keys[0], &(enough / 8))];
-    let limits = table.thresholds.map(|limit| limit.to_string()).join(" ");
-    Some(
-        Finding::new(severity, format!("{family}'s table of neighbours"), sentence)
-            .losing(full.rate)
-            .because(
-                Certainty::Likely,
-                "More hosts are on the directly connected networks, of all namespaces together, than the table may hold: a large flat network, many containers, or a scan of one.",
-            )
-            .shown_by([full, forced].into_iter().filter(|moved: &Moved| moved.by() > 0))
-            .shown_by([
-                Evidence::value("entries", table.entries, NeighbourTables::FROM),
-                Evidence::value("gc_thresh1 to 3", limits, NeighbourTables::FROM),
-            ])
-            .shown_by(window.drops_of(&EXPLAINED))
-            .explains(&EXPLAINED)
-            .remedy(Remedy::host_sysctl("Let the table hold more.", &settings))
-            .caution("Each entry takes half a KiB or so that can't be swapped. If addresses are being scanned, stop the scan instead."),
-    )
+    let enough = (u64::from(table.entries).max(most) + full.by()).max(2 * most).next_power_of_two();
+    let finding = Finding::new(severity, format!("{}'s table of neighbours", FAMILIES[family].0), sentence)
+        .losing(full.rate)
+        .because(
+            Certainty::Likely,
+            "More hosts are on the directly connected networks, of all namespaces together, than the table may hold: a large flat network, many containers, or a scan of one.",
+        );
+    let is_full = full.by() > 0;
+    let finding = finding
+        .shown_by([full, forced].into_iter().filter(|moved: &Moved| moved.by() > 0))
+        .shown_by(fill(table))
+        .shown_by((exempt > 0).then(|| Evidence::value("permanent", exempt, Neighbours::FROM)))
+        .remedy(room(family, enough))
+        .caution("Each entry takes half a KiB or so that can't be swapped. If addresses are being scanned, stop the scan instead.");
+    Some(if is_full {
+        finding.shown_by(window.drops_anywhere(&EXPLAINED)).explains(&EXPLAINED)
+    } else {
+        finding
+    })
 }
 
 #[cfg(test)]
@@ -97,6 +92,13 @@ mod tests {
     #[test]
     fn a_full_table() {
         assert_snapshot!(made(1024, 600).told(&CHECK));
+    }
+
+    #[test]
+    fn permanent_neighbours_take_no_room() {
+        let neighbours = || Neighbours { exempt: [100, 0], ..Neighbours::default() };
+        let made = made(1000, 0).part(neighbours(), neighbours());
+        assert_eq!(made.check(&CHECK), Ok(Vec::new()));
     }
 
     #[rstest::rstest]
