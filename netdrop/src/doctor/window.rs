@@ -115,21 +115,40 @@ impl Window<'_> {
         Some(Evidence::value(key, value, format!("/proc/sys/{}", key.replace('.', "/"))))
     }
 
-    /// netdrop's own drops with one of these reasons or, where the kernel gives none, in one of these functions: those of this
-    /// namespace, and those whose namespace isn't known.
-    pub fn drops_of(&self, names: &[&str]) -> Vec<Evidence> {
+    /// The rows of netdrop's own drops with one of these reasons or, where the kernel gives none, in one of these functions: those of
+    /// this namespace, and those whose namespace isn't known.
+    pub fn rows_of<'w>(&'w self, names: &'w [&str]) -> impl Iterator<Item = &'w Row> {
         let rows = self.drops.as_ref().copied().unwrap_or_default();
         let here = |row: &&Row| match row.netns.as_ref().map_or(0, |netns| netns.inode) {
             0 => true,
             inode => inode == self.home.inode,
         };
-        let of = |row: &&Row| {
+        let of = move |row: &&Row| {
             let reason = row.reason.as_ref().map(|reason| reason.name.as_str());
             let name = reason.filter(|name| *name != "NOT_SPECIFIED").or_else(|| row.function());
             name.is_some_and(|name| names.contains(&name))
         };
+        rows.iter().filter(here).filter(of)
+    }
+
+    /// The devices of those drops by name, the one with the most first.
+    pub fn devices_of(&self, names: &[&str]) -> Vec<(String, u64)> {
+        let mut devices: Vec<(String, u64)> = Vec::new();
+        for row in self.rows_of(names) {
+            let Some(name) = row.device.as_ref().and_then(|device| device.name.as_ref()) else { continue };
+            match devices.iter_mut().find(|(one, _)| one == name) {
+                Some((_, drops)) => *drops += row.counts.packets,
+                None => devices.push((name.clone(), row.counts.packets)),
+            }
+        }
+        devices.sort_by(|(one, of_one), (other, of_other)| (of_other, one).cmp(&(of_one, other)));
+        devices
+    }
+
+    /// Those drops as evidence, by site and reason.
+    pub fn drops_of(&self, names: &[&str]) -> Vec<Evidence> {
         let mut found: Vec<Drops> = Vec::new();
-        for row in rows.iter().filter(here).filter(of) {
+        for row in self.rows_of(names) {
             let drops = self.told(row);
             let same = |one: &&mut Drops| {
                 (&one.function, one.offset, &one.reason) == (&drops.function, drops.offset, &drops.reason)
