@@ -178,7 +178,8 @@ fn bucket(parameters: &[u8], rate64: Option<&[u8]>) -> Option<Bucket> {
     let large = rate64.and_then(|rate| Some(u64::from_ne_bytes(*rate.first_chunk()?)));
     let rate = large.or_else(|| u32_at(parameters, TBF_RATE).map(u64::from))?;
     let nanoseconds = u64::from(u32_at(parameters, TBF_BUFFER)?) * TICK;
-    let burst = u128::from(rate) * u128::from(nanoseconds) / 1_000_000_000;
+    // Rounded up: a bucket that is smaller than a frame lets none through.
+    let burst = (u128::from(rate) * u128::from(nanoseconds)).div_ceil(1_000_000_000);
     Some(Bucket { rate, burst: u64::try_from(burst).unwrap_or(u64::MAX) })
 }
 

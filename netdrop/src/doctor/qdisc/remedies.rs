@@ -14,6 +14,7 @@ const MOST_BYTES: u64 = 16 << 20;
 const ACTIVE: [&str; 7] = ["fq_codel", "codel", "pie", "fq_pie", "red", "cake", "dualpi2"];
 /// What packets meet there are filters.
 const FILTERS: [&str; 2] = ["ingress", "clsact"];
+const KEPT: &str = "where the device is set up: a script or unit that runs the same command, or [Link] TransmitQueueLength= of systemd.link(5) for txqueuelen";
 const DELAY: &str = "A longer queue carries bursts. Where more is sent than the link or the shaper takes all the time, it turns loss into delay.";
 
 /// How bad it can be: what works as it is meant to isn't worse than that.
@@ -37,7 +38,7 @@ pub fn for_loss(window: &Window, finding: Finding, all: &Qdiscs, loss: &Loss) ->
     match queue.kind.as_str() {
         kind if FILTERS.contains(&kind) => finding
             .because(Certainty::Likely, "A filter of tc dropped them: that is what it was told.")
-            .remedy(Remedy::command("See which one.", filters(device, kind)).inside(window))
+            .remedy(Remedy { now: filters(device, kind), ..Remedy::advice("See which one.") }.inside(window))
             .caution("A filter is somebody's will (of Kubernetes' network, for example): ask whose it is."),
         kind if keeps_delay_short(kind, loss) => finding
             .because(Certainty::Likely, "Senders fill the link, and active queue management tells them to slow down: it works as it is meant to.")
@@ -52,7 +53,7 @@ pub fn for_loss(window: &Window, finding: Finding, all: &Qdiscs, loss: &Loss) ->
                 .because(Certainty::Likely, "More is sent at once than the queue holds, or all the time more than the link or the shaper takes.")
                 .caution(DELAY);
             let finding = match longer(all, loss, device) {
-                Some((what, command)) => finding.remedy(Remedy::command(what, command).inside(window)),
+                Some((what, command)) => finding.remedy(Remedy::command(what, command).inside(window).kept_by(KEPT)),
                 None => finding.remedy(Remedy::command("See its limits and rates.", look).inside(window)),
             };
             finding.remedy(Remedy::advice(
@@ -62,11 +63,9 @@ pub fn for_loss(window: &Window, finding: Finding, all: &Qdiscs, loss: &Loss) ->
     }
 }
 
-fn filters(device: &str, kind: &str) -> String {
-    match kind {
-        "ingress" => format!("tc -s filter show dev {device} ingress"),
-        _ => format!("tc -s filter show dev {device} ingress; tc -s filter show dev {device} egress"),
-    }
+fn filters(device: &str, kind: &str) -> Vec<String> {
+    let ways: &[&str] = if kind == "ingress" { &["ingress"] } else { &["ingress", "egress"] };
+    ways.iter().map(|way| format!("tc -s filter show dev {device} {way}")).collect()
 }
 
 /// A queue that had held what came, had it come at once.

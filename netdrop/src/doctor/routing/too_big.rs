@@ -23,6 +23,9 @@ const CLAMP: [&str; 3] = [
     "nft add rule inet netdrop_mss forward 'tcp flags syn / syn,rst tcp option maxseg size set rt mtu'",
 ];
 
+/// Three first windows of TCP (RFC 6928: ten segments): so many a path takes to be found out.
+const LEARNING: u64 = 30;
+
 fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     // IPv6's forwarding counts in both of its counters.
     let counters = moved(window, &[("Ip", "FragFails"), ("Ip6", "FragFails"), ("Ip6", "InTooBigErrors")])?;
@@ -33,6 +36,8 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
 
 fn finding(window: &Window, lost: u64, counters: Vec<Moved>) -> Finding {
     let passed = sum(window, &[("Ip", "ForwDatagrams"), ("Ip6", "OutForwDatagrams")]);
+    // Each path's MTU is found by losing packets: some are as it should be, and senders are told.
+    let most = if lost < LEARNING { Severity::Info } else { Severity::Warning };
     let told = moved(window, &[("Icmp", "OutDestUnreachs"), ("Icmp6", "OutPktTooBigs")]).unwrap_or_default();
     let sentence = format!("{lost} packets were larger than their next link, and may not be fragmented.");
     let clamp = Remedy {
@@ -41,8 +46,7 @@ fn finding(window: &Window, lost: u64, counters: Vec<Moved>) -> Finding {
         now: CLAMP.map(str::to_owned).into(),
         persistently: Some("the same rule in the ruleset that is loaded at boot (/etc/nftables.conf)".into()),
     };
-    // Each path's MTU is found by losing a packet: a few are as it should be, and senders are told.
-    Finding::new(Severity::of_loss(lost, passed).min(Severity::Warning), "packets to be forwarded", sentence)
+    Finding::new(Severity::of_loss(lost, passed).min(most), "packets to be forwarded", sentence)
         .losing(window.rate(lost))
         .shown_by(counters)
         .shown_by(told)
