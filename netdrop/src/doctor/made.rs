@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Check, Finding, Home, Part, Snapshot, Span, Unread, Whose, Window, diagnose, rank};
-use crate::model::{Holding, Owner, Process, Row};
+use crate::knowledge::Class;
+use crate::model::{Counts, Device, Holding, Owner, Process, Reason, Row, Site};
 use crate::owner::Socket;
 
 /// A window under way. It lasts five seconds.
@@ -91,5 +92,17 @@ impl Made {
     pub fn told(&self, check: &'static Check) -> String {
         let findings = self.check(check).unwrap();
         findings.iter().map(|finding| crate::output::doctor::finding(finding, 100, false) + "\n").collect()
+    }
+}
+
+/// So many drops of a reason in a function at a device.
+pub fn row(reason: &str, function: &str, device: &str, packets: u64) -> Row {
+    let reason = Reason { number: 9, name: reason.into(), class: Class::Unknown, subsystem: "core".into() };
+    Row {
+        counts: Counts { packets, bytes: packets * 100 },
+        site: Some(Arc::new(Site { function: Some(function.into()), offset: 16, ..Site::default() })),
+        reason: Some(Arc::new(reason)),
+        device: Some(Arc::new(Device { index: 2, name: Some(device.into()) })),
+        ..Row::default()
     }
 }

@@ -31,11 +31,13 @@ impl Part for CpuTimes {
 }
 
 /// Folders below `/proc/sys` whose files are read; not the folders in them.
-const FOLDERS: [&str; 6] = [
+const FOLDERS: [&str; 8] = [
     "net/core",
     "net/ipv4",
     "net/ipv4/conf/all",
     "net/ipv4/neigh/default",
+    "net/ipv6",
+    "net/ipv6/conf/all",
     "net/ipv6/neigh/default",
     "net/netfilter",
 ];

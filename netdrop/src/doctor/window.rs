@@ -139,6 +139,20 @@ impl Window<'_> {
         })
     }
 
+    /// The devices of those drops by name, the one with the most first.
+    pub fn devices_of(&self, names: &[&str]) -> Vec<(String, u64)> {
+        let mut devices: Vec<(String, u64)> = Vec::new();
+        for row in self.rows_of(names) {
+            let Some(name) = row.device.as_ref().and_then(|device| device.name.as_ref()) else { continue };
+            match devices.iter_mut().find(|(one, _)| one == name) {
+                Some((_, drops)) => *drops += row.counts.packets,
+                None => devices.push((name.clone(), row.counts.packets)),
+            }
+        }
+        devices.sort_by(|(one, of_one), (other, of_other)| (of_other, one).cmp(&(of_one, other)));
+        devices
+    }
+
     fn rows<'w>(&'w self, names: &'w [&str]) -> impl Iterator<Item = &'w Row> {
         let rows: &'w [Row] = self.drops.as_ref().copied().unwrap_or_default();
         rows.iter().filter(|row| {

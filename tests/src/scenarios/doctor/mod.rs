@@ -3,6 +3,9 @@
 mod conntrack;
 mod general;
 mod neighbour;
+mod netfilter;
+mod qdisc;
+mod routing;
 mod softirq;
 mod tcp;
 mod udp;
@@ -14,8 +17,18 @@ use crate::scenario::Case;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 pub fn table() -> Vec<Case> {
-    [general::table(), softirq::table(), neighbour::table(), conntrack::table(), udp::table(), tcp::table()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        general::table(),
+        softirq::table(),
+        neighbour::table(),
+        conntrack::table(),
+        netfilter::table(),
+        routing::table(),
+        qdisc::table(),
+        udp::table(),
+        tcp::table(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
