@@ -20,6 +20,8 @@ pub mod protocols;
 pub mod rule;
 pub mod snapshot;
 pub mod snmp;
+pub mod sockstat;
 pub mod softnet;
+pub mod tcp_connections;
 pub mod tcp_limits;
 pub mod tcp_sockets;

@@ -32,6 +32,16 @@ pub fn dump(message_type: u16, request: &[u8]) -> io::Result<Vec<Vec<u8>>> {
 
 /// The same of another protocol.
 pub fn dump_of(protocol: SockProtocol, message_type: u16, request: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+    dump_most(protocol, message_type, request, usize::MAX)
+}
+
+/// The same, and no more than `most` answers and what came together with the last.
+pub fn dump_most(
+    protocol: SockProtocol,
+    message_type: u16,
+    request: &[u8],
+    most: usize,
+) -> io::Result<Vec<Vec<u8>>> {
     let socket = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
     send(socket.as_raw_fd(), &message(message_type, request), MsgFlags::empty())?;
     let mut buffer = vec![0; DATAGRAM];
@@ -44,6 +54,9 @@ pub fn dump_of(protocol: SockProtocol, message_type: u16, request: &[u8]) -> io:
                 Message::Error(error) => return Err(error),
                 Message::Done => return Ok(answers),
             }
+        }
+        if answers.len() >= most {
+            return Ok(answers);
         }
     }
 }

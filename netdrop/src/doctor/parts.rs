@@ -5,6 +5,7 @@ use std::fs;
 
 use super::{Part, Place, Unread};
 pub use crate::counters::protocols::Counters;
+pub use crate::counters::sockstat::Sockstat;
 
 impl Part for Counters {
     const FROM: &'static str = "/proc/net/snmp, netstat and snmp6";
@@ -15,6 +16,14 @@ impl Part for Counters {
         counters.extend(Self::parse(&place.net("netstat").unwrap_or_default()));
         counters.extend(Self::parse_v6(&place.net("snmp6").unwrap_or_default()));
         Ok(counters)
+    }
+}
+
+impl Part for Sockstat {
+    const FROM: &'static str = "/proc/net/sockstat";
+
+    fn read(place: &Place) -> Result<Self, Unread> {
+        place.net("sockstat").map(|text| Self::parse(&text))
     }
 }
 

@@ -146,6 +146,20 @@ impl Window<'_> {
         found.into_iter().map(Evidence::Drops).collect()
     }
 
+    /// The device where most drops with one of these reasons were counted in this namespace.
+    pub fn device_of(&self, reasons: &[&str]) -> Option<String> {
+        let rows = self.drops.as_ref().copied().unwrap_or_default();
+        let is_here = |row: &&Row| row.netns.as_ref().is_none_or(|netns| netns.inode == self.home.inode);
+        let is_it = |row: &&Row| row.reason.as_ref().is_some_and(|reason| reasons.contains(&&*reason.name));
+        let worst = rows
+            .iter()
+            .filter(is_here)
+            .filter(is_it)
+            .filter(|row| row.device.is_some())
+            .max_by_key(|row| row.counts.packets)?;
+        worst.device.as_ref()?.name.clone()
+    }
+
     fn told(&self, row: &Row) -> Drops {
         let packets = row.counts.packets;
         Drops {
