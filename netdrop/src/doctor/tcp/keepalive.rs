@@ -1,8 +1,6 @@
 //! `tcp-keepalive-storm`: many idle connections whose next keepalive probes are due at the same moment, again and again (`tcp_keepalive_timer`,
 //! net/ipv4/tcp_timer.c): a burst of that many packets, and of as many answers.
 
-use std::collections::HashMap;
-
 use super::{Connections, risen};
 use crate::doctor::parts::{Counters, Sysctls};
 use crate::doctor::{
@@ -31,16 +29,14 @@ const GENTLE_S: u64 = 300;
 
 fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let due = window.now::<Connections>()?.0.iter().filter_map(|one| Some(one.keepalive?.as_millis()));
-    let soon: Vec<u128> = due.filter(|due| *due < SOON_MS).collect();
-    let mut moments: HashMap<u128, usize> = HashMap::new();
-    for due in &soon {
-        *moments.entry(due / MOMENT_MS).or_default() += 1;
-    }
-    let most = moments.values().copied().max().unwrap_or(0);
-    // As many spread over the minute are none.
-    if most < STORM {
-        return Ok(Vec::new());
-    }
+    let mut soon: Vec<u128> = due.filter(|due| *due < SOON_MS).collect();
+    soon.sort_unstable();
+    let at_once =
+        |first: usize| soon[first..].iter().take_while(|due| **due < soon[first] + MOMENT_MS).count();
+    // From each place that a storm could begin at: those that are `STORM` places apart and due together.
+    let begins = (0..soon.len())
+        .filter(|first| soon.get(first + STORM - 1).is_some_and(|last| *last < soon[*first] + MOMENT_MS));
+    let Some(most) = begins.step_by(STORM / 10).map(at_once).max() else { return Ok(Vec::new()) };
     let time = window.sysctl(TIME).ok();
     let finding = Finding::new(
         Severity::Warning,

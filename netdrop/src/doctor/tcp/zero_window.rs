@@ -5,7 +5,8 @@ use super::{Connections, dropping, named, rise, risen};
 use crate::counters::tcp_connections::Connection;
 use crate::doctor::parts::Counters;
 use crate::doctor::{
-    Area, Certainty, Check, Evidence, Finding, Part as _, Remedy, Scope, Severity, Unread, Window, source,
+    Area, Certainty, Check, Evidence, Finding, Moved, Part as _, Remedy, Scope, Severity, Unread, Window,
+    source,
 };
 
 pub const CHECK: Check = Check {
@@ -16,27 +17,33 @@ pub const CHECK: Check = Check {
     run,
 };
 
-const EXPLAINED: [&str; 1] = ["TCP_ZEROWINDOW"];
+const EXPLAINED: [&str; 2] = ["TCP_ZEROWINDOW", "TCP_INVALID_END_SEQUENCE"];
+/// What kernels from 6.17 on call data beyond a window, a closed one's included (`tcp_sequence`, net/ipv4/tcp_input.c).
+const BEYOND: &str = "BeyondWindow";
 const CLOSED: [&str; 2] = ["TCPToZeroWindowAdv", "TCPWantZeroWindowAdv"];
 
 fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let drops = window.delta("TcpExt", "TCPZeroWindowDrop")?;
-    let lost = drops.by();
+    let unread = worst(window);
+    // Beyond a window that was closed as nobody reads: else it is the sender's fault.
+    let is_closed = unread.as_ref().is_some_and(is_full);
+    let beyond = if is_closed { risen(window, &[BEYOND]) } else { Vec::new() };
+    let lost = drops.by() + beyond.iter().map(Moved::by).sum::<u64>();
     if lost == 0 {
         return Ok(Vec::new());
     }
-    let unread = worst(window);
     let subject = unread.as_ref().map_or("connections".into(), |one| named(window, one));
     let severity = Severity::of_loss(lost, rise(window, "Tcp", "InSegs")).min(Severity::Warning);
     let sentence = format!("{lost} segments came to sockets that had closed their window, as nobody reads.");
     Ok(vec![
         Finding::new(severity, subject, sentence)
-            .losing(drops.rate)
+            .losing(window.rate(lost))
             .because(
                 Certainty::Likely,
                 "The receiving process is stopped, stuck or too slow. Its peer holds back its data and asks from time to time.",
             )
-            .shown_by([drops])
+            .shown_by([drops].into_iter().filter(|moved| moved.by() > 0))
+            .shown_by(beyond)
             .shown_by(risen(window, &CLOSED))
             .shown_by(unread.map(|one| {
                 let queue = format!("{} bytes", one.socket.receive_queue);
@@ -52,6 +59,11 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
             )
             .caution("A larger buffer only holds more that nobody reads."),
     ])
+}
+
+fn is_full(connection: &Connection) -> bool {
+    let socket = &connection.socket;
+    socket.receive_queue > 0 && socket.memory.receive >= socket.memory.receive_limit / 2
 }
 
 /// The connection that dropped most; or with most that waits unread.

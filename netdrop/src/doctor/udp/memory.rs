@@ -1,6 +1,6 @@
 //! `udp-memory-full`: datagrams for which the memory of all UDP sockets together had no room (`udp_rmem_schedule`, net/ipv4/udp.c).
 
-use super::{of_all, rise, risen};
+use super::{TRUESIZE, of_all, rise, risen};
 use crate::doctor::parts::{Counters, Sockstat, Sysctls};
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Moved, Part as _, Remedy, Scope, Severity, Unread, Window,
@@ -16,6 +16,9 @@ pub const CHECK: Check = Check {
 };
 
 const SETTING: &str = "net.ipv4.udp_mem";
+const PAGE: u64 = 4096;
+/// A limit that is smaller by more was set on purpose, or in another unit: it is to be thought over.
+const MOST_TIMES: u64 = 64;
 const EXPLAINED: [&str; 2] = ["PROTO_MEM", "__udp_enqueue_schedule_skb"];
 
 fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
@@ -45,11 +48,9 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
         .explains(&EXPLAINED)
         .remedy(Remedy::command("See which sockets hold it, the fullest queue first.", "ss -uamn | sort -rnk2 | head"))
         .caution("This memory can't be swapped out: leave the rest of the host enough.");
-    let finding = match doubled(window) {
-        Some(limits) => finding.remedy(Remedy::host_sysctl("Allow twice as much.", &[(SETTING, &limits)])),
-        None => finding,
-    };
-    Ok(vec![finding])
+    let larger = larger(window, lost);
+    let larger = larger.map(|limits| Remedy::host_sysctl("Allow more.", &[(SETTING, &limits)]));
+    Ok(vec![larger.into_iter().fold(finding, Finding::remedy)])
 }
 
 /// The last of the three limits, in pages. A container's namespace doesn't show them.
@@ -57,12 +58,16 @@ fn most(window: &Window) -> Option<u64> {
     window.now::<Sysctls>().ok()?.get(SETTING)?.split_ascii_whitespace().nth(2)?.parse().ok()
 }
 
-/// Three numbers of pages: below the first nothing is watched, above the last nothing is taken.
-fn doubled(window: &Window) -> Option<String> {
+/// Three numbers of pages, so many times as large that what was lost would have found room, and twice at least: below the first nothing
+/// is watched, above the last nothing is taken.
+fn larger(window: &Window, lost: u64) -> Option<String> {
+    let most = most(window)?;
+    let lacking = lost.saturating_mul(TRUESIZE) / PAGE;
+    let times = (most + lacking).div_ceil(most.max(1)).clamp(2, MOST_TIMES);
     let limits = window.now::<Sysctls>().ok()?.get(SETTING)?;
-    let doubled = limits.split_ascii_whitespace().map(|number| Some(number.parse::<u64>().ok()? * 2));
-    let doubled: Vec<String> = doubled.map(|number| Some(number?.to_string())).collect::<Option<_>>()?;
-    Some(doubled.join(" "))
+    let larger = limits.split_ascii_whitespace().map(|pages| Some(pages.parse::<u64>().ok()? * times));
+    let larger: Vec<String> = larger.map(|number| Some(number?.to_string())).collect::<Option<_>>()?;
+    Some(larger.join(" "))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `udp-receive-queue-full`: datagrams that found their socket's receive queue full (`__udp_enqueue_schedule_skb`, net/ipv4/udp.c).
 
-use super::{UdpSockets, of_all};
+use super::{TRUESIZE, UdpSockets, of_all};
 use crate::counters::inet_sockets::InetSocket;
 use crate::doctor::parts::{Counters, Sysctls};
 use crate::doctor::{
@@ -19,9 +19,6 @@ pub const CHECK: Check = Check {
 
 const DEFAULT: &str = "net.core.rmem_default";
 const MOST: &str = "net.core.rmem_max";
-/// What a datagram of a full Ethernet frame takes of the limit (`skb->truesize`): the 2 KiB that most drivers and the loopback keep
-/// its 1500 bytes in, `struct skb_shared_info` included, and 256 bytes of `struct sk_buff` (`__build_skb_around`, net/core/skbuff.c).
-const TRUESIZE: u64 = 2304;
 /// More than a tenth of a second at 2.5 Gbit/s: a reader that needs more is too slow, whatever the buffer.
 const LARGEST: u64 = 32 << 20;
 /// What drops them.

@@ -5,7 +5,11 @@ mod general;
 mod neighbour;
 mod softirq;
 mod tcp;
+mod tcp_buffers;
+mod tcp_loss;
+mod tcp_ports;
 mod udp;
+mod udp_refused;
 
 use std::time::Duration;
 
@@ -14,8 +18,19 @@ use crate::scenario::Case;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 pub fn table() -> Vec<Case> {
-    [general::table(), softirq::table(), neighbour::table(), conntrack::table(), udp::table(), tcp::table()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        general::table(),
+        softirq::table(),
+        neighbour::table(),
+        conntrack::table(),
+        udp::table(),
+        tcp::table(),
+        udp_refused::table(),
+        tcp_ports::table(),
+        tcp_buffers::table(),
+        tcp_loss::table(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
