@@ -43,6 +43,8 @@ impl States {
             | (1 << tcp_state::LAST_ACK)
             | (1 << tcp_state::CLOSING),
     );
+    /// Those, and [`Self::SYN_RECV`]: both by one walk.
+    pub const CONNECTED_OR_ASKED: Self = Self(Self::CONNECTED.0 | Self::SYN_RECV.0);
 }
 
 /// A socket. IPv4 addresses of IPv6 sockets (`::ffff:a.b.c.d`) are told as what they are.

@@ -22,6 +22,8 @@ pub const CHECK: Check = Check {
 const NOTICEABLE: u64 = 5;
 /// Less than so many µs of sending in the window is no transfer.
 const SHORT_US: u64 = 500_000;
+/// Nearer than this, a buffer is full as its reader is slow: the least buffers hold a gigabit a second over it.
+const NEAR_US: u32 = 1000;
 
 fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let (before, after) = window.both::<Connections>()?;
@@ -30,7 +32,8 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let limited = after.0.iter().filter_map(|one| {
         let busy = one.info.busy_us.saturating_sub(was(one).busy_us);
         let limited = one.info.send_buffer_limited_us.saturating_sub(was(one).send_buffer_limited_us);
-        (busy >= SHORT_US && limited * NOTICEABLE >= busy).then_some((one, busy, limited))
+        let is_far = one.info.round_trip_us >= NEAR_US;
+        (is_far && busy >= SHORT_US && limited * NOTICEABLE >= busy).then_some((one, busy, limited))
     });
     let sender = limited.max_by_key(|(.., limited)| *limited);
     let received = |one: &Connection| one.info.received.saturating_sub(was(one).received);
@@ -75,7 +78,8 @@ fn is_receiver_limited(window: &Window, one: &Connection, received: u64) -> bool
     let limit = u64::from(one.socket.memory.receive_limit);
     let in_flight = product(per_second(window, received), one.info.receive_round_trip_us);
     let is_at_most = three(window, RECEIVE_BUFFER).is_some_and(|[.., most]| limit >= most);
-    is_at_most && in_flight * 5 >= limit * 2 && u64::from(one.socket.receive_queue) * 8 < limit
+    let is_far = one.info.receive_round_trip_us >= NEAR_US;
+    is_far && is_at_most && in_flight * 5 >= limit * 2 && u64::from(one.socket.receive_queue) * 8 < limit
 }
 
 fn of_receiver(window: &Window, one: &Connection, received: u64) -> Finding {

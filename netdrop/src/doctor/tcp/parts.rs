@@ -78,16 +78,14 @@ impl Part for PortsInUse {
             .map_err(failed)?;
         let mut counting = Counting::new(ports.limits, ports.served.clone());
         sockets
-            .list_most(States::CONNECTED, MOST, |socket| {
-                counting.add(&socket);
-                if socket.state == tcp_state::SYN_SENT {
-                    *ports.asking.entry(socket.remote).or_default() += 1;
+            .list_most(States::CONNECTED_OR_ASKED, MOST, |socket| match socket.state {
+                tcp_state::SYN_RECV => *ports.asked.entry(socket.local).or_default() += 1,
+                state => {
+                    counting.add(&socket);
+                    if state == tcp_state::SYN_SENT {
+                        *ports.asking.entry(socket.remote).or_default() += 1;
+                    }
                 }
-            })
-            .map_err(failed)?;
-        sockets
-            .list_most(States::SYN_RECV, MOST, |socket| {
-                *ports.asked.entry(socket.local).or_default() += 1;
             })
             .map_err(failed)?;
         let (mut queues, mut all) = (NetnsQueues::new(Arc::new(Netns::default())), TcpQueues::default());
