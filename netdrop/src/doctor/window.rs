@@ -111,7 +111,8 @@ impl Window<'_> {
 
     /// The same as evidence.
     pub fn setting(&self, key: &str) -> Option<Evidence> {
-        let value = self.now::<Sysctls>().ok()?.get(key)?;
+        // The kernel puts tabs between several numbers.
+        let value = self.now::<Sysctls>().ok()?.get(key)?.replace('\t', " ");
         Some(Evidence::value(key, value, format!("/proc/sys/{}", key.replace('.', "/"))))
     }
 

@@ -33,7 +33,9 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     }
     let fullness = |socket: &InetSocket| (u64::from(socket.memory.send), u64::from(socket.memory.send_limit));
     let sockets = &window.now::<UdpSockets>()?.0;
-    let full = sockets.iter().filter(|socket| fullness(socket).0 * 2 >= fullness(socket).1);
+    let full = sockets
+        .iter()
+        .filter(|socket| socket.memory.send > 0 && fullness(socket).0 * 2 >= fullness(socket).1);
     let full = full.max_by_key(|socket| socket.memory.send);
     let of_queue = window.drops_of(&OF_QUEUES);
     let subject = full.map_or("sockets that send".into(), |socket| {
