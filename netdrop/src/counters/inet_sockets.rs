@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use netdrop_common::tcp_state;
 use nix::sys::socket::SockProtocol;
 
-use super::netlink::{attribute, dump_of, u32_at};
+use super::netlink::{attribute, dump_most, u32_at};
 use crate::owner;
 use crate::owner::diag::Memory;
 
@@ -14,8 +14,9 @@ use crate::owner::diag::Memory;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 /// Bytes of `struct inet_diag_req_v2` and `struct inet_diag_msg`.
 const REQUEST: usize = 56;
-const ANSWER: usize = 72;
-/// `INET_DIAG_SKMEMINFO` and `INET_DIAG_CGROUP_ID` (`include/uapi/linux/inet_diag.h`).
+pub(super) const ANSWER: usize = 72;
+/// `INET_DIAG_INFO`, `INET_DIAG_SKMEMINFO` and `INET_DIAG_CGROUP_ID` (`include/uapi/linux/inet_diag.h`).
+pub(super) const INFO: u16 = 2;
 const SKMEMINFO: u16 = 7;
 const CGROUP_ID: u16 = 21;
 
@@ -26,6 +27,8 @@ pub enum Which {
     Udp,
     /// TCP's listeners.
     TcpListeners,
+    /// TCP's connections that data may come in.
+    TcpConnections,
 }
 
 /// A socket.
@@ -59,18 +62,20 @@ impl InetSocket {
 /// # Errors
 /// When the kernel doesn't answer (`CONFIG_INET_DIAG`, `CONFIG_INET_UDP_DIAG`).
 pub fn read(which: Which) -> io::Result<Vec<InetSocket>> {
-    let mut sockets = list(which, libc::AF_INET)?;
-    match list(which, libc::AF_INET6) {
-        // A kernel without IPv6.
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
-        listed => sockets.extend(listed?),
-    }
-    Ok(sockets)
+    Ok(answers(which, usize::MAX)?.iter().filter_map(|answer| parse(answer)).collect())
 }
 
-fn list(which: Which, family: i32) -> io::Result<Vec<InetSocket>> {
-    let answers = dump_of(SockProtocol::NetlinkSockDiag, SOCK_DIAG_BY_FAMILY, &request(which, family))?;
-    Ok(answers.iter().filter_map(|answer| parse(answer)).collect())
+/// The kernel's answers themselves, some `most` of each family.
+pub(super) fn answers(which: Which, most: usize) -> io::Result<Vec<Vec<u8>>> {
+    let of =
+        |family| dump_most(SockProtocol::NetlinkSockDiag, SOCK_DIAG_BY_FAMILY, &request(which, family), most);
+    let mut answers = of(libc::AF_INET)?;
+    match of(libc::AF_INET6) {
+        // A kernel without IPv6.
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
+        listed => answers.extend(listed?),
+    }
+    Ok(answers)
 }
 
 /// `struct inet_diag_req_v2`: any address, with the sockets' memory.
@@ -78,12 +83,18 @@ fn request(which: Which, family: i32) -> [u8; REQUEST] {
     let (protocol, states) = match which {
         Which::Udp => (libc::IPPROTO_UDP, u32::MAX),
         Which::TcpListeners => (libc::IPPROTO_TCP, 1 << tcp_state::LISTEN),
+        Which::TcpConnections => {
+            (libc::IPPROTO_TCP, (1 << tcp_state::ESTABLISHED) | (1 << tcp_state::CLOSE_WAIT))
+        }
     };
     let byte = |number: i32| u8::try_from(number).expect("families and protocols are small numbers");
     let mut request = [0; REQUEST];
     request[0] = byte(family);
     request[1] = byte(protocol);
     request[2] = 1 << (SKMEMINFO - 1);
+    if which == Which::TcpConnections {
+        request[2] |= 1 << (INFO - 1);
+    }
     request[4..8].copy_from_slice(&states.to_ne_bytes());
     request
 }

@@ -32,29 +32,46 @@ pub fn dump(message_type: u16, request: &[u8]) -> io::Result<Vec<Vec<u8>>> {
 
 /// The same of another protocol.
 pub fn dump_of(protocol: SockProtocol, message_type: u16, request: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+    dump_most(protocol, message_type, request, usize::MAX)
+}
+
+/// The same, and no more than `most` answers and what came together with the last.
+pub fn dump_most(
+    protocol: SockProtocol,
+    message_type: u16,
+    request: &[u8],
+    most: usize,
+) -> io::Result<Vec<Vec<u8>>> {
     let mut answers = Vec::new();
-    each_of(protocol, message_type, request, |answer| answers.push(answer.to_vec()))?;
+    each_of(protocol, message_type, request, |answer| {
+        answers.push(answer.to_vec());
+        answers.len() < most
+    })?;
     Ok(answers)
 }
 
-/// Hands each answer over as it comes, for what may be many.
+/// Hands each answer over as it comes, for what may be many, until `take` wants no more.
 pub fn each_of(
     protocol: SockProtocol,
     message_type: u16,
     request: &[u8],
-    mut take: impl FnMut(&[u8]),
+    mut take: impl FnMut(&[u8]) -> bool,
 ) -> io::Result<()> {
     let socket = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
     send(socket.as_raw_fd(), &message(message_type, request), MsgFlags::empty())?;
     let mut buffer = vec![0; DATAGRAM];
     loop {
         let length = recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
+        let mut goes_on = true;
         for message in messages(&buffer[..length]) {
             match message {
-                Message::Answer(payload) => take(payload),
+                Message::Answer(payload) => goes_on = take(payload),
                 Message::Error(error) => return Err(error),
                 Message::Done => return Ok(()),
             }
+        }
+        if !goes_on {
+            return Ok(());
         }
     }
 }

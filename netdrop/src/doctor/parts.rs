@@ -9,6 +9,7 @@ use nix::sched::{CloneFlags, setns};
 use super::{Part, Place, Unread};
 use crate::counters::cpu_times::{self, CpuTimes};
 pub use crate::counters::protocols::Counters;
+pub use crate::counters::sockstat::Sockstat;
 
 impl Part for Counters {
     const FROM: &'static str = "/proc/net/snmp, netstat and snmp6";
@@ -27,6 +28,14 @@ impl Part for CpuTimes {
 
     fn read(place: &Place) -> Result<Self, Unread> {
         Ok(cpu_times::parse(&place.text(Self::FROM)?))
+    }
+}
+
+impl Part for Sockstat {
+    const FROM: &'static str = "/proc/net/sockstat";
+
+    fn read(place: &Place) -> Result<Self, Unread> {
+        place.net("sockstat").map(|text| Self::parse(&text))
     }
 }
 

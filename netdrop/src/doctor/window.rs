@@ -111,7 +111,8 @@ impl Window<'_> {
 
     /// The same as evidence.
     pub fn setting(&self, key: &str) -> Option<Evidence> {
-        let value = self.now::<Sysctls>().ok()?.get(key)?;
+        // The kernel puts tabs between several numbers.
+        let value = self.now::<Sysctls>().ok()?.get(key)?.replace('\t', " ");
         Some(Evidence::value(key, value, format!("/proc/sys/{}", key.replace('.', "/"))))
     }
 
@@ -179,6 +180,11 @@ impl Window<'_> {
             }
         }
         found.into_iter().map(Evidence::Drops).collect()
+    }
+
+    /// The device where most drops with one of these reasons were counted in this namespace.
+    pub fn device_of(&self, names: &[&str]) -> Option<String> {
+        self.devices_of(names).into_iter().next().map(|(name, _)| name)
     }
 
     /// A row as evidence.

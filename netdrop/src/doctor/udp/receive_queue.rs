@@ -1,6 +1,6 @@
 //! `udp-receive-queue-full`: datagrams that found their socket's receive queue full (`__udp_enqueue_schedule_skb`, net/ipv4/udp.c).
 
-use super::UdpSockets;
+use super::{TRUESIZE, UdpSockets, of_all};
 use crate::counters::inet_sockets::InetSocket;
 use crate::doctor::parts::{Counters, Sysctls};
 use crate::doctor::{
@@ -19,8 +19,6 @@ pub const CHECK: Check = Check {
 
 const DEFAULT: &str = "net.core.rmem_default";
 const MOST: &str = "net.core.rmem_max";
-/// What a datagram of a full Ethernet frame takes of the limit (`skb->truesize`): its 1500 bytes, the `sk_buff` and the rest of its 2 KiB buffer.
-const TRUESIZE: u64 = 2304;
 /// More than a tenth of a second at 2.5 Gbit/s: a reader that needs more is too slow, whatever the buffer.
 const LARGEST: u64 = 32 << 20;
 /// What drops them.
@@ -47,11 +45,6 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let counted: u64 = counters.iter().map(Moved::by).sum();
     findings.extend(of_closed(window, counted.saturating_sub(lost_by_known), counters, delivered));
     Ok(findings)
-}
-
-/// A counter of UDP over IPv4 and, where there is one, over IPv6.
-fn of_all(window: &Window, name: &str) -> Result<Vec<Moved>, Unread> {
-    Ok([window.delta("Udp", name)?].into_iter().chain(window.delta("Udp6", name)).collect())
 }
 
 fn of_socket(

@@ -8,7 +8,11 @@ mod qdisc;
 mod routing;
 mod softirq;
 mod tcp;
+mod tcp_buffers;
+mod tcp_loss;
+mod tcp_ports;
 mod udp;
+mod udp_refused;
 
 use std::time::Duration;
 
@@ -27,6 +31,12 @@ pub fn table() -> Vec<Case> {
         qdisc::table(),
         udp::table(),
         tcp::table(),
+        udp::table(),
+        tcp::table(),
+        udp_refused::table(),
+        tcp_ports::table(),
+        tcp_buffers::table(),
+        tcp_loss::table(),
     ]
     .into_iter()
     .flatten()
