@@ -19,6 +19,12 @@ const ANSWER: usize = 72;
 const SKMEMINFO: u16 = 7;
 const CGROUP_ID: u16 = 21;
 
+/// States in which a connection receives, or has what it received and nobody read.
+const RECEIVING: u32 = (1 << tcp_state::ESTABLISHED)
+    | (1 << tcp_state::FIN_WAIT1)
+    | (1 << tcp_state::FIN_WAIT2)
+    | (1 << tcp_state::CLOSE_WAIT);
+
 /// Which sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
@@ -26,6 +32,8 @@ pub enum Which {
     Udp,
     /// TCP's listeners.
     TcpListeners,
+    /// TCP's connections that may still receive.
+    TcpConnections,
 }
 
 /// A socket.
@@ -78,6 +86,7 @@ fn request(which: Which, family: i32) -> [u8; REQUEST] {
     let (protocol, states) = match which {
         Which::Udp => (libc::IPPROTO_UDP, u32::MAX),
         Which::TcpListeners => (libc::IPPROTO_TCP, 1 << tcp_state::LISTEN),
+        Which::TcpConnections => (libc::IPPROTO_TCP, RECEIVING),
     };
     let byte = |number: i32| u8::try_from(number).expect("families and protocols are small numbers");
     let mut request = [0; REQUEST];
