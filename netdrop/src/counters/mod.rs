@@ -25,5 +25,6 @@ pub mod schedstat;
 pub mod snapshot;
 pub mod snmp;
 pub mod softnet;
+pub mod sysctl_conf;
 pub mod tcp_limits;
 pub mod tcp_sockets;

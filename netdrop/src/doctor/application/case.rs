@@ -1,5 +1,7 @@
 //! A process that leaves sockets unread: what it lost by it, and what it did meanwhile.
 
+use std::collections::HashMap;
+
 use super::groups::Group;
 use super::readers::{Kind, Process, Readers, TICK, Thread};
 use crate::counters::inet_sockets::InetSocket;
@@ -50,7 +52,11 @@ pub fn all<'w>(window: &'w Window<'w>) -> Result<Vec<Case<'w>>, Unread> {
     let (before, after) = window.both::<Readers>()?;
     let mut cases: Vec<Case> = Vec::new();
     let mut unknown = false;
-    for short in after.sockets.iter().filter_map(|(kind, socket)| short(window, before, *kind, socket)) {
+    let known: HashMap<u64, &InetSocket> =
+        before.sockets.iter().map(|(_, socket)| (socket.socket.cookie, socket)).collect();
+    let was = |socket: &InetSocket| known.get(&socket.socket.cookie).copied();
+    let shorts = after.sockets.iter();
+    for short in shorts.filter_map(|(kind, socket)| short(window, was(socket), *kind, socket)) {
         let inode = short.socket.socket.inode;
         let mut holders = after.processes.iter().filter(|process| process.sockets.contains(&inode));
         let Some(holder) = holders.next() else {
@@ -74,14 +80,21 @@ pub fn all<'w>(window: &'w Window<'w>) -> Result<Vec<Case<'w>>, Unread> {
         case.sockets.sort_by_key(|short| std::cmp::Reverse((short.drops.by(), short.socket.receive_queue)));
     }
     match cases.is_empty() && unknown && after.is_partial {
-        true => Err(Unread::new("/proc/PID/fd", "not all processes may be looked at; root may")),
+        true => Err(Unread::new(
+            "/proc/PID/fd",
+            "not all processes could be looked at: root may, and a host of very many takes longer than netdrop does",
+        )),
         false => Ok(cases),
     }
 }
 
 /// Whether it lost something for want of a reader, or is about to.
-fn short<'w>(window: &Window, before: &Readers, kind: Kind, socket: &'w InetSocket) -> Option<Short<'w>> {
-    let was = before.socket(socket);
+fn short<'w>(
+    window: &Window,
+    was: Option<&InetSocket>,
+    kind: Kind,
+    socket: &'w InetSocket,
+) -> Option<Short<'w>> {
     let pair = (was.map_or(0, |was| was.memory.drops), socket.memory.drops);
     let drops = Moved::of_32_bits("drops", pair, window.lasted, "sock_diag (ss -aumn)");
     let rose = |group, name| window.delta(group, name).is_ok_and(|moved| moved.by() > 0);
@@ -94,7 +107,7 @@ fn short<'w>(window: &Window, before: &Readers, kind: Kind, socket: &'w InetSock
             (u64::from(memory.receive) * 4 >= u64::from(memory.receive_limit) * 3, lost)
         }
         Kind::Listener => (socket.receive_queue > socket.send_queue, rose("TcpExt", "ListenOverflows")),
-        // A quarter of what is unread in data, with what the kernel needs to keep it, shuts the window (`tcp_adv_win_scale`, `__tcp_select_window`).
+        // Data with what the kernel needs to keep it: the window shuts at nearly all of the limit (`__tcp_select_window`), where segments are small before.
         Kind::Connection => {
             let is_full = |one: &InetSocket| memory_is_half(one.memory.receive, one.memory.receive_limit);
             let was_full = was.is_some_and(is_full);
@@ -126,9 +139,10 @@ impl<'w> Case<'w> {
         format!("{what} of {}({pid}){others}", stat.command)
     }
 
-    /// How many packets were lost.
+    /// How many packets were lost. What a connection drops while its window is shut is sent again.
     pub fn lost(&self) -> u64 {
-        self.sockets.iter().map(|short| short.drops.by()).sum()
+        let lossy = self.sockets.iter().filter(|short| short.kind != Kind::Connection);
+        lossy.map(|short| short.drops.by()).sum()
     }
 
     /// Packets lost are judged by their share; a reader that is kept from reading is trouble in any case.

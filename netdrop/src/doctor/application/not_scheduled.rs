@@ -52,7 +52,7 @@ pub fn judge(case: &Case) -> Option<Finding> {
             Evidence::value("CPUs that it may use", &case.after.cpus, format!("/proc/{pid}/status")),
         ])
         .shown_by(case.host_stalled())
-        .caution("What it gets, others lose: see first what they are (top), and whether they are needed.");
+        .caution("What it gets, others lose: see first what they are (top), and whether they are needed. With kernel.sched_autogroup_enabled, nice counts within a session alone (/proc/PID/autogroup).");
     if is_pinned {
         let all = format!("0-{}", online - 1);
         let what = "Let it run on all CPUs.";

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use nix::time::{ClockId, clock_gettime};
+
 use super::groups::{Group, Groups};
 use crate::counters::inet_sockets::{self, InetSocket, Which};
 use crate::counters::{pressure, process, schedstat};
@@ -14,8 +16,8 @@ use crate::owner::process::Procfs;
 const PROCESSES: usize = 256;
 /// Threads of a process that are looked at.
 const THREADS: usize = 128;
-/// Looking at processes takes no longer than that: `netdrop doctor` promises to end 150 ms after its window, and reads twice.
-const BUDGET: Duration = Duration::from_millis(40);
+/// CPU time for finding who holds which socket, and for looking at them: `netdrop doctor` promises to end 150 ms after its window.
+const BUDGETS: (Duration, Duration) = (Duration::from_millis(60), Duration::from_millis(40));
 /// Who holds which socket is true for so long: namespaces are read one after the other.
 const FRESH: Duration = Duration::from_millis(200);
 
@@ -65,7 +67,7 @@ pub struct Process {
 /// What was read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Readers {
-    /// Sockets that wait for a reader, or that dropped something once.
+    /// Its sockets: of UDP and listeners all, of connections those that have something to be read.
     pub sockets: Vec<(Kind, InetSocket)>,
     /// Who holds them.
     pub processes: Vec<Process>,
@@ -85,11 +87,6 @@ impl Readers {
     /// The same process at another time.
     pub fn process(&self, other: &Process) -> Option<&Process> {
         self.processes.iter().find(|one| one.pid == other.pid && one.stat.started == other.stat.started)
-    }
-
-    /// The same socket at another time.
-    pub fn socket(&self, other: &InetSocket) -> Option<&InetSocket> {
-        self.sockets.iter().map(|(_, socket)| socket).find(|one| one.is(other))
     }
 }
 
@@ -115,6 +112,8 @@ impl Part for Readers {
             let procfs =
                 Procfs::open(&place.path("/")).ok_or_else(|| Unread::new("/proc", "it isn't mounted"))?;
             readers.look(&procfs, place);
+            // Whoever has connections is known from the start; those that are read are of no interest.
+            readers.sockets.retain(|(kind, socket)| *kind != Kind::Connection || socket.receive_queue > 0);
         }
         Ok(readers)
     }
@@ -123,8 +122,8 @@ impl Part for Readers {
 impl Readers {
     /// Looks at who holds the sockets, the fullest sockets' first.
     fn look(&mut self, procfs: &Procfs, place: &Place) {
-        let deadline = Instant::now() + BUDGET;
         let holdings = holdings(procfs);
+        let start = cpu_time();
         self.is_partial = holdings.refused;
         let of = |inode: u32| {
             let from = holdings.pairs.partition_point(|(one, _)| *one < inode);
@@ -141,7 +140,7 @@ impl Readers {
                     }
                     continue;
                 }
-                if self.processes.len() >= PROCESSES || Instant::now() >= deadline {
+                if self.processes.len() >= PROCESSES || cpu_time() >= start + BUDGETS.1 {
                     self.is_partial = true;
                     continue;
                 }
@@ -155,7 +154,7 @@ impl Readers {
     }
 }
 
-/// The namespace's sockets that may be short: of UDP and listeners all, of connections those that have something to be read. The fullest first.
+/// The namespace's sockets, the fullest first.
 fn sockets() -> std::io::Result<Vec<(Kind, InetSocket)>> {
     let mut sockets = Vec::new();
     for (kind, which) in [
@@ -163,9 +162,7 @@ fn sockets() -> std::io::Result<Vec<(Kind, InetSocket)>> {
         (Kind::Listener, Which::TcpListeners),
         (Kind::Connection, Which::TcpConnections),
     ] {
-        let listed = inet_sockets::read(which)?.into_iter();
-        let has_data = |socket: &InetSocket| kind != Kind::Connection || socket.receive_queue > 0;
-        sockets.extend(listed.filter(has_data).map(|socket| (kind, socket)));
+        sockets.extend(inet_sockets::read(which)?.into_iter().map(|socket| (kind, socket)));
     }
     sockets.sort_by_key(|(_, socket)| std::cmp::Reverse((socket.receive_queue, socket.memory.drops)));
     Ok(sockets)
@@ -190,7 +187,7 @@ fn holdings(procfs: &Procfs) -> Arc<Holdings> {
         return Arc::clone(holdings);
     }
     let mut found = Holdings::default();
-    let start = Instant::now();
+    let start = cpu_time();
     for pid in procfs.processes() {
         match procfs.sockets(pid) {
             Ok(sockets) => {
@@ -201,7 +198,7 @@ fn holdings(procfs: &Procfs) -> Arc<Holdings> {
             // It ended meanwhile.
             Err(_) => {}
         }
-        if start.elapsed() > BUDGET {
+        if cpu_time() > start + BUDGETS.0 {
             found.refused = true;
             break;
         }
@@ -227,6 +224,11 @@ fn look_at(procfs: &Procfs, pid: u32, groups: &mut Groups) -> Option<Process> {
         sockets: Vec::new(),
         stat,
     })
+}
+
+/// Of this thread. A host whose CPUs are busy takes longer, and that is when readers matter.
+fn cpu_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
 /// `USER_HZ` is 100 on all of Linux's architectures but alpha (`include/asm-generic/param.h`).

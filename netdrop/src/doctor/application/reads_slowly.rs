@@ -2,7 +2,6 @@
 
 use super::case::Case;
 use super::check;
-use super::readers::Kind;
 use super::verdict::found;
 use crate::doctor::{Certainty, Check, Evidence, Finding, Remedy, Severity};
 
@@ -17,9 +16,7 @@ pub fn judge(case: &Case) -> Option<Finding> {
     let sums = |get: fn(&super::case::Ran) -> u64| threads.iter().map(get).sum::<u64>();
     let (ran, waited) = (sums(|one| one.ran), sums(|one| one.waited.unwrap_or(0)));
     // A connection whose window is shut loses nothing: its sender waits.
-    let is_lossless = case.lost() == 0 && case.sockets.iter().all(|short| short.kind == Kind::Connection);
-    let is_idle_full = case.lost() == 0;
-    let severity = if is_lossless || is_idle_full { Severity::Info } else { case.severity() };
+    let severity = if case.lost() == 0 { Severity::Info } else { case.severity() };
     let (pid, share) = (case.after.pid, case.share(ran));
     let (cause, advice) = match (case.after.stat.state, case.share(busiest.ran)) {
         ('D', _) => (

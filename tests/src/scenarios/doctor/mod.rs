@@ -1,5 +1,6 @@
 //! `netdrop doctor`: what is provoked is found, the printed remedy makes it go away, and where nothing is wrong it is silent. A file an area.
 
+mod application;
 mod conntrack;
 mod general;
 mod neighbour;
@@ -14,8 +15,16 @@ use crate::scenario::Case;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 pub fn table() -> Vec<Case> {
-    [general::table(), softirq::table(), neighbour::table(), conntrack::table(), udp::table(), tcp::table()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        general::table(),
+        softirq::table(),
+        neighbour::table(),
+        conntrack::table(),
+        udp::table(),
+        tcp::table(),
+        application::table(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
