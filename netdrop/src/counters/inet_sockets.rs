@@ -20,6 +20,12 @@ pub(super) const INFO: u16 = 2;
 const SKMEMINFO: u16 = 7;
 const CGROUP_ID: u16 = 21;
 
+/// States in which a connection receives, or has what it received and nobody read.
+const RECEIVING: u32 = (1 << tcp_state::ESTABLISHED)
+    | (1 << tcp_state::FIN_WAIT1)
+    | (1 << tcp_state::FIN_WAIT2)
+    | (1 << tcp_state::CLOSE_WAIT);
+
 /// Which sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
@@ -27,7 +33,7 @@ pub enum Which {
     Udp,
     /// TCP's listeners.
     TcpListeners,
-    /// TCP's connections that data may come in.
+    /// TCP's connections that may still receive.
     TcpConnections,
 }
 
@@ -83,9 +89,7 @@ fn request(which: Which, family: i32) -> [u8; REQUEST] {
     let (protocol, states) = match which {
         Which::Udp => (libc::IPPROTO_UDP, u32::MAX),
         Which::TcpListeners => (libc::IPPROTO_TCP, 1 << tcp_state::LISTEN),
-        Which::TcpConnections => {
-            (libc::IPPROTO_TCP, (1 << tcp_state::ESTABLISHED) | (1 << tcp_state::CLOSE_WAIT))
-        }
+        Which::TcpConnections => (libc::IPPROTO_TCP, RECEIVING),
     };
     let byte = |number: i32| u8::try_from(number).expect("families and protocols are small numbers");
     let mut request = [0; REQUEST];

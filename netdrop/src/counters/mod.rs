@@ -1,6 +1,7 @@
 //! What else the kernel counts: the rules of its firewalls, its classifiers, its devices. One reader a file, bytes in and
 //! a struct out; [`snapshot`] asks them all within one network namespace. Nothing here runs while drops are read.
 
+pub mod cgroup;
 pub mod chains;
 pub mod classifiers;
 pub mod command;
@@ -24,16 +25,20 @@ pub mod neighbours;
 pub mod netlink;
 pub mod nft;
 pub mod nft_text;
+pub mod pressure;
+pub mod process;
 pub mod protocols;
 pub mod queues;
 pub mod received;
 pub mod qdiscs;
 pub mod rule;
+pub mod schedstat;
 pub mod snapshot;
 pub mod snmp;
 pub mod sockstat;
 pub mod softnet;
 pub mod tcp_connections;
+pub mod sysctl_conf;
 pub mod tcp_limits;
 pub mod tcp_sockets;
 pub mod tracked;

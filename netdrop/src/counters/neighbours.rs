@@ -78,7 +78,10 @@ fn address_of(bytes: &[u8]) -> Option<IpAddr> {
 /// When it doesn't answer.
 pub fn read() -> io::Result<Neighbours> {
     let mut neighbours = Neighbours::default();
-    each_of(SockProtocol::NetlinkRoute, RTM_GETNEIGH, &[0; HEADER], |answer| neighbours.add(answer))?;
+    each_of(SockProtocol::NetlinkRoute, RTM_GETNEIGH, &[0; HEADER], |answer| {
+        neighbours.add(answer);
+        true
+    })?;
     for silent in &mut neighbours.silent {
         let name = nix::net::if_::if_indextoname(silent.index).ok();
         silent.device = name.map_or(String::new(), |name| name.to_string_lossy().into_owned());

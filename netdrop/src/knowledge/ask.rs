@@ -1,6 +1,6 @@
 //! From what a person names (a reason, a function, a number, an address) to what is known about it.
 
-use super::base::{check, entries, reason, reset, site, trap};
+use super::base::{check, entries, reason, reset, setting, site, trap};
 use super::entry::{Entry, Kind};
 use crate::kernel::near::closest;
 use crate::kernel::symbols::SymbolsError;
@@ -120,6 +120,7 @@ fn named(text: &str) -> Result<Vec<&'static Entry>, AskError> {
         .chain(trap(text))
         .chain(by_reset)
         .chain(check(text))
+        .chain(setting(text))
         .collect();
     if entries.is_empty() {
         return Err(AskError::Unknown { name: text.into(), near: near(own, function) });
@@ -130,7 +131,10 @@ fn named(text: &str) -> Result<Vec<&'static Entry>, AskError> {
 /// The nearest reason, function, trap and reset, as far as there are any.
 fn near(own: &str, function: &str) -> Vec<&'static str> {
     let reasons = near_names(own, &[Kind::Reason, Kind::Reset]);
-    reasons.into_iter().chain(near_names(function, &[Kind::Function, Kind::Trap, Kind::Check])).collect()
+    reasons
+        .into_iter()
+        .chain(near_names(function, &[Kind::Function, Kind::Trap, Kind::Check, Kind::Setting]))
+        .collect()
 }
 
 /// The nearest of each kind; a name that two have once.

@@ -15,12 +15,14 @@ pub enum Kind {
     Reset,
     /// A check of the doctor's. It is no drop either.
     Check,
+    /// A setting of the network, by its name with dots: `net.ipv4.tcp_rmem`.
+    Setting,
 }
 
 impl Kind {
     /// Whether it tells of drops, and so has a class.
     pub const fn is_drop(self) -> bool {
-        !matches!(self, Self::Reset | Self::Check)
+        !matches!(self, Self::Reset | Self::Check | Self::Setting)
     }
 
     /// As it is written in JSON.
@@ -31,6 +33,7 @@ impl Kind {
             Self::Trap => "trap",
             Self::Reset => "reset",
             Self::Check => "check",
+            Self::Setting => "setting",
         }
     }
 }
@@ -82,6 +85,21 @@ impl Entry {
     /// The class; [`Class::Unknown`] where the causes are of different ones, and for resets and checks, which have none.
     pub fn class(&self) -> Class {
         self.field("Class").and_then(|name| name.parse().ok()).unwrap_or(Class::Unknown)
+    }
+
+    /// A setting's value in a kernel that nobody set anything in.
+    pub fn default(&self) -> Option<&'static str> {
+        self.field("Default")
+    }
+
+    /// Whether a setting is the whole host's, and not a network namespace's.
+    pub fn is_of_host(&self) -> bool {
+        self.field("Scope") == Some("host")
+    }
+
+    /// Which values of a setting are odd: lines for the doctor.
+    pub fn rules(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.fields("Rule")
     }
 
     /// What it means, in one sentence.

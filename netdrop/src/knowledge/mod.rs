@@ -11,6 +11,6 @@ mod entry;
 mod tests;
 
 pub use ask::{Answer, AskError, Kernel, ask};
-pub use base::{check, class_of, class_of_trap, entries, reason, reset, site, trap};
+pub use base::{check, class_of, class_of_trap, entries, reason, reset, setting, site, trap};
 pub use class::{Class, UnknownClass};
 pub use entry::{Entry, Kind, Source, Step};

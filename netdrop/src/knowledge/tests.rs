@@ -86,9 +86,9 @@ fn names_are_there_once() {
 /// A misspelt field would be lost in silence.
 #[test]
 fn records_have_known_fields_alone() {
-    const FIELDS: [&str; 14] = [
+    const FIELDS: [&str; 18] = [
         "Reason", "Site", "Trap", "Reset", "Check", "Class", "Like", "Meaning", "Normal", "Cause", "Confirm",
-        "Remedy", "Caution", "Source",
+        "Remedy", "Caution", "Source", "Setting", "Default", "Scope", "Rule",
     ];
     for entry in entries() {
         for line in entry.record.lines().filter(|line| !line.starts_with('#')) {
@@ -107,7 +107,7 @@ fn every_entry_is_complete() {
         let name = entry.name();
         let class = entry.field("Class").map(str::parse::<Class>);
         match entry.kind() {
-            Kind::Reset | Kind::Check => assert_eq!(class, None, "{name} is no drop"),
+            Kind::Reset | Kind::Check | Kind::Setting => assert_eq!(class, None, "{name} is no drop"),
             _ => assert!(class.is_some_and(|class| class.is_ok()), "{name} has no class"),
         }
         assert!(!entry.meaning().is_empty(), "{name} has no meaning");
@@ -119,6 +119,10 @@ fn every_entry_is_complete() {
         );
         if entry.class() == Class::Lifecycle {
             assert!(entry.normal().is_some(), "{name}: why is it normal, and when not?");
+            continue;
+        }
+        if entry.kind() == Kind::Setting {
+            assert!(entry.default().is_some() && entry.caution().is_some(), "{name}");
             continue;
         }
         let has = [!entry.causes().is_empty(), !entry.confirm().is_empty(), !entry.remedy().is_empty()];

@@ -61,6 +61,7 @@ impl Page {
             (Kind::Trap, _) => "packet trap of hardware".to_owned(),
             (Kind::Reset, _) => "reset reason".to_owned(),
             (Kind::Check, _) => "check of netdrop doctor".to_owned(),
+            (Kind::Setting, _) => format!("setting; default: {}", entry.default().unwrap_or("none")),
             (Kind::Reason, "core") => "drop reason".to_owned(),
             (Kind::Reason, subsystem) => format!("drop reason of {subsystem}"),
         };
@@ -166,6 +167,7 @@ fn class_or_kind(entry: &Entry) -> &'static str {
     match entry.kind() {
         Kind::Reset => "(reset)",
         Kind::Check => "(check)",
+        Kind::Setting => "(setting)",
         _ => entry.class().as_str(),
     }
 }

@@ -1,5 +1,6 @@
 //! `netdrop doctor`: what is provoked is found, the printed remedy makes it go away, and where nothing is wrong it is silent. A file an area.
 
+mod application;
 mod conntrack;
 mod general;
 mod neighbour;
@@ -37,6 +38,9 @@ pub fn table() -> Vec<Case> {
         tcp_ports::table(),
         tcp_buffers::table(),
         tcp_loss::table(),
+        udp::table(),
+        tcp::table(),
+        application::table(),
     ]
     .into_iter()
     .flatten()
