@@ -16,7 +16,8 @@ use nix::sys::time::TimeSpec;
 
 use super::drop_count::DropCount;
 use crate::doctor::{
-    Check, Diagnosis, Home, Place, Scope, Snapshot, Source, Span, Unread, Whose, Window, diagnose, rank,
+    Check, Diagnosis, Home, Place, Scope, Snapshot, Source, Span, Unread, Whose, Window, concurrently,
+    diagnose, rank,
 };
 use crate::kernel::identity::Identity;
 use crate::model::{Owner, Row};
@@ -24,6 +25,9 @@ use crate::owner::{Owners, Socket};
 
 /// Owners are looked for so long before the window's end: sockets that are made in it are found too.
 const OWNERS_EARLY: Duration = Duration::from_millis(200);
+
+/// Namespaces, or parts of one, that are read at a time: more than there are CPUs on small machines, as some wait for a device.
+const AT_A_TIME: usize = 4;
 
 /// What is to be examined.
 pub struct Plan {
@@ -61,18 +65,10 @@ pub fn examine(plan: Plan) -> Examined {
         }
     };
     let start = Instant::now();
-    let begun: Vec<_> = homes
-        .iter()
-        .enumerate()
-        .map(|(index, home)| {
-            let sources = sources(&checks, index == 0);
-            let before = match window {
-                None => Snapshot::at_boot(sources),
-                Some(_) => read(home, &sources),
-            };
-            (before, Instant::now())
-        })
-        .collect();
+    let begun = match window {
+        None => at_boot(&checks, &homes),
+        Some(_) => read_all(&checks, &homes),
+    };
     let owners = RefCell::new(Owners::new(Path::new("/")));
     if let Some(window) = window {
         tell(counting.as_ref().map(drop).map_err(String::as_str));
@@ -82,34 +78,74 @@ pub fn examine(plan: Plan) -> Examined {
             interrupt.wait(start + window);
         }
     }
-    let ended: Vec<_> = homes
-        .iter()
-        .enumerate()
-        .map(|(index, home)| (read(home, &sources(&checks, index == 0)), Instant::now()))
-        .collect();
+    let ended = read_all(&checks, &homes);
     let lasted = if window.is_some() { start.elapsed() } else { uptime() };
     let drops = counting.and_then(|counting| counting.end().map_err(|error| error.to_string()));
     let rows: Result<&[Row], Unread> = match &drops {
         Ok(summary) => Ok(&summary.rows),
         Err(why) => Err(Unread::new("drops", why)),
     };
-    let windows: Vec<_> = homes
-        .iter()
-        .zip(begun.iter().zip(&ended))
-        .map(|(home, ((before, begin), (after, end)))| Window {
-            before,
-            after,
-            lasted: if window.is_some() { end.duration_since(*begin) } else { lasted },
-            span: if window.is_some() { Span::Window } else { Span::SinceBoot },
-            drops: rows.clone(),
-            home,
-            whose: &owners,
-        })
-        .collect();
-    let mut diagnosis = diagnose(&checks, &windows);
-    rank(&mut diagnosis.findings);
+    let span = if window.is_some() { Span::Window } else { Span::SinceBoot };
+    let time = Time { span, lasted };
+    let diagnosis = judge(&checks, &homes, time, (&begun, &ended), &rows, &owners);
     let drops = drops.map(|summary| summary.accounts.passed());
     Examined { diagnosis, lasted, drops }
+}
+
+/// All of one namespace, and when it had been read.
+pub(super) type Reading = (Snapshot, Instant);
+
+/// A namespace, and what was read of it at both ends.
+type Read<'a> = (&'a Home, (&'a Reading, &'a Reading));
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Time {
+    pub span: Span,
+    /// Of a window, each namespace's own counts: from its first reading to its last.
+    pub lasted: Duration,
+}
+
+/// Nothing had been counted.
+fn at_boot(checks: &[&'static Check], homes: &[Home]) -> Vec<Reading> {
+    let zero = |index| (Snapshot::at_boot(sources(checks, index == 0)), Instant::now());
+    (0..homes.len()).map(zero).collect()
+}
+
+/// Reads all namespaces, some at a time; where there is but one, some of its parts at a time.
+pub(super) fn read_all(checks: &[&'static Check], homes: &[Home]) -> Vec<Reading> {
+    let at_a_time = if homes.len() > 1 { 1 } else { AT_A_TIME };
+    let all: Vec<(usize, &Home)> = homes.iter().enumerate().collect();
+    concurrently(&all, AT_A_TIME, |(index, home)| {
+        (read(home, &sources(checks, *index == 0), at_a_time), Instant::now())
+    })
+}
+
+/// Makes the checks on what was read at both ends, the worst finding first.
+pub(super) fn judge<'a>(
+    checks: &[&'static Check],
+    homes: &'a [Home],
+    time: Time,
+    (begun, ended): (&'a [Reading], &'a [Reading]),
+    drops: &Result<&'a [Row], Unread>,
+    whose: &'a dyn Whose,
+) -> Diagnosis {
+    let window = |(home, ((before, begin), (after, end))): Read<'a>| Window {
+        before,
+        after,
+        lasted: match time.span {
+            Span::Window => end.duration_since(*begin),
+            Span::SinceBoot => time.lasted,
+        },
+        span: time.span,
+        drops: drops.clone(),
+        home,
+        whose,
+    };
+    let windows: Vec<_> = homes.iter().zip(begun.iter().zip(ended)).map(window).collect();
+    let mut diagnosis = diagnose(checks, &windows);
+    rank(&mut diagnosis.findings);
+    diagnosis
 }
 
 /// What these checks need; of the whole host with the first namespace alone.
@@ -118,13 +154,14 @@ fn sources(checks: &[&'static Check], is_first: bool) -> Vec<Source> {
     checks.iter().filter(is_due).flat_map(|check| check.needs).copied().collect()
 }
 
-/// Reads in that namespace, from a thread of its own where it isn't ours: setns(2) moves the calling thread.
-fn read(home: &Home, sources: &[Source]) -> Snapshot {
+/// Reads in that namespace, from a thread of its own where it isn't ours: setns(2) moves the calling thread, and those that it starts are where it is.
+fn read(home: &Home, sources: &[Source], at_a_time: usize) -> Snapshot {
     let place = Place::new("/");
-    let Some(path) = &home.enter else { return Snapshot::read(sources.iter().copied(), &place) };
+    let snapshot = || Snapshot::read(sources.iter().copied(), &place, at_a_time);
+    let Some(path) = &home.enter else { return snapshot() };
     let inside = || -> io::Result<Snapshot> {
         setns(File::open(path)?, CloneFlags::CLONE_NEWNET)?;
-        Ok(Snapshot::read(sources.iter().copied(), &place))
+        Ok(snapshot())
     };
     let panicked = || Err(io::Error::other("the thread panicked"));
     let entered = thread::scope(|scope| scope.spawn(inside).join().unwrap_or_else(|_| panicked()));

@@ -123,11 +123,7 @@ impl Window<'_> {
             0 => true,
             inode => inode == self.home.inode,
         };
-        let of = |row: &&Row| {
-            let reason = row.reason.as_ref().map(|reason| reason.name.as_str());
-            let name = reason.filter(|name| *name != "NOT_SPECIFIED").or_else(|| row.function());
-            name.is_some_and(|name| names.contains(&name))
-        };
+        let of = |row: &&Row| row.cause_name().is_some_and(|name| names.contains(&name));
         let mut found: Vec<Drops> = Vec::new();
         for row in rows.iter().filter(here).filter(of) {
             let drops = self.told(row);

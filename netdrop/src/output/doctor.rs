@@ -12,6 +12,7 @@ use super::words::Plain;
 use crate::doctor::{
     Certainty, Check, Diagnosis, Drops, Evidence, Finding, Moved, Remedy, Severity, Unchecked,
 };
+use crate::model::Explanation;
 use crate::units::{elapsed, rate_of, thousands};
 
 /// Columns of the words before what they tell.
@@ -260,6 +261,18 @@ struct Summary<'a> {
     without_drops: Option<&'a str>,
 }
 
+/// What explains drops of a run, below its counts: a sentence each, after an empty line.
+pub fn explanations(explanations: &[Explanation]) -> Vec<String> {
+    let told = explanations.iter().map(|one| Plain(&one.to_string()).to_string());
+    let before = (!explanations.is_empty()).then(String::new);
+    before.into_iter().chain(told).collect()
+}
+
+/// A finding's line of JSON.
+pub fn finding_line(finding: &Finding) -> String {
+    line("doctor.finding", finding)
+}
+
 /// A line of JSON each: findings, what couldn't be checked, then the summary.
 pub fn json(closing: &Closing) -> String {
     let Diagnosis { findings, unchecked, checked } = closing.diagnosis;
@@ -275,7 +288,7 @@ pub fn json(closing: &Closing) -> String {
         drops: closing.drops.ok(),
         without_drops: closing.drops.err(),
     };
-    let findings = findings.iter().map(|finding| line("doctor.finding", finding));
+    let findings = findings.iter().map(finding_line);
     let unchecked = unchecked.iter().map(|one| line("doctor.unchecked", one));
     findings.chain(unchecked).chain([line("doctor.summary", &summary)]).collect()
 }

@@ -10,7 +10,8 @@ use super::columns::{Column, about, cut, lines as table};
 use super::fold::{Folded, fold, sentence};
 use super::report::{bar, headline, share};
 use super::words::accounts;
-use super::{Output, attribution};
+use super::explain::wrap;
+use super::{Output, attribution, doctor};
 use crate::aggregate::{Aggregator, By, Dimension, Names, Now, Series, order};
 use crate::knowledge::Class;
 use crate::model::{CountKey, Counts, Device, Drop, Netns, Protocol, Reason, Row, Site, Summary};
@@ -72,6 +73,8 @@ impl Histogram {
         }
         lines.extend(accounts(&end.accounts));
         lines.extend(attribution::lines(&end.attribution, self.width));
+        let told = doctor::explanations(&end.findings);
+        lines.extend(told.iter().flat_map(|line| wrap(line, self.width)));
         if let Some(tcp) = &end.tcp {
             lines.push(String::new());
             lines.extend(digest::lines(tcp));

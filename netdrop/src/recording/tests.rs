@@ -44,7 +44,7 @@ fn written_again(line: &[u8]) -> Vec<u8> {
         }
         Line::Summary(totals) => Json::new().summary(&summary_of(&mut book, &totals), &mut out),
         Line::End(totals) => Json::new().end(&summary_of(&mut book, &totals), &mut out),
-        Line::Rtt(_) | Line::Tcp(_) | Line::Other => panic!("a line of another kind"),
+        Line::Rtt(_) | Line::Tcp(_) | Line::Finding(_) | Line::Other => panic!("a line of another kind"),
     }
     out
 }
