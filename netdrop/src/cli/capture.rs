@@ -172,7 +172,11 @@ impl Capture<'_> {
             look: if self.details.all { LOOK_ALL } else { LOOK },
             log,
             tcp,
-            doctor: if self.for_daemon || self.details.no_doctor { Attendance::None } else { Attendance::AtEnd },
+            doctor: if self.for_daemon || self.details.no_doctor {
+                Attendance::None
+            } else {
+                Attendance::AtEnd
+            },
         })
     }
 

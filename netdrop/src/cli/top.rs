@@ -16,8 +16,8 @@ use super::output::unbuffered_stdout;
 use super::progress::Progress;
 use crate::aggregate::{Aggregator, By, Dimension};
 use crate::daemon::{
-    Attendance, Format, Fullscreen, Input, Limits, Outlet, Outlets, Plan, Screen, Signals, Sink, SinkError, Stop, Terminal,
-    browse, run,
+    Attendance, Format, Fullscreen, Input, Limits, Outlet, Outlets, Plan, Screen, Signals, Sink, SinkError,
+    Stop, Terminal, browse, run,
 };
 use crate::filter::Wanted;
 use crate::output::{Clock, Color};

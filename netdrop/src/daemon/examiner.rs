@@ -151,7 +151,10 @@ impl Attending {
 
 fn told(findings: &[Finding], home: &Home, rows: &[Row]) -> (Vec<Finding>, Arc<[Explanation]>) {
     let tied = ties(findings, home, rows);
-    (tied.iter().map(|(finding, _)| (*finding).clone()).collect(), tied.into_iter().map(|(_, one)| one).collect())
+    (
+        tied.iter().map(|(finding, _)| (*finding).clone()).collect(),
+        tied.into_iter().map(|(_, one)| one).collect(),
+    )
 }
 
 #[cfg(test)]

@@ -40,7 +40,10 @@ mod tests {
     #[case::more_threads_than_work(2, 9)]
     fn everything_is_done_once_and_in_order(#[case] count: u32, #[case] at_a_time: usize) {
         let all: Vec<u32> = (0..count).collect();
-        assert_eq!(concurrently(&all, at_a_time, |one| one * 2), all.iter().map(|one| one * 2).collect::<Vec<_>>());
+        assert_eq!(
+            concurrently(&all, at_a_time, |one| one * 2),
+            all.iter().map(|one| one * 2).collect::<Vec<_>>()
+        );
     }
 
     #[test]

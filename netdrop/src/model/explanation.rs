@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Row;
+use crate::units::grouped;
 
 /// A finding of the doctor's that explains drops.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,14 +32,16 @@ impl Explanation {
     pub fn is_of(&self, row: &Row) -> bool {
         let netns = row.netns.as_ref().map(|netns| netns.inode).filter(|inode| *inode != 0);
         let is_here = self.netns.is_none_or(|own| netns.is_none_or(|netns| netns == own));
-        is_here && row.cause_name().is_some_and(|name| self.explains.iter().any(|explained| explained == name))
+        is_here
+            && row.cause_name().is_some_and(|name| self.explains.iter().any(|explained| explained == name))
     }
 }
 
 /// As one line; the first word says who says so.
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { subject, sentence, cause, check, .. } = self;
+        let Self { subject, cause, check, .. } = self;
+        let sentence = grouped(&self.sentence);
         write!(f, "doctor: {subject}: {sentence} {cause} What helps: netdrop doctor --only {check}")
     }
 }
@@ -52,7 +55,8 @@ mod tests {
     use crate::model::{Netns, Reason, Site};
 
     fn row(reason: &str, netns: u32) -> Row {
-        let reason = Reason { number: 1, name: reason.into(), class: Class::Unknown, subsystem: "core".into() };
+        let reason =
+            Reason { number: 1, name: reason.into(), class: Class::Unknown, subsystem: "core".into() };
         Row {
             reason: Some(Arc::new(reason)),
             site: Some(Arc::new(Site { function: Some("f".into()), ..Site::default() })),

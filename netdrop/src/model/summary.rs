@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::tcp::TcpSummary;
 use super::{
-    Accounts, Attribution, Device, Endpoint, Explanation, Netns, OwnerName, Protocol, Reason, Site, Timestamp, Workload,
+    Accounts, Attribution, Device, Endpoint, Explanation, Netns, OwnerName, Protocol, Reason, Site,
+    Timestamp, Workload,
 };
 use crate::knowledge::Class;
 

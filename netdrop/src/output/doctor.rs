@@ -13,7 +13,7 @@ use crate::doctor::{
     Certainty, Check, Diagnosis, Drops, Evidence, Finding, Moved, Remedy, Severity, Unchecked,
 };
 use crate::model::Explanation;
-use crate::units::{elapsed, rate_of, thousands};
+use crate::units::{elapsed, grouped, rate_of, thousands};
 
 /// Columns of the words before what they tell.
 const LABEL: usize = 10;
@@ -58,7 +58,7 @@ pub fn finding(finding: &Finding, width: usize, color: bool) -> String {
     let width = width.max(NARROWEST);
     let mut page = Page { text: String::new(), width, color };
     page.head(finding);
-    page.paragraph(2, &finding.sentence);
+    page.paragraph(2, &grouped(&finding.sentence));
     page.evidence(&finding.evidence);
     let sure = match finding.certainty {
         Certainty::Possible => "possibly",
@@ -167,7 +167,12 @@ fn told(evidence: &Evidence) -> [String; 3] {
     match evidence {
         Evidence::Counter(moved) => {
             let Moved { counter, before, after, rate, read_from, .. } = moved;
-            let course = format!("{} → {}  ({})", thousands(*before), thousands(*after), rate_of(*rate));
+            // A few in a long time are few, and not none.
+            let rate = match rate_of(*rate) {
+                none if none == "0/s" && moved.by() > 0 => "<0.01/s".into(),
+                rate => rate,
+            };
+            let course = format!("{} → {}  ({rate})", thousands(*before), thousands(*after));
             [plain(counter), course, read_from.clone()]
         }
         Evidence::Value { name, value, read_from } => [plain(name), plain(value), read_from.clone()],
@@ -187,6 +192,7 @@ pub fn table(findings: &[Finding], width: Option<usize>, color: bool) -> String 
     let line = |finding: &Finding| {
         let Finding { severity, check, subject, sentence, netns, .. } = finding;
         let netns = netns.as_ref().map_or(String::new(), |name| format!("{name}: "));
+        let sentence = grouped(sentence);
         let line = format!("{severity:8}  {check:checks$}  {subject:subjects$}  {netns}{sentence}");
         let line = Plain(&line).to_string();
         let line = width.map_or_else(|| line.clone(), |width| cut(&line, width));

@@ -1,9 +1,9 @@
 //! The final summary for people: every row with its share, then the accounts in words.
 
-use super::{attribution, doctor};
 use super::columns::{Column, about, identity, lines as table};
 use super::fold::{Folded, fold, sentence};
 use super::words::accounts;
+use super::{attribution, doctor};
 use crate::model::{Row, Summary};
 use crate::tcp::digest;
 use crate::units::{elapsed, rate, thousands};

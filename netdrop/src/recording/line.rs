@@ -11,8 +11,8 @@ use super::tcp::{self, RttLine};
 use crate::knowledge::Class;
 use crate::model::tcp::{TcpEvent, TcpSummary};
 use crate::model::{
-    Accounts, Attribution, Container, Counts, Endpoint, Explanation, Family, Gso, Holding, Host, Owner, Packet, Pod,
-    Process, Protocol, Runtime, Source, TcpFlags, Timestamp, Trap, Vlan, Workload,
+    Accounts, Attribution, Container, Counts, Endpoint, Explanation, Family, Gso, Holding, Host, Owner,
+    Packet, Pod, Process, Protocol, Runtime, Source, TcpFlags, Timestamp, Trap, Vlan, Workload,
 };
 
 /// The version of the schema that is read here.

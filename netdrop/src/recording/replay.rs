@@ -11,7 +11,8 @@ use super::line::{DropLine, Line, RowLine, Totals};
 use super::tcp::Told;
 use crate::aggregate::{Aggregator, By, Dimension, Now};
 use crate::model::{
-    Accounts, Attribution, Context, CountKey, Counts, Drop, Explanation, Header, Host, Row, Summary, Timestamp,
+    Accounts, Attribution, Context, CountKey, Counts, Drop, Explanation, Header, Host, Row, Summary,
+    Timestamp,
 };
 
 /// A part of the time; counts are those of the summaries in it.

@@ -8,7 +8,9 @@ use super::book::{Book, Place};
 use super::line::{DropLine, Line, Totals};
 use crate::aggregate::{Aggregator, By, Dimension, Now};
 use crate::model::tcp::{TcpEvent, TcpSummary};
-use crate::model::{Accounts, Context, CountKey, Counts, Drop, Explanation, Header, Owner, Packet, Summary, Timestamp};
+use crate::model::{
+    Accounts, Context, CountKey, Counts, Drop, Explanation, Header, Owner, Packet, Summary, Timestamp,
+};
 
 /// Summaries that are kept; of longer recordings, two become one.
 const FRAMES: usize = 2048;

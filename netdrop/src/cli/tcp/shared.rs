@@ -209,8 +209,7 @@ async fn follow(story: &impl Story, mut identity: Identity) -> anyhow::Result<En
     let tcp = capture.attach(kernel, &wanted, &identity.reasons)?;
     let (aggregator, stop) = (Aggregator::new(story.by()), Stop::Signals(signals));
     let plan = if story.with_drops() {
-        let details =
-            Details { rate: None, all: true, socket: true, no_doctor: true, ..Details::default() };
+        let details = Details { rate: None, all: true, socket: true, no_doctor: true, ..Details::default() };
         let wanted = wanted.of_either_side("tcp");
         let capture = Capture { details: &details, rate: LINES_RATE, needs_owners: true, for_daemon: false };
         let captured = capture.attach(identity, &wanted, true)?;

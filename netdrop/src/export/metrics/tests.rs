@@ -80,11 +80,13 @@ fn findings() {
         area: Area::Tcp,
         ..Finding::new(Severity::Critical, subject, "It overflows.").explains(&["TCP_LISTEN_OVERFLOW"])
     };
-    let found = Diagnosis { findings: vec![finding("one"), finding("other")], checked: 12, ..Diagnosis::default() };
+    let found =
+        Diagnosis { findings: vec![finding("one"), finding("other")], checked: 12, ..Diagnosis::default() };
     let home = Home { inode: 7, ..Home::default() };
     metrics.examined(Examination::new(&found, &home, 60.0));
     let text = metrics.encode(Format::Text);
-    let of: Vec<_> = text.lines().filter(|line| line.contains("finding") || line.contains("doctor")).collect();
+    let of: Vec<_> =
+        text.lines().filter(|line| line.contains("finding") || line.contains("doctor")).collect();
     insta::assert_snapshot!(of.join("\n"), @r#"
     # HELP netdrop_finding What the doctor found in its last examination; gone when it is fine again.
     # TYPE netdrop_finding gauge

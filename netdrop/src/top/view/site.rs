@@ -136,7 +136,9 @@ impl<'d> Site<'d> {
     fn explained(&self, width: usize) -> Vec<Line<'static>> {
         let is_of = |one: &&Explanation| self.rows.iter().any(|row| one.is_of(row));
         let told = self.data.findings.iter().filter(is_of).map(|one| Plain(&one.to_string()).to_string());
-        told.flat_map(|text: String| folded(&text, width)).map(|line| Line::styled(line, self.theme.strong())).collect()
+        told.flat_map(|text: String| folded(&text, width))
+            .map(|line| Line::styled(line, self.theme.strong()))
+            .collect()
     }
 
     fn trend(entry: &Entry, width: usize) -> String {

@@ -3,8 +3,10 @@
 mod conntrack;
 mod general;
 mod neighbour;
+mod silence;
 mod softirq;
 mod tcp;
+mod ties;
 mod udp;
 
 use std::time::Duration;
@@ -14,8 +16,17 @@ use crate::scenario::Case;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 pub fn table() -> Vec<Case> {
-    [general::table(), softirq::table(), neighbour::table(), conntrack::table(), udp::table(), tcp::table()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        general::table(),
+        softirq::table(),
+        neighbour::table(),
+        conntrack::table(),
+        udp::table(),
+        tcp::table(),
+        silence::table(),
+        ties::table(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
