@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::doctor::{Reading, Time, judge, read_all};
-use crate::doctor::{Area, Check, Diagnosis, Finding, Home, Span, all, ties};
+use super::doctor::{Subject, Time};
+use crate::doctor::{Area, Check, Diagnosis, Extent, Finding, Home, Span, all, ties};
 use crate::http::window::since;
 use crate::kernel::netns::inode_of;
 use crate::model::{Explanation, Row, Summary};
@@ -51,8 +51,9 @@ impl Examiner {
     pub fn start(checks: Vec<&'static Check>) -> io::Result<Self> {
         let home = Home { inode: inode_of(Path::new("/proc/self/ns/net")).unwrap_or(0), ..Home::default() };
         let (asks, asked) = channel();
-        let of = home.clone();
-        thread::Builder::new().name("doctor".into()).spawn(move || examine(&checks, &[of], &asked))?;
+        let homes = [home.clone()];
+        let run = move || examine(Subject { checks: &checks, homes: &homes, extent: Extent::All }, &asked);
+        thread::Builder::new().name("doctor".into()).spawn(run)?;
         Ok(Self { asks, home })
     }
 
@@ -70,15 +71,15 @@ impl Examiner {
     }
 }
 
-fn examine(checks: &[&'static Check], homes: &[Home], asked: &Receiver<Ask>) {
-    let mut before: Vec<Reading> = read_all(checks, homes);
+fn examine(of: Subject<'_>, asked: &Receiver<Ask>) {
+    let mut before = of.read();
     for Ask { rows, answer } in asked {
-        let after = read_all(checks, homes);
+        let after = of.read();
         let lasted = after[0].1.duration_since(before[0].1);
         // Its index of all processes' sockets is made when a finding asks, and not kept.
         let owners = RefCell::new(Owners::new(Path::new("/")));
         let time = Time { span: Span::Window, lasted };
-        let diagnosis = judge(checks, homes, time, (&before, &after), &Ok(&rows), &owners);
+        let diagnosis = of.judge(time, (&before, &after), &Ok(&rows), &owners);
         // Who has asked may be gone.
         let _ = answer.send(Answer { diagnosis, lasted });
         before = after;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Check, Finding, Home, Part, Snapshot, Span, Unread, Whose, Window, diagnose, rank};
+use super::{Check, Extent, Finding, Home, Part, Snapshot, Span, Unread, Whose, Window, diagnose, rank};
 use crate::model::{Holding, Owner, Process, Row};
 use crate::owner::Socket;
 
@@ -79,7 +79,7 @@ impl Made {
             home: &self.home,
             whose: &self.owners,
         };
-        let mut diagnosis = diagnose(&[check], &[window]);
+        let mut diagnosis = diagnose(&[check], &[window], Extent::All);
         rank(&mut diagnosis.findings);
         match diagnosis.unchecked.pop() {
             Some(unchecked) => Err(unchecked.why),

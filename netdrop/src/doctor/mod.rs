@@ -37,7 +37,7 @@ mod udp;
 mod window;
 
 pub use area::Area;
-pub use check::{Check, Scope, UnknownCheck, all, chosen};
+pub use check::{Check, Extent, Scope, UnknownCheck, all, chosen};
 pub use concurrently::concurrently;
 pub use diagnosis::{Diagnosis, Unchecked, diagnose};
 pub use evidence::{Drops, Evidence, Moved};

@@ -34,6 +34,11 @@ pub struct Home {
     pub enter: Option<PathBuf>,
 }
 
+impl Home {
+    /// What concerns the whole host is of all namespaces.
+    pub(super) const EVERYWHERE: Self = Self { inode: 0, name: None, enter: None };
+}
+
 /// What time it covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Span {
@@ -116,12 +121,12 @@ impl Window<'_> {
     }
 
     /// netdrop's own drops with one of these reasons or, where the kernel gives none, in one of these functions: those of this
-    /// namespace, and those whose namespace isn't known.
+    /// namespace, or of all where it concerns the host, and those whose namespace isn't known.
     pub fn drops_of(&self, names: &[&str]) -> Vec<Evidence> {
         let rows = self.drops.as_ref().copied().unwrap_or_default();
         let here = |row: &&Row| match row.netns.as_ref().map_or(0, |netns| netns.inode) {
             0 => true,
-            inode => inode == self.home.inode,
+            inode => self.home.inode == 0 || inode == self.home.inode,
         };
         let of = |row: &&Row| row.cause_name().is_some_and(|name| names.contains(&name));
         let mut found: Vec<Drops> = Vec::new();

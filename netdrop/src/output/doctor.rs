@@ -55,8 +55,15 @@ fn painted(start: &str, text: &str, color: bool) -> String {
 
 /// A finding as paragraphs of at most `width` columns; only commands are never broken, so that they can be copied.
 pub fn finding(finding: &Finding, width: usize, color: bool) -> String {
-    let width = width.max(NARROWEST);
-    let mut page = Page { text: String::new(), width, color };
+    written(finding, Page { cuts: true, ..Page::new(width, color) })
+}
+
+/// The same where no terminal's edge cuts lines of evidence: in a file, in a pipe.
+pub fn finding_uncut(finding: &Finding, width: usize, color: bool) -> String {
+    written(finding, Page::new(width, color))
+}
+
+fn written(finding: &Finding, mut page: Page) -> String {
     page.head(finding);
     page.paragraph(2, &grouped(&finding.sentence));
     page.evidence(&finding.evidence);
@@ -81,9 +88,15 @@ struct Page {
     text: String,
     width: usize,
     color: bool,
+    /// Whether lines of evidence end where the terminal does.
+    cuts: bool,
 }
 
 impl Page {
+    fn new(width: usize, color: bool) -> Self {
+        Self { text: String::new(), width: width.max(NARROWEST), color, cuts: false }
+    }
+
     fn line(&mut self, line: &str) {
         self.text.push_str(line.trim_end());
         self.text.push('\n');
@@ -154,7 +167,8 @@ impl Page {
             let label = self.label(word);
             let pad = |text: &str, width: usize| format!("{text}{:1$}", "", width - text.width());
             let line = format!("{}  {}  {from}", pad(name, names), pad(value, values));
-            let cells = cut(line.trim_end(), self.width - LABEL - 2);
+            let cells = line.trim_end();
+            let cells = if self.cuts { cut(cells, self.width - LABEL - 2) } else { cells.to_owned() };
             self.line(&format!("{label}{cells}"));
             word = "";
         }
@@ -185,15 +199,15 @@ fn told(evidence: &Evidence) -> [String; 3] {
     }
 }
 
-/// A line a finding: severity, area, what about, what is wrong; cut at `width`, if there is one.
+/// A line a finding: severity, what about, what is wrong, the check; cut at `width`, if there is one.
 pub fn table(findings: &[Finding], width: Option<usize>, color: bool) -> String {
     let widest = |of: fn(&Finding) -> &str| findings.iter().map(|one| of(one).width()).max().unwrap_or(0);
-    let (checks, subjects) = (widest(|one| one.check), widest(|one| &one.subject));
+    let subjects = widest(|one| &one.subject);
     let line = |finding: &Finding| {
         let Finding { severity, check, subject, sentence, netns, .. } = finding;
         let netns = netns.as_ref().map_or(String::new(), |name| format!("{name}: "));
         let sentence = grouped(sentence);
-        let line = format!("{severity:8}  {check:checks$}  {subject:subjects$}  {netns}{sentence}");
+        let line = format!("{severity:8}  {subject:subjects$}  {netns}{sentence}  ({check})");
         let line = Plain(&line).to_string();
         let line = width.map_or_else(|| line.clone(), |width| cut(&line, width));
         painted(paint(*severity), &line, color) + "\n"
@@ -203,7 +217,7 @@ pub fn table(findings: &[Finding], width: Option<usize>, color: bool) -> String 
 
 /// What couldn't be checked, and the sum of all.
 pub fn closing(closing: &Closing, width: usize) -> String {
-    let mut page = Page { text: String::new(), width: width.max(NARROWEST), color: false };
+    let mut page = Page::new(width, false);
     let Diagnosis { findings, unchecked, checked } = closing.diagnosis;
     let time = elapsed(closing.lasted);
     let time = if closing.since_boot { format!("since the boot {time} ago") } else { format!("in {time}") };

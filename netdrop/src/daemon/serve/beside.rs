@@ -54,7 +54,7 @@ impl Beside {
         }
     }
 
-    /// Starts both. `settings` are followed: certificates and tokens are read again with them.
+    /// Starts them. `settings` are followed: certificates and tokens are read again with them.
     pub fn run(self, hub: &Hub, metrics: &Metrics, settings: watch::Receiver<Arc<Settings>>) -> Running {
         let (end, ended) = watch::channel(false);
         let mut tasks = JoinSet::new();
