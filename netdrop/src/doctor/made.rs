@@ -1,6 +1,7 @@
 //! Made-up windows for the tests of checks.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ pub struct Made {
     since_boot: bool,
 }
 
-impl Whose for HashMap<u32, Arc<Owner>> {
+impl<S: BuildHasher> Whose for HashMap<u32, Arc<Owner>, S> {
     fn owner(&self, socket: Socket) -> Option<Arc<Owner>> {
         self.get(&socket.inode).cloned()
     }

@@ -132,7 +132,9 @@ impl Output for Json {
     }
 
     fn findings(&mut self, findings: &[Finding], out: &mut Vec<u8>) {
-        findings.iter().for_each(|finding| out.extend_from_slice(doctor::finding_line(finding).as_bytes()));
+        for finding in findings {
+            out.extend_from_slice(doctor::finding_line(finding).as_bytes());
+        }
     }
 
     fn end(&mut self, summary: &Summary, out: &mut Vec<u8>) {
