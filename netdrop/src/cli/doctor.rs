@@ -1,5 +1,6 @@
 //! `netdrop doctor`.
 
+use std::collections::HashSet;
 use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,7 +12,7 @@ use super::Exit;
 use super::capture::identify;
 use super::output::print;
 use crate::daemon::{DoctorPlan, Examined, examine};
-use crate::doctor::{Check, Home, Severity, chosen};
+use crate::doctor::{Check, Extent, Home, Severity, chosen};
 use crate::kernel::netns::Namespaces;
 use crate::output::Color;
 use crate::output::doctor::{self as written, Closing};
@@ -94,27 +95,17 @@ impl Doctor {
             Some(_) => identify(false).map_err(|error| error.to_string()),
             None => Err(String::new()),
         };
-        Ok(DoctorPlan { checks, homes: self.homes()?, window, identity, begun: announce })
+        let (homes, extent) = self.homes()?;
+        Ok(DoctorPlan { checks, homes, extent, window, identity, begun: announce })
     }
 
     /// The namespaces to look at, netdrop's own first.
-    fn homes(&self) -> Result<Vec<Home>, Exit> {
+    fn homes(&self) -> Result<(Vec<Home>, Extent), Exit> {
         let mut namespaces = Namespaces::new(Path::new("/"));
         namespaces.refresh();
         let own = namespaces.own();
-        let home = |inode: u32| {
-            if Some(inode) == own {
-                return Home { inode, ..Home::default() };
-            }
-            let name = namespaces.name(inode).map_or_else(|| inode.to_string(), Into::into);
-            // Where nothing leads there, reading says so.
-            let enter = namespaces.path(inode).map_or_else(|| name.clone().into(), Into::into);
-            Home { inode, name: Some(name), enter: Some(enter) }
-        };
         let mut inodes: Vec<u32> = if self.all_netns {
-            own.into_iter()
-                .chain(namespaces.iter().map(|(inode, _)| inode).filter(|one| Some(*one) != own))
-                .collect()
+            own.into_iter().chain(namespaces.iter().map(|(inode, _)| inode)).collect()
         } else if self.netns.is_empty() {
             vec![own.unwrap_or_default()]
         } else {
@@ -122,8 +113,22 @@ impl Doctor {
                 |name: &String| namespaces.inode_of(name).map_err(|error| Exit::Usage(error.to_string()));
             self.netns.iter().map(inode).collect::<Result<_, _>>()?
         };
-        inodes.dedup();
-        Ok(inodes.into_iter().map(home).collect())
+        let with_own = own.is_none_or(|own| inodes.contains(&own));
+        // What the host has once is read where netdrop is.
+        inodes.splice(0..0, own);
+        let mut known = HashSet::new();
+        inodes.retain(|inode| known.insert(*inode));
+        let home = |inode: u32| {
+            if own.is_none_or(|own| own == inode) {
+                return Home { inode, ..Home::default() };
+            }
+            let name = namespaces.name(inode).map_or_else(|| inode.to_string(), Into::into);
+            // Where nothing leads there, reading says so.
+            let enter = namespaces.path(inode).map_or_else(|| name.clone().into(), Into::into);
+            Home { inode, name: Some(name), enter: Some(enter) }
+        };
+        let extent = if with_own { Extent::All } else { Extent::FirstForHost };
+        Ok((inodes.into_iter().map(home).collect(), extent))
     }
 
     fn written(&self, examined: &Examined) -> String {
@@ -143,7 +148,8 @@ impl Doctor {
             }
             DoctorFormat::Text => {
                 let each = findings.iter();
-                let each = each.map(|one| written::finding(one, width(), self.has_color()) + "\n");
+                let write = if on_terminal() { written::finding } else { written::finding_uncut };
+                let each = each.map(|one| write(one, width(), self.has_color()) + "\n");
                 each.collect::<String>() + &written::closing(&closing, width())
             }
         }

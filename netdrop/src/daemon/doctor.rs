@@ -16,7 +16,8 @@ use nix::sys::time::TimeSpec;
 
 use super::drop_count::DropCount;
 use crate::doctor::{
-    Check, Diagnosis, Home, Place, Scope, Snapshot, Source, Span, Unread, Whose, Window, diagnose, rank,
+    Check, Diagnosis, Extent, Home, Place, Snapshot, Source, Span, Unread, Whose, Window, concurrently,
+    diagnose, rank,
 };
 use crate::kernel::identity::Identity;
 use crate::model::{Owner, Row};
@@ -25,12 +26,17 @@ use crate::owner::{Owners, Socket};
 /// Owners are looked for so long before the window's end: sockets that are made in it are found too.
 const OWNERS_EARLY: Duration = Duration::from_millis(200);
 
+/// Namespaces, or parts of one, that are read at a time: more than there are CPUs on small machines, as some wait for a device.
+const AT_A_TIME: usize = 4;
+
 /// What is to be examined.
 pub struct Plan {
     /// The checks to be made.
     pub checks: Vec<&'static Check>,
     /// The network namespaces to be looked at, the caller's own first where it is one of them.
     pub homes: Vec<Home>,
+    /// Whether the first of them is looked at for the host alone.
+    pub extent: Extent,
     /// Time between the readings; absent: all since the boot.
     pub window: Option<Duration>,
     /// This kernel, to count its drops; or why they can't be.
@@ -52,7 +58,8 @@ pub struct Examined {
 
 /// Examines, which takes the window's time and that of reading twice. Ctrl-C ends the window.
 pub fn examine(plan: Plan) -> Examined {
-    let Plan { checks, homes, window, identity, begun: tell } = plan;
+    let Plan { checks, homes, extent, window, identity, begun: tell } = plan;
+    let of = Subject { checks: &checks, homes: &homes, extent };
     let interrupt = Interrupt::catch();
     let counting = match window {
         None => Err("what was dropped before netdrop came, nobody counted".into()),
@@ -61,18 +68,10 @@ pub fn examine(plan: Plan) -> Examined {
         }
     };
     let start = Instant::now();
-    let begun: Vec<_> = homes
-        .iter()
-        .enumerate()
-        .map(|(index, home)| {
-            let sources = sources(&checks, index == 0);
-            let before = match window {
-                None => Snapshot::at_boot(sources),
-                Some(_) => read(home, &sources),
-            };
-            (before, Instant::now())
-        })
-        .collect();
+    let begun = match window {
+        None => of.at_boot(),
+        Some(_) => of.read(),
+    };
     let owners = RefCell::new(Owners::new(Path::new("/")));
     if let Some(window) = window {
         tell(counting.as_ref().map(drop).map_err(String::as_str));
@@ -82,49 +81,99 @@ pub fn examine(plan: Plan) -> Examined {
             interrupt.wait(start + window);
         }
     }
-    let ended: Vec<_> = homes
-        .iter()
-        .enumerate()
-        .map(|(index, home)| (read(home, &sources(&checks, index == 0)), Instant::now()))
-        .collect();
+    let ended = of.read();
     let lasted = if window.is_some() { start.elapsed() } else { uptime() };
     let drops = counting.and_then(|counting| counting.end().map_err(|error| error.to_string()));
     let rows: Result<&[Row], Unread> = match &drops {
         Ok(summary) => Ok(&summary.rows),
         Err(why) => Err(Unread::new("drops", why)),
     };
-    let windows: Vec<_> = homes
-        .iter()
-        .zip(begun.iter().zip(&ended))
-        .map(|(home, ((before, begin), (after, end)))| Window {
-            before,
-            after,
-            lasted: if window.is_some() { end.duration_since(*begin) } else { lasted },
-            span: if window.is_some() { Span::Window } else { Span::SinceBoot },
-            drops: rows.clone(),
-            home,
-            whose: &owners,
-        })
-        .collect();
-    let mut diagnosis = diagnose(&checks, &windows);
-    rank(&mut diagnosis.findings);
+    let span = if window.is_some() { Span::Window } else { Span::SinceBoot };
+    let time = Time { span, lasted };
+    let diagnosis = of.judge(time, (&begun, &ended), &rows, &owners);
     let drops = drops.map(|summary| summary.accounts.passed());
     Examined { diagnosis, lasted, drops }
 }
 
-/// What these checks need; of the whole host with the first namespace alone.
-fn sources(checks: &[&'static Check], is_first: bool) -> Vec<Source> {
-    let is_due = |check: &&&'static Check| is_first || check.scope == Scope::Netns;
-    checks.iter().filter(is_due).flat_map(|check| check.needs).copied().collect()
+/// All of one namespace, and when it had been read.
+pub(super) type Reading = (Snapshot, Instant);
+
+/// A namespace, and what was read of it at both ends.
+type Read<'a> = (&'a Home, (&'a Reading, &'a Reading));
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Time {
+    pub span: Span,
+    /// Of a window, each namespace's own counts: from its first reading to its last.
+    pub lasted: Duration,
 }
 
-/// Reads in that namespace, from a thread of its own where it isn't ours: setns(2) moves the calling thread.
-fn read(home: &Home, sources: &[Source]) -> Snapshot {
+/// What is looked for, and where.
+#[derive(Clone, Copy)]
+pub(super) struct Subject<'a> {
+    pub checks: &'a [&'static Check],
+    pub homes: &'a [Home],
+    pub extent: Extent,
+}
+
+impl<'a> Subject<'a> {
+    /// Nothing had been counted.
+    fn at_boot(self) -> Vec<Reading> {
+        let zero = |index| (Snapshot::at_boot(self.sources(index)), Instant::now());
+        (0..self.homes.len()).map(zero).collect()
+    }
+
+    /// Reads all namespaces, some at a time; where there is but one, some of its parts at a time.
+    pub fn read(self) -> Vec<Reading> {
+        let at_a_time = if self.homes.len() > 1 { 1 } else { AT_A_TIME };
+        let all: Vec<(usize, &Home)> = self.homes.iter().enumerate().collect();
+        concurrently(&all, AT_A_TIME, |(index, home)| {
+            (read(home, &self.sources(*index), at_a_time), Instant::now())
+        })
+    }
+
+    /// What the checks need in the namespace at that place.
+    fn sources(self, index: usize) -> Vec<Source> {
+        let due = self.checks.iter().filter(|check| check.is_due(index, self.extent));
+        due.flat_map(|check| check.needs).copied().collect()
+    }
+
+    /// Makes the checks on what was read at both ends, the worst finding first.
+    pub fn judge(
+        self,
+        time: Time,
+        (begun, ended): (&'a [Reading], &'a [Reading]),
+        drops: &Result<&'a [Row], Unread>,
+        whose: &'a dyn Whose,
+    ) -> Diagnosis {
+        let window = |(home, ((before, begin), (after, end))): Read<'a>| Window {
+            before,
+            after,
+            lasted: match time.span {
+                Span::Window => end.duration_since(*begin),
+                Span::SinceBoot => time.lasted,
+            },
+            span: time.span,
+            drops: drops.clone(),
+            home,
+            whose,
+        };
+        let windows: Vec<_> = self.homes.iter().zip(begun.iter().zip(ended)).map(window).collect();
+        let mut diagnosis = diagnose(self.checks, &windows, self.extent);
+        rank(&mut diagnosis.findings);
+        diagnosis
+    }
+}
+
+/// Reads in that namespace, from a thread of its own where it isn't ours: setns(2) moves the calling thread, and those that it starts are where it is.
+fn read(home: &Home, sources: &[Source], at_a_time: usize) -> Snapshot {
     let place = Place::new("/");
-    let Some(path) = &home.enter else { return Snapshot::read(sources.iter().copied(), &place) };
+    let snapshot = || Snapshot::read(sources.iter().copied(), &place, at_a_time);
+    let Some(path) = &home.enter else { return snapshot() };
     let inside = || -> io::Result<Snapshot> {
         setns(File::open(path)?, CloneFlags::CLONE_NEWNET)?;
-        Ok(Snapshot::read(sources.iter().copied(), &place))
+        Ok(snapshot())
     };
     let panicked = || Err(io::Error::other("the thread panicked"));
     let entered = thread::scope(|scope| scope.spawn(inside).join().unwrap_or_else(|_| panicked()));
@@ -184,7 +233,14 @@ mod tests {
     use crate::doctor::all;
 
     fn plan(homes: Vec<Home>, window: Option<Duration>) -> Plan {
-        Plan { checks: all().collect(), homes, window, identity: Err("not asked for".into()), begun: |_| {} }
+        Plan {
+            checks: all().collect(),
+            homes,
+            extent: Extent::All,
+            window,
+            identity: Err("not asked for".into()),
+            begun: |_| {},
+        }
     }
 
     /// Without privileges, and without counting drops: every check is made or says why not.

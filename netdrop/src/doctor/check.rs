@@ -32,7 +32,24 @@ pub struct Check {
     pub run: fn(&Window) -> Result<Vec<Finding>, Unread>,
 }
 
+/// Which namespaces are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All that are given; the first for the whole host too.
+    All,
+    /// The first for what concerns the whole host alone: it is where netdrop is, and others are asked for.
+    FirstForHost,
+}
+
 impl Check {
+    /// Whether it is made in the namespace at that place.
+    pub fn is_due(&self, index: usize, extent: Extent) -> bool {
+        match self.scope {
+            Scope::Host => index == 0,
+            Scope::Netns => index > 0 || extent == Extent::All,
+        }
+    }
+
     /// What it looks for, in one sentence: its record in the knowledge base.
     pub fn about(&self) -> &'static str {
         knowledge::check(self.name).map_or("", knowledge::Entry::meaning)

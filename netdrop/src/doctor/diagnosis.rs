@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::finding::Finding;
-use super::{Area, Check, Scope, Severity, Span, Window};
+use super::{Area, Check, Extent, Home, Scope, Severity, Span, Window};
 
 /// A check that couldn't be made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -31,11 +31,10 @@ pub struct Diagnosis {
 }
 
 /// Makes these checks. Those of the whole host are made on the first window alone.
-pub fn diagnose(checks: &[&'static Check], windows: &[Window]) -> Diagnosis {
+pub fn diagnose(checks: &[&'static Check], windows: &[Window], extent: Extent) -> Diagnosis {
     let mut diagnosis = Diagnosis::default();
     for (index, window) in windows.iter().enumerate() {
-        let is_due = |check: &&&Check| check.scope == Scope::Netns || index == 0;
-        for check in checks.iter().filter(is_due) {
+        for check in checks.iter().filter(|check| check.is_due(index, extent)) {
             diagnosis.add(check, window);
         }
     }
@@ -45,7 +44,8 @@ pub fn diagnose(checks: &[&'static Check], windows: &[Window]) -> Diagnosis {
 impl Diagnosis {
     fn add(&mut self, check: &'static Check, window: &Window) {
         let netns = window.home.name.clone().filter(|_| check.scope == Scope::Netns);
-        match (check.run)(window) {
+        let host = Window { home: &Home::EVERYWHERE, drops: window.drops.clone(), ..*window };
+        match (check.run)(if check.scope == Scope::Host { &host } else { window }) {
             Ok(findings) => {
                 self.checked += 1;
                 self.findings.extend(findings.into_iter().map(|finding| signed(finding, check, window)));

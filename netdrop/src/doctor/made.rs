@@ -1,10 +1,11 @@
 //! Made-up windows for the tests of checks.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Check, Finding, Home, Part, Snapshot, Span, Unread, Whose, Window, diagnose, rank};
+use super::{Check, Extent, Finding, Home, Part, Snapshot, Span, Unread, Whose, Window, diagnose, rank};
 use crate::knowledge::Class;
 use crate::model::{Counts, Device, Holding, Owner, Process, Reason, Row, Site};
 use crate::owner::Socket;
@@ -20,7 +21,7 @@ pub struct Made {
     since_boot: bool,
 }
 
-impl Whose for HashMap<u32, Arc<Owner>> {
+impl<S: BuildHasher> Whose for HashMap<u32, Arc<Owner>, S> {
     fn owner(&self, socket: Socket) -> Option<Arc<Owner>> {
         self.get(&socket.inode).cloned()
     }
@@ -80,7 +81,7 @@ impl Made {
             home: &self.home,
             whose: &self.owners,
         };
-        let mut diagnosis = diagnose(&[check], &[window]);
+        let mut diagnosis = diagnose(&[check], &[window], Extent::All);
         rank(&mut diagnosis.findings);
         match diagnosis.unchecked.pop() {
             Some(unchecked) => Err(unchecked.why),

@@ -8,6 +8,7 @@
 mod application;
 mod area;
 mod check;
+mod concurrently;
 mod conntrack;
 mod diagnosis;
 mod evidence;
@@ -32,11 +33,13 @@ mod softirq;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod ties;
 mod udp;
 mod window;
 
 pub use area::Area;
-pub use check::{Check, Scope, UnknownCheck, all, chosen};
+pub use check::{Check, Extent, Scope, UnknownCheck, all, chosen};
+pub use concurrently::concurrently;
 pub use diagnosis::{Diagnosis, Unchecked, diagnose};
 pub use evidence::{Drops, Evidence, Moved};
 pub use finding::{Certainty, Finding};
@@ -44,4 +47,5 @@ pub use rank::rank;
 pub use remedy::Remedy;
 pub use severity::Severity;
 pub use snapshot::{Part, Place, Snapshot, Source, Unread, source};
+pub use ties::{explanation, ties};
 pub use window::{Home, Span, Whose, Window};

@@ -1,11 +1,13 @@
 //! Everything that was read at one moment in one network namespace.
 
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use super::concurrently::concurrently;
 
 /// Something that is read as a whole: a file, the answers to a question by netlink. Checks get two of it.
 pub trait Part: Any + Send + Sync + Default {
@@ -111,13 +113,12 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Reads each of these parts once.
-    pub fn read(sources: impl IntoIterator<Item = Source>, place: &Place) -> Self {
-        let mut snapshot = Self::default();
-        for source in sources {
-            snapshot.parts.entry((source.id)()).or_insert_with(|| (source.read)(place));
-        }
-        snapshot
+    /// Reads each of these parts once, up to so many at a time: some wait for a device or for many answers, and need not wait for each other.
+    pub fn read(sources: impl IntoIterator<Item = Source>, place: &Place, at_a_time: usize) -> Self {
+        let mut known = HashSet::new();
+        let due: Vec<_> = sources.into_iter().filter(|source| known.insert((source.id)())).collect();
+        let parts = concurrently(&due, at_a_time, |source| ((source.id)(), (source.read)(place)));
+        Self { parts: parts.into_iter().collect() }
     }
 
     /// As it was at the boot: nothing had been counted.

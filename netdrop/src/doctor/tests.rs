@@ -76,6 +76,18 @@ fn drops_of_the_same_site_are_one_and_others_namespaces_are_left_out() {
     use std::sync::Arc;
 
     use crate::model::{Counts, Netns, Reason, Row, Site};
+
+    static CHECK: Check = Check {
+        name: "udp-x",
+        area: Area::Udp,
+        scope: Scope::Netns,
+        needs: &[],
+        run: |window| {
+            let evidence = window.drops_of(&["SOCKET_RCVBUFF", "f"]);
+            Ok(vec![Finding::new(Severity::Info, "x", "y").shown_by(evidence)])
+        },
+    };
+
     let row = |netns, packets, reason: &str| Row {
         counts: Counts { packets, bytes: 0 },
         site: Some(Arc::new(Site { function: Some("f".into()), offset: 16, ..Site::default() })),
@@ -87,16 +99,6 @@ fn drops_of_the_same_site_are_one_and_others_namespaces_are_left_out() {
         })),
         netns: Some(Arc::new(Netns { inode: netns, ..Netns::default() })),
         ..Row::default()
-    };
-    static CHECK: Check = Check {
-        name: "udp-x",
-        area: Area::Udp,
-        scope: Scope::Netns,
-        needs: &[],
-        run: |window| {
-            let evidence = window.drops_of(&["SOCKET_RCVBUFF", "f"]);
-            Ok(vec![Finding::new(Severity::Info, "x", "y").shown_by(evidence)])
-        },
     };
     let rows = vec![
         row(7, 10, "SOCKET_RCVBUFF"),

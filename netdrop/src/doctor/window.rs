@@ -34,6 +34,11 @@ pub struct Home {
     pub enter: Option<PathBuf>,
 }
 
+impl Home {
+    /// What concerns the whole host is of all namespaces.
+    pub(super) const EVERYWHERE: Self = Self { inode: 0, name: None, enter: None };
+}
+
 /// What time it covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Span {
@@ -117,7 +122,7 @@ impl Window<'_> {
     }
 
     /// netdrop's own drops with one of these reasons or, where the kernel gives none, in one of these functions: those of this
-    /// namespace, and those whose namespace isn't known.
+    /// namespace, or of all where it concerns the host, and those whose namespace isn't known.
     pub fn drops_of(&self, names: &[&str]) -> Vec<Evidence> {
         self.added_up(self.rows_of(names))
     }
@@ -136,7 +141,7 @@ impl Window<'_> {
     pub fn rows_of<'w>(&'w self, names: &'w [&str]) -> impl Iterator<Item = &'w Row> {
         self.rows(names).filter(|row| match row.netns.as_ref().map_or(0, |netns| netns.inode) {
             0 => true,
-            inode => inode == self.home.inode,
+            inode => self.home.inode == 0 || inode == self.home.inode,
         })
     }
 
@@ -156,11 +161,7 @@ impl Window<'_> {
 
     fn rows<'w>(&'w self, names: &'w [&str]) -> impl Iterator<Item = &'w Row> {
         let rows: &'w [Row] = self.drops.as_ref().copied().unwrap_or_default();
-        rows.iter().filter(|row| {
-            let reason = row.reason.as_ref().map(|reason| reason.name.as_str());
-            let name = reason.filter(|name| *name != "NOT_SPECIFIED").or_else(|| row.function());
-            name.is_some_and(|name| names.contains(&name))
-        })
+        rows.iter().filter(|row| row.cause_name().is_some_and(|name| names.contains(&name)))
     }
 
     fn added_up<'w>(&'w self, rows: impl Iterator<Item = &'w Row>) -> Vec<Evidence> {

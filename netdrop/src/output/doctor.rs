@@ -12,7 +12,8 @@ use super::words::Plain;
 use crate::doctor::{
     Certainty, Check, Diagnosis, Drops, Evidence, Finding, Moved, Remedy, Severity, Unchecked,
 };
-use crate::units::{elapsed, rate_of, thousands};
+use crate::model::Explanation;
+use crate::units::{elapsed, grouped, rate_of, thousands};
 
 /// Columns of the words before what they tell.
 const LABEL: usize = 10;
@@ -54,10 +55,17 @@ fn painted(start: &str, text: &str, color: bool) -> String {
 
 /// A finding as paragraphs of at most `width` columns; only commands are never broken, so that they can be copied.
 pub fn finding(finding: &Finding, width: usize, color: bool) -> String {
-    let width = width.max(NARROWEST);
-    let mut page = Page { text: String::new(), width, color };
+    written(finding, Page { cuts: true, ..Page::new(width, color) })
+}
+
+/// The same where no terminal's edge cuts lines of evidence: in a file, in a pipe.
+pub fn finding_uncut(finding: &Finding, width: usize, color: bool) -> String {
+    written(finding, Page::new(width, color))
+}
+
+fn written(finding: &Finding, mut page: Page) -> String {
     page.head(finding);
-    page.paragraph(2, &finding.sentence);
+    page.paragraph(2, &grouped(&finding.sentence));
     page.evidence(&finding.evidence);
     let sure = match finding.certainty {
         Certainty::Possible => "possibly",
@@ -80,9 +88,15 @@ struct Page {
     text: String,
     width: usize,
     color: bool,
+    /// Whether lines of evidence end where the terminal does.
+    cuts: bool,
 }
 
 impl Page {
+    fn new(width: usize, color: bool) -> Self {
+        Self { text: String::new(), width: width.max(NARROWEST), color, cuts: false }
+    }
+
     fn line(&mut self, line: &str) {
         self.text.push_str(line.trim_end());
         self.text.push('\n');
@@ -155,7 +169,8 @@ impl Page {
             let label = self.label(word);
             let pad = |text: &str, width: usize| format!("{text}{:1$}", "", width - text.width());
             let line = format!("{}  {}  {from}", pad(name, names), pad(value, values));
-            let cells = cut(line.trim_end(), self.width - LABEL - 2);
+            let cells = line.trim_end();
+            let cells = if self.cuts { cut(cells, self.width - LABEL - 2) } else { cells.to_owned() };
             self.line(&format!("{label}{cells}"));
             word = "";
         }
@@ -168,7 +183,12 @@ fn told(evidence: &Evidence) -> [String; 3] {
     match evidence {
         Evidence::Counter(moved) => {
             let Moved { counter, before, after, rate, read_from, .. } = moved;
-            let course = format!("{} → {}  ({})", thousands(*before), thousands(*after), rate_of(*rate));
+            // A few in a long time are few, and not none.
+            let rate = match rate_of(*rate) {
+                none if none == "0/s" && moved.by() > 0 => "<0.01/s".into(),
+                rate => rate,
+            };
+            let course = format!("{} → {}  ({rate})", thousands(*before), thousands(*after));
             [plain(counter), course, read_from.clone()]
         }
         Evidence::Value { name, value, read_from } => [plain(name), plain(value), read_from.clone()],
@@ -181,14 +201,15 @@ fn told(evidence: &Evidence) -> [String; 3] {
     }
 }
 
-/// A line a finding: severity, area, what about, what is wrong; cut at `width`, if there is one.
+/// A line a finding: severity, what about, what is wrong, the check; cut at `width`, if there is one.
 pub fn table(findings: &[Finding], width: Option<usize>, color: bool) -> String {
     let widest = |of: fn(&Finding) -> &str| findings.iter().map(|one| of(one).width()).max().unwrap_or(0);
-    let (checks, subjects) = (widest(|one| one.check), widest(|one| &one.subject));
+    let subjects = widest(|one| &one.subject);
     let line = |finding: &Finding| {
         let Finding { severity, check, subject, sentence, netns, .. } = finding;
         let netns = netns.as_ref().map_or(String::new(), |name| format!("{name}: "));
-        let line = format!("{severity:8}  {check:checks$}  {subject:subjects$}  {netns}{sentence}");
+        let sentence = grouped(sentence);
+        let line = format!("{severity:8}  {subject:subjects$}  {netns}{sentence}  ({check})");
         let line = Plain(&line).to_string();
         let line = width.map_or_else(|| line.clone(), |width| cut(&line, width));
         painted(paint(*severity), &line, color) + "\n"
@@ -198,7 +219,7 @@ pub fn table(findings: &[Finding], width: Option<usize>, color: bool) -> String 
 
 /// What couldn't be checked, and the sum of all.
 pub fn closing(closing: &Closing, width: usize) -> String {
-    let mut page = Page { text: String::new(), width: width.max(NARROWEST), color: false };
+    let mut page = Page::new(width, false);
     let Diagnosis { findings, unchecked, checked } = closing.diagnosis;
     let time = elapsed(closing.lasted);
     let time = if closing.since_boot { format!("since the boot {time} ago") } else { format!("in {time}") };
@@ -262,6 +283,18 @@ struct Summary<'a> {
     without_drops: Option<&'a str>,
 }
 
+/// What explains drops of a run, below its counts: a sentence each, after an empty line.
+pub fn explanations(explanations: &[Explanation]) -> Vec<String> {
+    let told = explanations.iter().map(|one| Plain(&one.to_string()).to_string());
+    let before = (!explanations.is_empty()).then(String::new);
+    before.into_iter().chain(told).collect()
+}
+
+/// A finding's line of JSON.
+pub fn finding_line(finding: &Finding) -> String {
+    line("doctor.finding", finding)
+}
+
 /// A line of JSON each: findings, what couldn't be checked, then the summary.
 pub fn json(closing: &Closing) -> String {
     let Diagnosis { findings, unchecked, checked } = closing.diagnosis;
@@ -277,7 +310,7 @@ pub fn json(closing: &Closing) -> String {
         drops: closing.drops.ok(),
         without_drops: closing.drops.err(),
     };
-    let findings = findings.iter().map(|finding| line("doctor.finding", finding));
+    let findings = findings.iter().map(finding_line);
     let unchecked = unchecked.iter().map(|one| line("doctor.unchecked", one));
     findings.chain(unchecked).chain([line("doctor.summary", &summary)]).collect()
 }

@@ -115,9 +115,9 @@ impl Lab {
         Ok(Self { destination: Some(destination), ..lab })
     }
 
-    /// What lies behind a router.
+    /// What lies behind the receiver of a topology that forwards.
     pub fn behind(&self) -> &Namespace {
-        self.destination.as_ref().expect("only called on routers")
+        self.destination.as_ref().expect("only called on topologies built with a destination")
     }
 
     /// The sender of a topology that has one.

@@ -69,7 +69,7 @@ fn wall_time(bench: &Bench) -> Result<()> {
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Told::read(bench, &String::from_utf8(output.stdout)?)?;
     ensure!(took >= WINDOW, "it ended after {took:?}");
-    println!("doctor: the window and {} ms", (took - WINDOW).as_millis());
+    println!("doctor: the window and {} ms", took.saturating_sub(WINDOW).as_millis());
     Ok(())
 }
 

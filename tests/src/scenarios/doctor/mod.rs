@@ -7,11 +7,15 @@ mod neighbour;
 mod netfilter;
 mod qdisc;
 mod routing;
+mod silence;
 mod softirq;
+mod softirq;
+mod tcp;
 mod tcp;
 mod tcp_buffers;
 mod tcp_loss;
 mod tcp_ports;
+mod ties;
 mod udp;
 mod udp_refused;
 
@@ -41,6 +45,10 @@ pub fn table() -> Vec<Case> {
         udp::table(),
         tcp::table(),
         application::table(),
+        udp::table(),
+        tcp::table(),
+        silence::table(),
+        ties::table(),
     ]
     .into_iter()
     .flatten()
