@@ -13,7 +13,11 @@ impl CpuSet {
         let mut cpus = Vec::new();
         for (word, digits) in (0_u32..).zip(text.trim().rsplit(',')) {
             let bits = u32::from_str_radix(digits, 16).ok()?;
-            cpus.extend((0..32).filter(|bit| bits >> bit & 1 == 1).map(|bit| word.saturating_mul(32).saturating_add(bit)));
+            cpus.extend(
+                (0..32)
+                    .filter(|bit| bits >> bit & 1 == 1)
+                    .map(|bit| word.saturating_mul(32).saturating_add(bit)),
+            );
         }
         Some(Self(cpus))
     }
@@ -37,7 +41,9 @@ impl CpuSet {
     /// As a mask that files like `rps_cpus` take.
     pub fn mask(&self) -> String {
         let words = self.0.iter().max().map_or(1, |last| last / 32 + 1);
-        let word = |index: u32| self.0.iter().filter(|cpu| *cpu / 32 == index).fold(0_u32, |word, cpu| word | 1 << (cpu % 32));
+        let word = |index: u32| {
+            self.0.iter().filter(|cpu| *cpu / 32 == index).fold(0_u32, |word, cpu| word | 1 << (cpu % 32))
+        };
         let mut mask = format!("{:x}", word(words - 1));
         for index in (0..words - 1).rev() {
             mask += &format!(",{:08x}", word(index));

@@ -81,7 +81,13 @@ impl Ethtool {
         let count = u32_at(&bytes(&size), 4).map_or(0, |count| count as usize).min(MOST);
         let mut table = request(&[ETHTOOL_GRXFHINDIR, number(count)], (count + SLACK) * 4);
         self.ask(device, &mut table)?;
-        Ok(bytes(&table)[8..].as_chunks().0.iter().take(count).map(|entry| u32::from_ne_bytes(*entry)).collect())
+        Ok(bytes(&table)[8..]
+            .as_chunks()
+            .0
+            .iter()
+            .take(count)
+            .map(|entry| u32::from_ne_bytes(*entry))
+            .collect())
     }
 
     /// `struct ethtool_sset_info`: how many counters there are.

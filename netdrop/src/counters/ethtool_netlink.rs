@@ -71,7 +71,10 @@ const STANDARD: [(&str, &[&str]); 4] = [
         ],
     ),
     ("eth-ctrl", &["", "", "UnsupportedOpcodesReceived"]),
-    ("rmon", &["etherStatsUndersizePkts", "etherStatsOversizePkts", "etherStatsFragments", "etherStatsJabbers"]),
+    (
+        "rmon",
+        &["etherStatsUndersizePkts", "etherStatsOversizePkts", "etherStatsFragments", "etherStatsJabbers"],
+    ),
 ];
 
 /// What is known of one device. What its driver doesn't tell is absent.
@@ -266,12 +269,17 @@ fn statistics(told: &mut Told, group: &[u8]) {
             STATISTIC => {
                 let Some((place, value)) = attributes(value).next() else { continue };
                 let name = names.get(usize::from(place)).filter(|name| !name.is_empty());
-                told.standard.extend(name.zip(u64_at(value, 0)).map(|(name, value)| (*group_name, *name, value)));
+                told.standard
+                    .extend(name.zip(u64_at(value, 0)).map(|(name, value)| (*group_name, *name, value)));
             }
             LENGTHS_RECEIVED => {
                 let frames = attribute(value, COUNT).and_then(|count| u64_at(count, 0));
                 let range = number(value, LOWEST).zip(number(value, HIGHEST));
-                told.lengths.extend(range.zip(frames).map(|((from, to), frames)| Lengths { from, to, frames }));
+                told.lengths.extend(range.zip(frames).map(|((from, to), frames)| Lengths {
+                    from,
+                    to,
+                    frames,
+                }));
             }
             _ => {}
         }
@@ -325,7 +333,8 @@ mod tests {
             let value = if is_set { encode(BIT_VALUE, &[]) } else { Vec::new() };
             encode(BIT | NESTED, &[encode(BIT_NAME, format!("{name}\0").as_bytes()), value].concat())
         };
-        let ours = [bit("Autoneg", true), bit("1000baseT/Full", true), bit("10000baseT/Full", false)].concat();
+        let ours =
+            [bit("Autoneg", true), bit("1000baseT/Full", true), bit("10000baseT/Full", false)].concat();
         let peer = [bit("100baseT/Full", false), bit("Pause", false)].concat();
         let mut attributes = words(&[(5, 100)]);
         attributes.extend([
@@ -352,7 +361,8 @@ mod tests {
         let group = |id: u32, parts: &[Vec<u8>]| {
             encode(GROUP | NESTED, &[encode(GROUP_ID, &id.to_ne_bytes()), parts.concat()].concat())
         };
-        let bucket = [words(&[(LOWEST, 1519), (HIGHEST, 2047)]).concat(), encode(COUNT, &5_u64.to_ne_bytes())];
+        let bucket =
+            [words(&[(LOWEST, 1519), (HIGHEST, 2047)]).concat(), encode(COUNT, &5_u64.to_ne_bytes())];
         let told = told(
             STATS,
             &[

@@ -61,7 +61,8 @@ pub(super) fn message(message_type: u16, request: &[u8]) -> Vec<u8> {
 
 /// An attribute of a request.
 pub fn encode(kind: u16, value: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(ATTRIBUTE_HEADER + value.len()).expect("attributes of requests are a few bytes");
+    let length =
+        u16::try_from(ATTRIBUTE_HEADER + value.len()).expect("attributes of requests are a few bytes");
     let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
     bytes.extend_from_slice(value);
     bytes.resize(bytes.len().next_multiple_of(4), 0);

@@ -52,11 +52,13 @@ fn interrupts(folder: &Path, proc: &Path) -> Vec<(u32, CpuSet)> {
     // Not by the path's text: the kernel follows the link, then goes one up.
     let places = ["device/msi_irqs", "device/../msi_irqs"];
     let found = places.iter().find_map(|path| fs::read_dir(folder.join(path)).ok());
-    let numbers = found.into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let numbers =
+        found.into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let mut numbers: Vec<u32> = numbers.collect();
     numbers.sort_unstable();
     let cpus = |number: u32| {
-        let text = fs::read_to_string(proc.join(format!("irq/{number}/smp_affinity_list"))).unwrap_or_default();
+        let text =
+            fs::read_to_string(proc.join(format!("irq/{number}/smp_affinity_list"))).unwrap_or_default();
         CpuSet::of_list(&text).unwrap_or_default()
     };
     numbers.into_iter().map(|number| (number, cpus(number))).collect()
@@ -82,7 +84,11 @@ mod tests {
         put("sys/bus/pci0/msi_irqs/31", "");
         put("sys/bus/pci0/msi_irqs/30", "");
         put("proc/irq/31/smp_affinity_list", "0-1\n");
-        std::os::unix::fs::symlink(root.path().join("sys/bus/pci0/virtio0"), root.path().join("sys/class/net/eth0/device")).unwrap();
+        std::os::unix::fs::symlink(
+            root.path().join("sys/bus/pci0/virtio0"),
+            root.path().join("sys/class/net/eth0/device"),
+        )
+        .unwrap();
         let queues = read(&root.path().join("sys"), &root.path().join("proc"), "eth0");
         let expected = Queues {
             device: "eth0".into(),

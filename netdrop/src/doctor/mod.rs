@@ -10,6 +10,8 @@ mod area;
 mod check;
 mod conntrack;
 mod diagnosis;
+#[cfg(test)]
+mod drivers;
 mod evidence;
 mod finding;
 mod interrupts;

@@ -36,6 +36,8 @@ pub struct Port {
     pub hashes_udp_ports: Option<bool>,
     /// The queue of each part of the hash.
     pub indirection: Vec<u32>,
+    /// The MTU of the other end of a veth pair, where it may be asked.
+    pub peer_mtu: Option<u32>,
 }
 
 /// Where a counter is read.
@@ -72,9 +74,39 @@ impl Part for Ports {
             Err(error) => (BTreeMap::new(), Some(error.to_string())),
         };
         let ethtool = Ethtool::new().map_err(refused)?;
-        let links = links::read().map_err(refused)?.into_iter();
-        let all = links.map(|link| port(told.remove(&link.index).unwrap_or_default(), link, &ethtool)).collect();
+        let links = links::read().map_err(refused)?;
+        let mut peers = Peers { own: &links, others: BTreeMap::new() };
+        let mut all = Vec::new();
+        for link in &links {
+            let told = told.remove(&link.index).unwrap_or_default();
+            all.push(Port { peer_mtu: peers.mtu_behind(link), ..port(told, link.clone(), &ethtool) });
+        }
         Ok(Self { all, untold })
+    }
+}
+
+/// The links of this namespace, and of those that a veth pair leads to.
+struct Peers<'a> {
+    own: &'a [Link],
+    others: BTreeMap<u32, Vec<Link>>,
+}
+
+impl Peers<'_> {
+    /// More than that isn't asked: each namespace takes a question.
+    const MOST: usize = 200;
+
+    fn mtu_behind(&mut self, link: &Link) -> Option<u32> {
+        let index = link.peer.filter(|_| link.kind.as_deref() == Some("veth"))?;
+        let links = match link.peer_netns {
+            None => self.own,
+            Some(netns) => {
+                if self.others.len() >= Self::MOST && !self.others.contains_key(&netns) {
+                    return None;
+                }
+                self.others.entry(netns).or_insert_with(|| links::read_of(netns).unwrap_or_default())
+            }
+        };
+        links.iter().find(|one| one.index == index).map(|peer| peer.mtu)
     }
 }
 
@@ -109,13 +141,19 @@ impl Port {
     }
 
     fn take_standard(&mut self) {
-        let kernels = self.link.losses.iter().map(|(name, value)| (Group::Kernel, (*name).to_owned(), *value));
-        let standard =
-            self.told.standard.iter().map(|(group, name, value)| (Group::Standard(group), (*name).to_owned(), *value));
+        let kernels =
+            self.link.losses.iter().map(|(name, value)| (Group::Kernel, (*name).to_owned(), *value));
+        let standard = self
+            .told
+            .standard
+            .iter()
+            .map(|(group, name, value)| (Group::Standard(group), (*name).to_owned(), *value));
         let pause = self.told.pause.unwrap_or_default();
         let paused = [("rx_pause_frames", pause.received), ("tx_pause_frames", pause.sent)];
-        let paused = paused.into_iter().filter_map(|(name, count)| Some((Group::Pause, name.to_owned(), count?)));
-        let all: Vec<_> = kernels.chain(standard).chain(paused).filter(|(_, name, _)| trouble(name).is_some()).collect();
+        let paused =
+            paused.into_iter().filter_map(|(name, count)| Some((Group::Pause, name.to_owned(), count?)));
+        let all: Vec<_> =
+            kernels.chain(standard).chain(paused).filter(|(_, name, _)| trouble(name).is_some()).collect();
         self.counters.splice(0..0, all);
     }
 
@@ -131,20 +169,32 @@ impl Port {
     }
 
     /// A command about it, and how it stays so: a rule of udev, which finds the device by its address, whatever its name will be.
-    pub fn remedy(&self, window: &Window, what: impl Into<String>, kind: &str, (before, after): (&str, &str)) -> Remedy {
-        let remedy = Remedy::command(what, format!("ethtool {before} {} {after}", self.name())).inside(window);
+    pub fn remedy(
+        &self,
+        window: &Window,
+        what: impl Into<String>,
+        kind: &str,
+        (before, after): (&str, &str),
+    ) -> Remedy {
+        let remedy =
+            Remedy::command(what, format!("ethtool {before} {} {after}", self.name())).inside(window);
         if window.home.enter.is_some() || self.link.address.is_empty() {
             return remedy;
         }
+        remedy.kept_by(self.rule(kind, &format!("RUN+=\"/usr/sbin/ethtool {before} $name {after}\"")))
+    }
+
+    /// A command that writes a rule of udev for this device.
+    pub fn rule(&self, kind: &str, does: &str) -> String {
         let mut address = String::new();
         for byte in &self.link.address {
             let colon = if address.is_empty() { "" } else { ":" };
             let _ = write!(address, "{colon}{byte:02x}");
         }
-        remedy.kept_by(format!(
-            "echo 'ACTION==\"add\", SUBSYSTEM==\"net\", DRIVERS==\"?*\", ATTR{{address}}==\"{address}\", RUN+=\"/usr/sbin/ethtool {before} $name {after}\"' > /etc/udev/rules.d/90-{}-{kind}.rules",
+        format!(
+            "printf '%s\\n' 'ACTION==\"add\", SUBSYSTEM==\"net\", DRIVERS==\"?*\", ATTR{{address}}==\"{address}\", {does}' > /etc/udev/rules.d/90-{}-{kind}.rules",
             self.name()
-        ))
+        )
     }
 
     /// How its link goes, in words: `1000 Mbit/s, full duplex, negotiated`.
@@ -170,7 +220,9 @@ pub struct Pair<'a> {
 /// The devices of a window.
 pub fn pairs<'a>(window: &'a Window<'a>) -> Result<Vec<Pair<'a>>, Unread> {
     let (before, after) = window.both::<Ports>()?;
-    let was = |now: &Port| before.all.iter().find(|port| port.link.index == now.link.index && port.name() == now.name());
+    let was = |now: &Port| {
+        before.all.iter().find(|port| port.link.index == now.link.index && port.name() == now.name())
+    };
     Ok(after.all.iter().map(|now| Pair { before: was(now), now, window }).collect())
 }
 
@@ -211,7 +263,11 @@ impl<'a> Pair<'a> {
     /// Packets of each receive queue.
     pub fn queues(&self) -> Vec<(u32, u64)> {
         let before = |queue| self.before.and_then(|port| port.queues.get(queue)).copied().unwrap_or(0);
-        self.now.queues.iter().map(|(queue, now)| (*queue, now.checked_sub(before(queue)).unwrap_or(*now))).collect()
+        self.now
+            .queues
+            .iter()
+            .map(|(queue, now)| (*queue, now.checked_sub(before(queue)).unwrap_or(*now)))
+            .collect()
     }
 }
 
@@ -262,7 +318,12 @@ mod tests {
     fn counters_of_queues_are_added_up_and_the_rest_is_left_out() {
         let port = made::port(
             0,
-            &[("rx_packets", 9), ("[0]: rx_discards", 3), ("[1]: rx_discards", 4), ("[1]: rx_ucast_packets", 5)],
+            &[
+                ("rx_packets", 9),
+                ("[0]: rx_discards", 3),
+                ("[1]: rx_discards", 4),
+                ("[1]: rx_ucast_packets", 5),
+            ],
         );
         assert_eq!(port.counters, [(Group::Driver, "[*]: rx_discards".to_owned(), 7)]);
         assert_eq!(port.queues, BTreeMap::from([(1, 5)]));

@@ -3,9 +3,7 @@
 
 use super::{CpuTimes, strained};
 use crate::doctor::ports::Ports;
-use crate::doctor::{
-    Area, Certainty, Check, Evidence, Finding, Scope, Severity, Unread, Window, source,
-};
+use crate::doctor::{Area, Certainty, Check, Evidence, Finding, Scope, Severity, Unread, Window, source};
 
 pub const CHECK: Check = Check {
     name: "interrupts-channels",
@@ -19,14 +17,17 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let mut findings = Vec::new();
     for port in strained(window)? {
         let Some(channels) = port.pair.now.told.channels else { continue };
-        let (kind, (now, most)) = if channels.combined.1 > 0 { ("combined", channels.combined) } else { ("rx", channels.receive) };
+        let (kind, (now, most)) =
+            if channels.combined.1 > 0 { ("combined", channels.combined) } else { ("rx", channels.receive) };
         let cpus = u32::try_from(port.cpus.len()).unwrap_or(u32::MAX);
         let wanted = most.min(cpus);
         if now == 0 || now >= wanted {
             continue;
         }
         let name = port.pair.now.name();
-        let sentence = format!("{name} spreads its packets over {now} of {most} possible queues, while there are {cpus} CPUs, and it can't be kept up with.");
+        let sentence = format!(
+            "{name} spreads its packets over {now} of {most} possible queues, while there are {cpus} CPUs, and it can't be kept up with."
+        );
         let value = format!("{now} of {most} ({kind})");
         findings.push(
             Finding::new(Severity::Warning, name, sentence)

@@ -4,9 +4,7 @@
 use super::{CpuTimes, busiest, strained};
 use crate::doctor::parts::Counters;
 use crate::doctor::ports::Ports;
-use crate::doctor::{
-    Area, Certainty, Check, Evidence, Finding, Scope, Severity, Unread, Window, source,
-};
+use crate::doctor::{Area, Certainty, Check, Evidence, Finding, Scope, Severity, Unread, Window, source};
 
 pub const CHECK: Check = Check {
     name: "interrupts-hash",
@@ -29,9 +27,16 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
         let queues = port.pair.queues();
         let uneven = busiest(&queues).filter(|(_, share)| *share > UNEVEN);
         let is_udp = datagrams.saturating_mul(SHARE) >= port.pair.traffic()[0];
-        let (Some((queue, share)), Some(false), true) = (uneven, port.pair.now.hashes_udp_ports, is_udp) else { continue };
+        let (Some((queue, share)), Some(false), true) = (uneven, port.pair.now.hashes_udp_ports, is_udp)
+        else {
+            continue;
+        };
         let name = port.pair.now.name();
-        let sentence = format!("{:.0} percent of the packets of {name} come by queue {queue} of {}: UDP is spread by addresses alone.", share * 100.0, queues.len());
+        let sentence = format!(
+            "{:.0} percent of the packets of {name} come by queue {queue} of {}: UDP is spread by addresses alone.",
+            share * 100.0,
+            queues.len()
+        );
         findings.push(
             Finding::new(Severity::Warning, name, sentence)
                 .losing(port.losing(window))
@@ -60,7 +65,8 @@ mod tests {
             hashes_udp_ports,
             ..port(received, &[("rx_queue_0_packets", received), ("rx_queue_1_packets", second)])
         };
-        let counters = |datagrams| Counters::from([("Udp", "InDatagrams", datagrams), ("Udp", "InErrors", 0)]);
+        let counters =
+            |datagrams| Counters::from([("Udp", "InDatagrams", datagrams), ("Udp", "InErrors", 0)]);
         window(95, of(0, 0), of(500_000, second_queue)).part(counters(0), counters(datagrams))
     }
 

@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{CpuTimes, strained};
 use crate::doctor::ports::Ports;
-use crate::doctor::{
-    Area, Certainty, Check, Evidence, Finding, Scope, Severity, Unread, Window, source,
-};
+use crate::doctor::{Area, Certainty, Check, Evidence, Finding, Scope, Severity, Unread, Window, source};
 
 pub const CHECK: Check = Check {
     name: "interrupts-indirection",
@@ -23,12 +21,16 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
         let used = u32::try_from(table.iter().collect::<BTreeSet<_>>().len()).unwrap_or(u32::MAX);
         let cpus = u32::try_from(port.cpus.len()).unwrap_or(u32::MAX);
         // A table shorter than there are queues can't name all; more queues than CPUs are no use.
-        let possible = port.pair.now.receive_queues().min(u32::try_from(table.len()).unwrap_or(u32::MAX)).min(cpus);
+        let possible =
+            port.pair.now.receive_queues().min(u32::try_from(table.len()).unwrap_or(u32::MAX)).min(cpus);
         if table.is_empty() || used >= possible {
             continue;
         }
         let name = port.pair.now.name();
-        let sentence = format!("{name} has {} receive queues, and its table spreads packets over {used} of them.", port.pair.now.receive_queues());
+        let sentence = format!(
+            "{name} has {} receive queues, and its table spreads packets over {used} of them.",
+            port.pair.now.receive_queues()
+        );
         let command = format!("equal {possible}");
         findings.push(
             Finding::new(Severity::Warning, name, sentence)

@@ -23,14 +23,8 @@ use crate::counters::interrupts::{self, Interrupt};
 use crate::counters::losses::Trouble;
 use crate::counters::queues::{self, Queues};
 
-pub const CHECKS: &[Check] = &[
-    one_cpu::CHECK,
-    channels::CHECK,
-    indirection::CHECK,
-    hash::CHECK,
-    steering::CHECK,
-    one_flow::CHECK,
-];
+pub const CHECKS: &[Check] =
+    &[one_cpu::CHECK, channels::CHECK, indirection::CHECK, hash::CHECK, steering::CHECK, one_flow::CHECK];
 
 /// What CPUs spent their time on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -97,8 +91,11 @@ impl Part for Steering {
 
 fn is_balanced(place: &Place) -> bool {
     let processes = fs::read_dir(place.path("/proc")).into_iter().flatten().flatten();
-    let numbered = processes.filter(|entry| entry.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit()));
-    numbered.map(|entry| entry.path().join("comm")).any(|path| fs::read(path).is_ok_and(|comm| comm == b"irqbalance\n"))
+    let numbered = processes
+        .filter(|entry| entry.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit()));
+    numbered
+        .map(|entry| entry.path().join("comm"))
+        .any(|path| fs::read(path).is_ok_and(|comm| comm == b"irqbalance\n"))
 }
 
 /// With more than half of its time in interrupts, a CPU has less than half for ksoftirqd and the programs that read.
@@ -122,7 +119,11 @@ impl Strained<'_> {
     /// What shows that it is strained.
     pub fn evidence(&self) -> Vec<Evidence> {
         let share = |(cpu, share): &(u32, f64)| {
-            Evidence::value(format!("CPU {cpu} in interrupts"), format!("{:.0} percent of its time", share * 100.0), CpuTimes::FROM)
+            Evidence::value(
+                format!("CPU {cpu} in interrupts"),
+                format!("{:.0} percent of its time", share * 100.0),
+                CpuTimes::FROM,
+            )
         };
         self.hot.iter().map(share).chain(self.lost.iter().cloned().map(Into::into)).collect()
     }
@@ -144,7 +145,12 @@ pub fn strained<'a>(window: &'a Window<'a>) -> Result<Vec<Strained<'a>>, Unread>
         let lost = pair.signs(Trouble::Ring);
         let is_busy = window.rate(pair.traffic()[0]) >= BUSY;
         let is_strained = !lost.is_empty() || (is_busy && !hot.is_empty());
-        (pair.before.is_some() && is_strained).then(|| Strained { pair, hot: hot.clone(), cpus: cpus.clone(), lost })
+        (pair.before.is_some() && is_strained).then(|| Strained {
+            pair,
+            hot: hot.clone(),
+            cpus: cpus.clone(),
+            lost,
+        })
     };
     Ok(hardware(window)?.into_iter().filter_map(of).collect())
 }
@@ -155,7 +161,8 @@ pub fn hot(window: &Window) -> Result<Vec<(u32, f64)>, Unread> {
     let (before, after) = window.both::<CpuTimes>()?;
     let share = |now: &CpuTime| {
         let was = before.0.iter().find(|time| time.cpu == now.cpu)?;
-        let (total, interrupts) = (now.total.checked_sub(was.total)?, now.interrupts.checked_sub(was.interrupts)?);
+        let (total, interrupts) =
+            (now.total.checked_sub(was.total)?, now.interrupts.checked_sub(was.interrupts)?);
         let share = interrupts as f64 / total.max(1) as f64;
         (share >= HOT).then_some((now.cpu, share))
     };
@@ -166,7 +173,8 @@ pub fn hot(window: &Window) -> Result<Vec<(u32, f64)>, Unread> {
 #[expect(clippy::cast_precision_loss, reason = "a share is for people")]
 pub fn busiest(queues: &[(u32, u64)]) -> Option<(u32, f64)> {
     let sum: u64 = queues.iter().map(|(_, packets)| packets).sum();
-    let (queue, packets) = queues.iter().max_by_key(|(_, packets)| packets).filter(|_| queues.len() > 1 && sum > 0)?;
+    let (queue, packets) =
+        queues.iter().max_by_key(|(_, packets)| packets).filter(|_| queues.len() > 1 && sum > 0)?;
     Some((*queue, *packets as f64 / sum as f64))
 }
 
@@ -179,7 +187,8 @@ pub mod made {
     /// Four CPUs, of which the first spent so many percent of its time in interrupts; a port that received 500,000 packets in five seconds.
     pub fn window(percent: u64, before: Port, after: Port) -> Made {
         let times = |of_first: u64, total| {
-            let time = |cpu: u32| CpuTime { cpu, total, interrupts: if cpu == 0 { of_first } else { 0 }, idle: 0 };
+            let time =
+                |cpu: u32| CpuTime { cpu, total, interrupts: if cpu == 0 { of_first } else { 0 }, idle: 0 };
             CpuTimes((0..4).map(time).collect())
         };
         let ports = |port| Ports { all: vec![port], untold: None };

@@ -37,7 +37,9 @@ fn one_cpu(window: &Window, port: &Strained, steering: &Steering) -> Option<Find
         let was = before.0.iter().find(|was| was.number == now.number);
         let mut sum = 0;
         for (cpu, count) in &now.counts {
-            let earlier = was.and_then(|was| was.counts.iter().find(|(one, _)| one == cpu)).map_or(0, |(_, count)| *count);
+            let earlier = was
+                .and_then(|was| was.counts.iter().find(|(one, _)| one == cpu))
+                .map_or(0, |(_, count)| *count);
             let came = count.saturating_sub(earlier);
             *of_cpu.entry(*cpu).or_default() += came;
             sum += came;
@@ -59,7 +61,8 @@ fn one_cpu(window: &Window, port: &Strained, steering: &Steering) -> Option<Find
         port.cpus.len()
     );
     let each = busy.iter().zip(port.cpus.iter().cycle());
-    let commands = each.map(|(interrupt, cpu)| format!("echo {cpu} > /proc/irq/{}/smp_affinity_list", interrupt.number));
+    let commands =
+        each.map(|(interrupt, cpu)| format!("echo {cpu} > /proc/irq/{}/smp_affinity_list", interrupt.number));
     let by_hand = Remedy {
         what: "Give each queue's interrupt a CPU of its own.".into(),
         now: commands.collect(),
@@ -75,7 +78,10 @@ fn one_cpu(window: &Window, port: &Strained, steering: &Steering) -> Option<Find
         .because(Certainty::Likely, cause)
         .shown_by(port.evidence())
         .shown_by(busy.iter().take(8).map(|interrupt| {
-            let cpus = own.iter().find(|(number, _)| *number == interrupt.number).map_or(String::new(), |(_, cpus)| cpus.mask());
+            let cpus = own
+                .iter()
+                .find(|(number, _)| *number == interrupt.number)
+                .map_or(String::new(), |(_, cpus)| cpus.mask());
             let value = format!("irq {} may go to the CPUs of mask {cpus}", interrupt.number);
             Evidence::value(interrupt.name.clone(), value, Interrupts::FROM)
         }))
@@ -103,9 +109,10 @@ mod tests {
         let interrupt = |number, counts: [u64; 2]| Interrupt {
             number,
             counts: (0..4).map(|cpu| (cpu, if cpu < 2 { counts[cpu as usize] } else { 0 })).collect(),
-            name: format!("eth0-TxRx-{}", number - 40),
+            name: format!("eth0-TxRx-{}", number % 10),
         };
-        let interrupts = |counts| Interrupts(vec![interrupt(40, counts), interrupt(41, counts), interrupt(9, [0, 0])]);
+        let interrupts =
+            |counts| Interrupts(vec![interrupt(40, counts), interrupt(41, counts), interrupt(9, [0, 0])]);
         let queues = Queues {
             device: "eth0".into(),
             interrupts: vec![(40, CpuSet(vec![0])), (41, CpuSet(vec![0, 1]))],

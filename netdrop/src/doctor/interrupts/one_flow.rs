@@ -23,13 +23,19 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let mut findings = Vec::new();
     for port in strained(window)? {
         let queues = port.pair.queues();
-        let Some((queue, share)) = busiest(&queues).filter(|(_, share)| *share > NEARLY_ALL) else { continue };
+        let Some((queue, share)) = busiest(&queues).filter(|(_, share)| *share > NEARLY_ALL) else {
+            continue;
+        };
         // That UDP has one queue between two hosts is told by another check.
         if port.pair.now.hashes_udp_ports == Some(false) {
             continue;
         }
         let name = port.pair.now.name();
-        let sentence = format!("{:.0} percent of the packets of {name} come by one of its {} queues: one flow, or few.", share * 100.0, queues.len());
+        let sentence = format!(
+            "{:.0} percent of the packets of {name} come by one of its {} queues: one flow, or few.",
+            share * 100.0,
+            queues.len()
+        );
         let of_queue = FLOWS / u32::try_from(queues.len()).unwrap_or(1).max(1);
         let follow = Remedy {
             what: "Hand the packets of each flow to the CPU of the program that reads them (RFS), so that at least its work is elsewhere.".into(),
@@ -37,7 +43,7 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
                 format!("sysctl -w net.core.rps_sock_flow_entries={FLOWS}"),
                 format!("echo {of_queue} > /sys/class/net/{name}/queues/rx-{queue}/rps_flow_cnt"),
             ],
-            persistently: Some(format!("echo net.core.rps_sock_flow_entries={FLOWS} > /etc/sysctl.d/90-rps_sock_flow_entries.conf")),
+            persistently: Some(format!("printf 'net.core.rps_sock_flow_entries = {FLOWS}\\n' > /etc/sysctl.d/90-net-core-rps_sock_flow_entries.conf")),
         };
         findings.push(
             Finding::new(Severity::Warning, name, sentence)

@@ -27,5 +27,7 @@ pub fn mounted_here() -> io::Result<OwnedFd> {
 fn owned(result: libc::c_long) -> io::Result<OwnedFd> {
     let descriptor = i32::try_from(result).ok().filter(|descriptor| *descriptor >= 0);
     // SAFETY: both callers have just made it.
-    descriptor.map(|descriptor| unsafe { OwnedFd::from_raw_fd(descriptor) }).ok_or_else(io::Error::last_os_error)
+    descriptor
+        .map(|descriptor| unsafe { OwnedFd::from_raw_fd(descriptor) })
+        .ok_or_else(io::Error::last_os_error)
 }

@@ -2,9 +2,7 @@
 
 use crate::counters::losses::Trouble;
 use crate::doctor::ports::{Ports, hardware, most};
-use crate::doctor::{
-    Area, Certainty, Check, Finding, Scope, Severity, Unread, Window, source,
-};
+use crate::doctor::{Area, Certainty, Check, Finding, Scope, Severity, Unread, Window, source};
 
 pub const CHECK: Check = Check {
     name: "link-collisions",
@@ -38,9 +36,15 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
         let judged = Severity::of_loss(collided, pair.traffic()[1]);
         let severity = if is_late { judged } else { judged.min(Severity::Warning) };
         let (certainty, cause) = if is_late {
-            (Certainty::Certain, "One end is full duplex and sends whenever it likes, the other is half: a late collision can't come about otherwise on a cable of legal length.")
+            (
+                Certainty::Certain,
+                "One end is full duplex and sends whenever it likes, the other is half: a late collision can't come about otherwise on a cable of legal length.",
+            )
         } else {
-            (Certainty::Likely, "The other end doesn't negotiate, so that this one fell back to half duplex; or there is a hub.")
+            (
+                Certainty::Likely,
+                "The other end doesn't negotiate, so that this one fell back to half duplex; or there is a hub.",
+            )
         };
         let what = "Let both ends negotiate: here, and at the port of the switch.";
         findings.push(
@@ -79,6 +83,9 @@ mod tests {
     #[test]
     fn full_duplex_without_collisions_is_nothing() {
         assert_eq!(Made::default().part(of(3, false), of(3, false)).check(&CHECK), Ok(Vec::new()));
-        assert_eq!(Made::default().part(of(3, true), of(3, true)).check(&CHECK).unwrap()[0].severity, Severity::Warning);
+        assert_eq!(
+            Made::default().part(of(3, true), of(3, true)).check(&CHECK).unwrap()[0].severity,
+            Severity::Warning
+        );
     }
 }

@@ -1,19 +1,15 @@
 //! `link-discards`: packets that a device's driver or the stack discarded though nothing was wrong with them: ifInDiscards and ifOutDiscards of
 //! RFC 2863 (`rx_dropped`, `tx_dropped` of `struct rtnl_link_stats64`). What the ring lost is counted apart, by `rx_missed_errors`.
 
-use crate::doctor::ports::{Pair, Ports, pairs};
+use crate::counters::losses::Trouble;
+use crate::doctor::ports::{Pair, Ports, most, pairs};
 use crate::doctor::{
     Area, Certainty, Check, Drops, Evidence, Finding, Moved, Remedy, Scope, Severity, Unread, Window, source,
 };
 use crate::model::Row;
 
-pub const CHECK: Check = Check {
-    name: "link-discards",
-    area: Area::Link,
-    scope: Scope::Netns,
-    needs: &[source::<Ports>()],
-    run,
-};
+pub const CHECK: Check =
+    Check { name: "link-discards", area: Area::Link, scope: Scope::Netns, needs: &[source::<Ports>()], run };
 
 /// Frames of protocols that this host doesn't speak (LLDP, STP, CDP) come every second or two on any network, and are discarded.
 const STRAYS: u64 = 10;
@@ -24,26 +20,32 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let mut findings = Vec::new();
     for pair in pairs(window)? {
         let [received, sent, ..] = pair.traffic();
-        let directions = [("rx_dropped", "received", received), ("tx_dropped", "was to send", sent)];
-        for (counter, verb, passed) in directions {
-            let moved = pair.kernel(counter).filter(|moved| moved.by() >= STRAYS);
-            findings.extend(moved.and_then(|moved| discarded(window, &pair, moved, verb, passed)));
+        // The driver's own counters of it say so in their names.
+        let is_out = |sign: &Moved| sign.counter.starts_with("tx") || sign.counter.contains(" tx");
+        let (out, inwards): (Vec<_>, Vec<_>) = pair.signs(Trouble::Discard).into_iter().partition(is_out);
+        for (signs, verb, passed) in [(inwards, "received", received), (out, "was to send", sent)] {
+            findings.extend(discarded(window, &pair, signs, verb, passed));
         }
     }
     Ok(findings)
 }
 
-fn discarded(window: &Window, pair: &Pair, moved: Moved, verb: &str, passed: u64) -> Option<Finding> {
+fn discarded(window: &Window, pair: &Pair, signs: Vec<Moved>, verb: &str, passed: u64) -> Option<Finding> {
     let name = pair.now.name();
     let mut reasons = reasons(window, pair.now.link.index);
-    let of_others: u64 =
-        reasons.iter().filter(|(name, _)| OF_OTHERS.contains(&name.as_str())).map(|(_, drops)| drops.drops).sum();
+    let of_others: u64 = reasons
+        .iter()
+        .filter(|(name, _)| OF_OTHERS.contains(&name.as_str()))
+        .map(|(_, drops)| drops.drops)
+        .sum();
     reasons.retain(|(name, _)| !OF_OTHERS.contains(&name.as_str()));
-    let lost = moved.by().saturating_sub(of_others);
+    let lost = most(&signs).saturating_sub(of_others);
     if lost < STRAYS {
         return None;
     }
-    let sentence = format!("{lost} packets that {name} {verb} were discarded by its driver or the stack, though nothing was wrong with them.");
+    let sentence = format!(
+        "{lost} packets that {name} {verb} were discarded by its driver or the stack, though nothing was wrong with them."
+    );
     let worst = reasons.iter().max_by_key(|(_, drops)| drops.drops).map(|(name, _)| name.clone());
     let cause = match worst.as_deref() {
         Some("UNHANDLED_PROTO") => "They are of a protocol or a VLAN that nobody here takes: others' broadcasts, most likely.".to_owned(),
@@ -58,9 +60,15 @@ fn discarded(window: &Window, pair: &Pair, moved: Moved, verb: &str, passed: u64
         Finding::new(severity, name, sentence)
             .losing(window.rate(lost))
             .because(certainty, cause)
-            .shown_by([moved])
+            .shown_by(signs)
             .shown_by(reasons.into_iter().map(|(_, drops)| Evidence::Drops(drops)))
-            .remedy(Remedy::command("See each with its reason and its flow.", format!("netdrop watch --device {name} --duration 30s")).inside(window)),
+            .remedy(
+                Remedy::command(
+                    "See each with its reason and its flow.",
+                    format!("netdrop watch --device {name} --duration 30s"),
+                )
+                .inside(window),
+            ),
     )
 }
 
@@ -69,7 +77,8 @@ fn reasons(window: &Window, index: u32) -> Vec<(String, Drops)> {
     let rows = window.drops.as_ref().copied().unwrap_or_default();
     let here = |row: &&Row| {
         let netns = row.netns.as_ref().map_or(0, |netns| netns.inode);
-        (netns == 0 || netns == window.home.inode) && row.device.as_ref().is_some_and(|device| device.index == index)
+        (netns == 0 || netns == window.home.inode)
+            && row.device.as_ref().is_some_and(|device| device.index == index)
     };
     let mut found: Vec<(String, Drops)> = Vec::new();
     for row in rows.iter().filter(here) {
@@ -123,7 +132,9 @@ mod tests {
 
     #[test]
     fn foreign_protocols_are_information_and_strays_nothing() {
-        let made = |dropped| Made::default().part(of(0, 0), of(10_000, dropped)).drops(vec![row("UNHANDLED_PROTO", dropped)]);
+        let made = |dropped| {
+            Made::default().part(of(0, 0), of(10_000, dropped)).drops(vec![row("UNHANDLED_PROTO", dropped)])
+        };
         assert_eq!(made(400).check(&CHECK).unwrap()[0].severity, Severity::Info);
         assert_eq!(made(9).check(&CHECK), Ok(Vec::new()));
     }

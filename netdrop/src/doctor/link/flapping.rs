@@ -5,13 +5,8 @@ use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Moved, Remedy, Scope, Severity, Span, Unread, Window, source,
 };
 
-pub const CHECK: Check = Check {
-    name: "link-flapping",
-    area: Area::Link,
-    scope: Scope::Netns,
-    needs: &[source::<Ports>()],
-    run,
-};
+pub const CHECK: Check =
+    Check { name: "link-flapping", area: Area::Link, scope: Scope::Netns, needs: &[source::<Ports>()], run };
 
 /// A link that somebody sets up once more changes twice: going once in a window is told, and may have been meant.
 const OFTEN: u64 = 4;
@@ -42,7 +37,9 @@ fn flapping(window: &Window, pair: &Pair, changes: Moved) -> Finding {
     let name = pair.now.name();
     let (count, is_running) = (changes.by(), pair.now.link.is_running());
     let state = if is_running { "up" } else { "down" };
-    let sentence = format!("The link of {name} went down and came up: its carrier changed {count} times, and it is {state} now.");
+    let sentence = format!(
+        "The link of {name} went down and came up: its carrier changed {count} times, and it is {state} now."
+    );
     let severity = if window.span == Span::SinceBoot {
         Severity::Info
     } else if !is_running {
@@ -87,7 +84,9 @@ mod tests {
 
     #[test]
     fn a_port() {
-        assert_snapshot!(Made::default().part(ports(of(2, 0x41, None)), ports(of(8, 0x41, None))).told(&CHECK));
+        assert_snapshot!(
+            Made::default().part(ports(of(2, 0x41, None)), ports(of(8, 0x41, None))).told(&CHECK)
+        );
     }
 
     #[test]
@@ -104,7 +103,10 @@ mod tests {
     #[case::set_down_by_hand(5, 0, None)]
     #[case::came_up(3, 0x41, None)]
     fn how_bad(#[case] changes: u32, #[case] flags: u32, #[case] severity: Option<Severity>) {
-        let findings = Made::default().part(ports(of(2, 0x41, None)), ports(of(changes, flags, None))).check(&CHECK).unwrap();
+        let findings = Made::default()
+            .part(ports(of(2, 0x41, None)), ports(of(changes, flags, None)))
+            .check(&CHECK)
+            .unwrap();
         assert_eq!(findings.first().map(|finding| finding.severity), severity);
     }
 

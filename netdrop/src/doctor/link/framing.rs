@@ -4,28 +4,33 @@
 use super::{damaged, look_at_module};
 use crate::counters::losses::Trouble;
 use crate::doctor::ports::Ports;
-use crate::doctor::{
-    Area, Certainty, Check, Finding, Remedy, Scope, Severity, Unread, Window, source,
-};
+use crate::doctor::{Area, Certainty, Check, Finding, Remedy, Scope, Severity, Unread, Window, source};
 
-pub const CHECK: Check = Check {
-    name: "link-framing",
-    area: Area::Link,
-    scope: Scope::Netns,
-    needs: &[source::<Ports>()],
-    run,
-};
+pub const CHECK: Check =
+    Check { name: "link-framing", area: Area::Link, scope: Scope::Netns, needs: &[source::<Ports>()], run };
 
 fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     damaged(window, Trouble::Framing, |pair, lost, signs| {
-        let sentence = format!("{lost} frames at {} were cut or ran on: they begin or end in the wrong place.", pair.now.name());
+        let sentence = format!(
+            "{lost} frames at {} were cut or ran on: they begin or end in the wrong place.",
+            pair.now.name()
+        );
         let has = |part: &str| signs.iter().any(|sign| sign.counter.to_ascii_lowercase().contains(part));
         let (certainty, cause) = if pair.now.told.modes.is_some_and(|modes| modes.is_half) {
-            (Certainty::Likely, "Collisions cut them: the link is half duplex, and the other end most likely is not.")
+            (
+                Certainty::Likely,
+                "Collisions cut them: the link is half duplex, and the other end most likely is not.",
+            )
         } else if has("jab") || has("jbr") {
-            (Certainty::Likely, "A sender that doesn't stop: a network card or a port of the switch is broken.")
+            (
+                Certainty::Likely,
+                "A sender that doesn't stop: a network card or a port of the switch is broken.",
+            )
         } else if has("under") || has("short") || has("undrsz") {
-            (Certainty::Possible, "A device sends frames below 64 bytes whose check sequence is right: a broken driver or a virtual switch that doesn't pad.")
+            (
+                Certainty::Possible,
+                "A device sends frames below 64 bytes whose check sequence is right: a broken driver or a virtual switch that doesn't pad.",
+            )
         } else {
             (Certainty::Likely, "Cable or module: the signal is lost for moments.")
         };
@@ -33,7 +38,9 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
             .because(certainty, cause)
             .shown_by(signs)
             .shown_by(pair.now.link_evidence())
-            .remedy(Remedy::advice("Set both ends to negotiate, then exchange the cable, the modules, the port, one at a time."))
+            .remedy(Remedy::advice(
+                "Set both ends to negotiate, then exchange the cable, the modules, the port, one at a time.",
+            ))
             .remedy(look_at_module(pair, window))
     })
 }

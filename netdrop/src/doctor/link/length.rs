@@ -7,13 +7,8 @@ use crate::doctor::{
     Area, Certainty, Check, Drops, Evidence, Finding, Remedy, Scope, Severity, Unread, Window, source,
 };
 
-pub const CHECK: Check = Check {
-    name: "link-length",
-    area: Area::Link,
-    scope: Scope::Netns,
-    needs: &[source::<Ports>()],
-    run,
-};
+pub const CHECK: Check =
+    Check { name: "link-length", area: Area::Link, scope: Scope::Netns, needs: &[source::<Ports>()], run };
 
 /// What drops frames that the other end of a veth pair doesn't take; kernels before 5.13 call it by the second name.
 const EXPLAINED: [&str; 2] = ["__dev_forward_skb2", "__dev_forward_skb"];
@@ -59,7 +54,13 @@ fn too_long(window: &Window, pair: &Pair) -> Option<Finding> {
     let finding = finding.remedy(Remedy::advice(format!("Give the sender the MTU of this network, {mtu}.")));
     Some(if mtu < larger {
         let command = format!("ip link set dev {name} mtu {larger}");
-        finding.remedy(Remedy::command("Or, where the whole network is to carry long frames, take them here too.", command).inside(window))
+        finding.remedy(
+            Remedy::command(
+                "Or, where the whole network is to carry long frames, take them here too.",
+                command,
+            )
+            .inside(window),
+        )
     } else {
         finding
     })
@@ -69,24 +70,41 @@ fn too_long(window: &Window, pair: &Pair) -> Option<Finding> {
 fn refused(window: &Window, pair: &Pair) -> Option<Finding> {
     let dropped = pair.kernel("tx_dropped").filter(|moved| moved.by() > 0)?;
     let drops = window.drops_of(&EXPLAINED);
-    let seen: u64 = drops.iter().map(|one| if let Evidence::Drops(Drops { drops, .. }) = one { *drops } else { 0 }).sum();
+    let seen: u64 =
+        drops.iter().map(|one| if let Evidence::Drops(Drops { drops, .. }) = one { *drops } else { 0 }).sum();
     let lost = dropped.by().min(seen);
     if lost == 0 {
         return None;
     }
-    let (name, mtu) = (pair.now.name(), pair.now.link.mtu);
-    let sentence = format!("{lost} frames that {name} sent (MTU {mtu}) were longer than the other end of the pair takes, or it was down.");
-    Some(
-        Finding::new(Severity::of_loss(lost, pair.traffic()[1]), name, sentence)
-            .losing(window.rate(lost))
-            .because(Certainty::Likely, "The two ends of the pair have different MTUs, and a frame is dropped that is longer than the receiving end's.")
-            .shown_by([dropped])
-            .shown_by([Evidence::value("mtu", mtu, format!("ip link show {name}"))])
-            .shown_by(drops)
-            .explains(&EXPLAINED)
-            .remedy(Remedy::advice(format!("Give the other end the MTU of this one, {mtu}, or this one the other's: ip link set dev {name} mtu …")))
-            .caution("Connections that exist keep their segment size until it is found again."),
-    )
+    let (name, mtu, peer) = (pair.now.name(), pair.now.link.mtu, pair.now.peer_mtu);
+    // The same drops come of an end that is down.
+    if peer.is_some_and(|peer| peer >= mtu) {
+        return None;
+    }
+    let sentence = format!(
+        "{lost} frames that {name} sent (MTU {mtu}) were dropped at the other end of the pair, which takes only shorter ones."
+    );
+    let certainty = if peer.is_some() { Certainty::Certain } else { Certainty::Possible };
+    let finding = Finding::new(Severity::of_loss(lost, pair.traffic()[1]), name, sentence)
+        .losing(window.rate(lost))
+        .because(certainty, "The two ends of the pair have different MTUs, and a frame is dropped that is longer than the receiving end's.")
+        .shown_by([dropped])
+        .shown_by([Evidence::value("mtu", mtu, format!("ip link show {name}"))])
+        .shown_by(peer.map(|peer| Evidence::value("mtu of the other end", peer, "rtnetlink")))
+        .shown_by(drops)
+        .explains(&EXPLAINED)
+        .caution("Connections that exist keep their segment size until it is found again. Where the other end is the one that is wrong, give it this one's MTU instead.");
+    Some(match peer {
+        Some(peer) => {
+            let command = format!("ip link set dev {name} mtu {peer}");
+            finding.remedy(
+                Remedy::command("Send nothing that the other end doesn't take.", command).inside(window),
+            )
+        }
+        None => finding.remedy(Remedy::advice(format!(
+            "Compare the MTUs of both ends of the pair, and give both the same; here it is {mtu}."
+        ))),
+    })
 }
 
 #[cfg(test)]
@@ -101,7 +119,10 @@ mod tests {
     #[test]
     fn jumbo_frames_among_others() {
         let of = |received, errors| {
-            let lengths = vec![Lengths { from: 1024, to: 1518, frames: 9 }, Lengths { from: 8192, to: 10_239, frames: errors }];
+            let lengths = vec![
+                Lengths { from: 1024, to: 1518, frames: 9 },
+                Lengths { from: 8192, to: 10_239, frames: errors },
+            ];
             told(port(received, &[("rx_oversize", errors)]), Told { lengths, ..Told::default() })
         };
         assert_snapshot!(Made::default().part(of(0, 0), of(10_000, 250)).told(&CHECK));
@@ -116,6 +137,9 @@ mod tests {
             told(port, Told::default())
         };
         assert_eq!(Made::default().part(of(0), of(50)).check(&CHECK), Ok(Vec::new()));
-        assert_eq!(Made::default().part(ports(port(0, &[])), ports(port(9, &[]))).check(&CHECK), Ok(Vec::new()));
+        assert_eq!(
+            Made::default().part(ports(port(0, &[])), ports(port(9, &[]))).check(&CHECK),
+            Ok(Vec::new())
+        );
     }
 }

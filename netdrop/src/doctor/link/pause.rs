@@ -49,7 +49,9 @@ fn run(window: &Window, which: Trouble) -> Result<Vec<Finding>, Unread> {
 /// The other end's input buffer is under pressure, and our transmit queue is blocked at its head.
 fn received(window: &Window, pair: &Pair, frames: u64, severity: Severity) -> Finding {
     let name = pair.now.name();
-    let sentence = format!("The other end stopped {name} {frames} times: what waits to be sent here is blocked at the head of its queue, whoever it is for.");
+    let sentence = format!(
+        "The other end stopped {name} {frames} times: what waits to be sent here is blocked at the head of its queue, whoever it is for."
+    );
     Finding::new(severity, name, sentence)
         .because(Certainty::Certain, "The other end can't take what it gets: its buffer is under pressure, as an output behind it is slower or is paused itself.")
         .remedy(Remedy::advice("Look for the port behind it that is slow: the one that is full, or that receives pause frames in turn."))
@@ -60,16 +62,30 @@ fn received(window: &Window, pair: &Pair, frames: u64, severity: Severity) -> Fi
 /// Our own input buffer is under pressure: the host is slower than the link.
 fn sent(window: &Window, pair: &Pair, frames: u64, severity: Severity) -> Finding {
     let name = pair.now.name();
-    let sentence = format!("{name} stopped the other end {frames} times, as its own receive buffer was full: this host takes packets more slowly than they come.");
+    let sentence = format!(
+        "{name} stopped the other end {frames} times, as its own receive buffer was full: this host takes packets more slowly than they come."
+    );
     let finding = Finding::new(severity, name, sentence)
         .because(Certainty::Certain, "The ring isn't emptied in time: its CPU is busy, the ring is short, or the bus is slow. Flow control moves the loss to the switch, where it hits others too.")
         .caution("Without flow control the loss is counted here, by ring-overrun: it becomes visible, and it hits this host alone.");
     let larger = pair.now.told.ring.filter(|(now, most)| now < most);
     let finding = match larger {
-        Some((_, most)) => finding.remedy(pair.now.remedy(window, format!("Give bursts room: {most} packets in the receive ring."), "ring", ("-G", &format!("rx {most}")))),
-        None => finding.remedy(Remedy::advice("Spread the packets over more CPUs: netdrop doctor --only interrupts tells how.")),
+        Some((_, most)) => finding.remedy(pair.now.remedy(
+            window,
+            format!("Give bursts room: {most} packets in the receive ring."),
+            "ring",
+            ("-G", &format!("rx {most}")),
+        )),
+        None => finding.remedy(Remedy::advice(
+            "Spread the packets over more CPUs: netdrop doctor --only interrupts tells how.",
+        )),
     };
-    finding.remedy(pair.now.remedy(window, "Stop stopping the switch.", "pause", ("-A", "autoneg off tx off")))
+    finding.remedy(pair.now.remedy(
+        window,
+        "Stop stopping the switch.",
+        "pause",
+        ("-A", "autoneg off tx off"),
+    ))
 }
 
 #[cfg(test)]

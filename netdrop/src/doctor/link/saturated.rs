@@ -5,13 +5,8 @@ use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Remedy, Scope, Severity, Span, Unread, Window, source,
 };
 
-pub const CHECK: Check = Check {
-    name: "link-saturated",
-    area: Area::Link,
-    scope: Scope::Netns,
-    needs: &[source::<Ports>()],
-    run,
-};
+pub const CHECK: Check =
+    Check { name: "link-saturated", area: Area::Link, scope: Scope::Netns, needs: &[source::<Ports>()], run };
 
 /// What each frame takes on the wire beside the bytes that are counted: check sequence 4, preamble 8, gap 12 (IEEE 802.3).
 const BESIDE: f64 = 24.0;
@@ -29,7 +24,8 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
         let (Some(_), Some(modes)) = (pair.before, pair.now.told.modes) else { continue };
         let Some(speed) = modes.speed else { continue };
         let [packets_in, packets_out, bytes_in, bytes_out] = pair.traffic();
-        for (verb, packets, bytes) in [("receives", packets_in, bytes_in), ("sends", packets_out, bytes_out)] {
+        for (verb, packets, bytes) in [("receives", packets_in, bytes_in), ("sends", packets_out, bytes_out)]
+        {
             let bits = (bytes as f64 + packets as f64 * BESIDE) * 8.0;
             let share = bits / window.lasted.as_secs_f64() / (f64::from(speed) * 1e6);
             if share < FULL {
@@ -38,7 +34,11 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
             let name = pair.now.name();
             let value = format!("{:.0} Mbit/s of {speed}", share * f64::from(speed));
             let possible = modes.most.is_some_and(|most| most > speed);
-            let cause = if possible { "It runs at less than this port can: the other end, or the cable, has no more." } else { "There is more traffic than this link can carry." };
+            let cause = if possible {
+                "It runs at less than this port can: the other end, or the cable, has no more."
+            } else {
+                "There is more traffic than this link can carry."
+            };
             findings.push(
                 Finding::new(Severity::Warning, name, format!("{name} {verb} {:.0} percent of what its link can carry.", share.min(1.0) * 100.0))
                     .because(Certainty::Certain, cause)

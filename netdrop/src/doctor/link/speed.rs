@@ -5,13 +5,8 @@ use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Remedy, Scope, Severity, Unread, Window, source,
 };
 
-pub const CHECK: Check = Check {
-    name: "link-speed",
-    area: Area::Link,
-    scope: Scope::Netns,
-    needs: &[source::<Ports>()],
-    run,
-};
+pub const CHECK: Check =
+    Check { name: "link-speed", area: Area::Link, scope: Scope::Netns, needs: &[source::<Ports>()], run };
 
 fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let untold = window.now::<Ports>()?.untold.as_ref();
@@ -26,10 +21,15 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
         let name = pair.now.name();
         let offered = modes.offered.unwrap_or(0);
         let sentence = format!("{name} runs at {speed} Mbit/s, though both ends can do {possible}.");
-        let finding = Finding::new(Severity::Warning, name, sentence).shown_by(pair.now.link_evidence()).shown_by([
-            Evidence::value("offered here", format!("up to {offered} Mbit/s of {most}"), format!("ethtool {name}")),
-            Evidence::value("offered there", format!("up to {peer} Mbit/s"), format!("ethtool {name}")),
-        ]);
+        let finding =
+            Finding::new(Severity::Warning, name, sentence).shown_by(pair.now.link_evidence()).shown_by([
+                Evidence::value(
+                    "offered here",
+                    format!("up to {offered} Mbit/s of {most}"),
+                    format!("ethtool {name}"),
+                ),
+                Evidence::value("offered there", format!("up to {peer} Mbit/s"), format!("ethtool {name}")),
+            ]);
         let setting = format!("autoneg on speed {possible} duplex full");
         findings.push(if offered < possible || !modes.is_negotiated {
             finding

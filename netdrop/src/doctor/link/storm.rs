@@ -2,17 +2,10 @@
 
 use crate::counters::losses::Trouble;
 use crate::doctor::ports::{Ports, hardware, most};
-use crate::doctor::{
-    Area, Certainty, Check, Finding, Remedy, Scope, Severity, Unread, Window, source,
-};
+use crate::doctor::{Area, Certainty, Check, Finding, Remedy, Scope, Severity, Unread, Window, source};
 
-pub const CHECK: Check = Check {
-    name: "link-storm",
-    area: Area::Link,
-    scope: Scope::Netns,
-    needs: &[source::<Ports>()],
-    run,
-};
+pub const CHECK: Check =
+    Check { name: "link-storm", area: Area::Link, scope: Scope::Netns, needs: &[source::<Ports>()], run };
 
 /// A thousand hosts that each ask for a neighbour once a second: more than any network that is whole has.
 const MANY: f64 = 1000.0;
@@ -66,7 +59,8 @@ mod tests {
 
     #[test]
     fn beside_much_else_it_is_less_and_few_are_nothing() {
-        let made = |broadcasts| Made::default().part(of(0, 0), of(9_000_000, broadcasts)).check(&CHECK).unwrap();
+        let made =
+            |broadcasts| Made::default().part(of(0, 0), of(9_000_000, broadcasts)).check(&CHECK).unwrap();
         assert_eq!(made(50_000)[0].severity, Severity::Warning);
         assert_eq!(made(4000), []);
     }

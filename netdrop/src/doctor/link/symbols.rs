@@ -3,9 +3,7 @@
 use super::look_at_module;
 use crate::counters::losses::Trouble;
 use crate::doctor::ports::{Ports, hardware, most};
-use crate::doctor::{
-    Area, Certainty, Check, Finding, Remedy, Scope, Severity, Unread, Window, source,
-};
+use crate::doctor::{Area, Certainty, Check, Finding, Remedy, Scope, Severity, Unread, Window, source};
 
 pub const CHECK: Check = Check {
     name: "link-symbol-errors",
@@ -26,12 +24,17 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
         }
         let name = pair.now.name();
         let sentence = match (wrong, lost) {
-            (wrong, 0) => format!("{name} read {wrong} symbols that don't exist: the signal that reaches it is bad."),
+            (wrong, 0) => {
+                format!("{name} read {wrong} symbols that don't exist: the signal that reaches it is bad.")
+            }
             (0, lost) => format!("{lost} frames could not be sent from {name}, as there was no carrier."),
-            (wrong, lost) => format!("{name} read {wrong} symbols that don't exist, and lost its carrier for {lost} frames that it sent."),
+            (wrong, lost) => format!(
+                "{name} read {wrong} symbols that don't exist, and lost its carrier for {lost} frames that it sent."
+            ),
         };
         // An idle link sends symbols too: many may be wrong while no frame is damaged. Those are told by other checks.
-        let severity = Severity::of_loss(wrong, received).min(Severity::Warning).max(Severity::of_loss(lost, sent));
+        let severity =
+            Severity::of_loss(wrong, received).min(Severity::Warning).max(Severity::of_loss(lost, sent));
         findings.push(
             Finding::new(severity, name, sentence)
                 .losing(window.rate(lost))

@@ -30,7 +30,9 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
             continue;
         }
         let name = pair.now.name();
-        let sentence = format!("{name} found no memory for {failed} receive buffers: its ring runs empty, and packets are lost.");
+        let sentence = format!(
+            "{name} found no memory for {failed} receive buffers: its ring runs empty, and packets are lost."
+        );
         let finding = Finding::new(Severity::of_loss(failed, pair.traffic()[0]), name, sentence)
             .losing(window.rate(failed))
             .because(Certainty::Likely, "The host is short of free memory at the moment packets come: buffers are taken in interrupts, which can't wait for memory to be freed.")
@@ -39,9 +41,14 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
             .caution("What is kept free is lost for programs. Where memory is short all the time, find who takes it instead.");
         let larger = (kept * 2).min(ENOUGH);
         findings.push(if larger > kept {
-            finding.remedy(Remedy::host_sysctl("Keep twice as much memory free for those that can't wait.", &[(KEPT, &larger)]))
+            finding.remedy(Remedy::host_sysctl(
+                "Keep twice as much memory free for those that can't wait.",
+                &[(KEPT, &larger)],
+            ))
         } else {
-            finding.remedy(Remedy::advice("Find who takes the memory: ps -eo pid,rss,comm --sort=-rss | head, and give it a limit."))
+            finding.remedy(Remedy::advice(
+                "Find who takes the memory: ps -eo pid,rss,comm --sort=-rss | head, and give it a limit.",
+            ))
         });
     }
     Ok(findings)

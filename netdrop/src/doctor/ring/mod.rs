@@ -16,6 +16,9 @@ impl Part for KeptFree {
 
     fn read(place: &Place) -> Result<Self, Unread> {
         let text = place.text(Self::FROM)?;
-        text.trim().parse().map(Self).map_err(|_| Unread::new(Self::FROM, format!("`{}` is no number", text.trim())))
+        text.trim()
+            .parse()
+            .map(Self)
+            .map_err(|_| Unread::new(Self::FROM, format!("`{}` is no number", text.trim())))
     }
 }

@@ -29,9 +29,13 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
         }
         let name = pair.now.name();
         let sentence = if lost > 0 {
-            format!("{lost} packets found no room in the receive ring of {name} and were lost: it wasn't emptied in time.")
+            format!(
+                "{lost} packets found no room in the receive ring of {name} and were lost: it wasn't emptied in time."
+            )
         } else {
-            format!("{held} packets found no room in the receive ring of {name}; the card held them until there was: it was nearly too late.")
+            format!(
+                "{held} packets found no room in the receive ring of {name}; the card held them until there was: it was nearly too late."
+            )
         };
         let severity = if lost > 0 { Severity::of_loss(lost, pair.traffic()[0]) } else { Severity::Info };
         let hot = hot(window)?;
@@ -48,20 +52,29 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
             .shown_by(settings(&pair))
             .shown_by(hot.iter().map(|(cpu, share)| Evidence::value(format!("CPU {cpu} in interrupts"), format!("{:.0} percent of its time", share * 100.0), CpuTimes::FROM)))
             .caution("Setting the ring restarts the device: its link may go down for a second or two. A longer ring carries bursts; where packets come faster all the time, it only makes them wait.");
-        findings.push(remedies(window, &pair, lost + held, !hot.is_empty()).into_iter().fold(finding, Finding::remedy));
+        findings.push(
+            remedies(window, &pair, lost + held, !hot.is_empty()).into_iter().fold(finding, Finding::remedy),
+        );
     }
     Ok(findings)
 }
 
 fn settings(pair: &Pair) -> Vec<Evidence> {
     let (name, told) = (pair.now.name(), &pair.now.told);
-    let ring = told.ring.map(|(now, most)| Evidence::value("receive ring", format!("{now} of {most} packets"), format!("ethtool -g {name}")));
+    let ring = told.ring.map(|(now, most)| {
+        Evidence::value("receive ring", format!("{now} of {most} packets"), format!("ethtool -g {name}"))
+    });
     let coalesce = told.coalesce.and_then(|coalesce| {
         let adaptive = if coalesce.is_adaptive == Some(true) { ", adaptive" } else { "" };
-        Some(Evidence::value("rx-usecs", format!("{}{adaptive}", coalesce.microseconds?), format!("ethtool -c {name}")))
+        Some(Evidence::value(
+            "rx-usecs",
+            format!("{}{adaptive}", coalesce.microseconds?),
+            format!("ethtool -c {name}"),
+        ))
     });
     let channels = told.channels.map(|channels| {
-        let ((now, most), kind) = if channels.combined.1 > 0 { (channels.combined, "combined") } else { (channels.receive, "rx") };
+        let ((now, most), kind) =
+            if channels.combined.1 > 0 { (channels.combined, "combined") } else { (channels.receive, "rx") };
         Evidence::value("channels", format!("{now} of {most} ({kind})"), format!("ethtool -l {name}"))
     });
     [ring, coalesce, channels].into_iter().flatten().collect()

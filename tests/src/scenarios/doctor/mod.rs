@@ -2,6 +2,7 @@
 
 mod conntrack;
 mod general;
+mod link;
 mod neighbour;
 mod softirq;
 mod tcp;
@@ -14,8 +15,16 @@ use crate::scenario::Case;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 pub fn table() -> Vec<Case> {
-    [general::table(), softirq::table(), neighbour::table(), conntrack::table(), udp::table(), tcp::table()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        general::table(),
+        link::table(),
+        softirq::table(),
+        neighbour::table(),
+        conntrack::table(),
+        udp::table(),
+        tcp::table(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
