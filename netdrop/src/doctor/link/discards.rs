@@ -13,8 +13,8 @@ pub const CHECK: Check =
 
 /// Frames of protocols that this host doesn't speak (LLDP, STP, CDP) come every second or two on any network, and are discarded.
 const STRAYS: u64 = 10;
-/// Reasons that other checks explain, and that are counted here too (`enqueue_to_backlog`, net/core/dev.c).
-const OF_OTHERS: [&str; 1] = ["CPU_BACKLOG"];
+/// Reasons that other checks explain, and that are counted here too (`enqueue_to_backlog`, `__dev_forward_skb2`, net/core/dev.c).
+const OF_OTHERS: [&str; 3] = ["CPU_BACKLOG", "__dev_forward_skb2", "__dev_forward_skb"];
 
 fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let mut findings = Vec::new();
