@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::netlink::{attribute, dump, text, u32_at};
+use super::netlink::{attribute, dump, encode, text, u32_at};
 
 const RTM_GETLINK: u16 = 18;
 /// Bytes of `struct ifinfomsg`, and where its index is.
@@ -13,10 +13,13 @@ const FLAGS: usize = 8;
 const ADDRESS: u16 = 1;
 const IFNAME: u16 = 3;
 const MTU: u16 = 4;
+const LINK: u16 = 5;
 const LINKINFO: u16 = 18;
 const INFO_KIND: u16 = 1;
 const STATS64: u16 = 23;
 const CARRIER_CHANGES: u16 = 35;
+const LINK_NETNS: u16 = 37;
+const TARGET_NETNS: u16 = 46;
 const XDP: u16 = 43;
 const XDP_PROG_ID: u16 = 4;
 const XDP_DRV_PROG_ID: u16 = 5;
@@ -68,6 +71,10 @@ pub struct Link {
     pub address: Vec<u8>,
     /// The largest packet that it takes, in bytes.
     pub mtu: u32,
+    /// The index of the device below it, or of the other end of its pair.
+    pub peer: Option<u32>,
+    /// This namespace's number for the one that has that; absent where it is the same.
+    pub peer_netns: Option<u32>,
     /// How often its carrier came or went; absent where the kernel doesn't count that.
     pub carrier_changes: Option<u32>,
     /// Packets received and sent, bytes received and sent.
@@ -131,6 +138,12 @@ pub fn read() -> io::Result<Vec<Link>> {
     Ok(dump(RTM_GETLINK, &[0; INFO])?.iter().filter_map(|message| link(message)).collect())
 }
 
+/// The devices of another namespace, by the number that the caller's has for it (ip-netns(8), `list-id`).
+pub fn read_of(netns: u32) -> io::Result<Vec<Link>> {
+    let request = [&[0; INFO][..], &encode(TARGET_NETNS, &netns.to_ne_bytes())].concat();
+    Ok(dump(RTM_GETLINK, &request)?.iter().filter_map(|message| link(message)).collect())
+}
+
 /// One `RTM_NEWLINK`; nothing where it isn't whole.
 pub fn link(message: &[u8]) -> Option<Link> {
     let attributes = message.get(INFO..)?;
@@ -144,6 +157,8 @@ pub fn link(message: &[u8]) -> Option<Link> {
         flags: u32_at(message, FLAGS)?,
         address: attribute(attributes, ADDRESS).unwrap_or_default().to_vec(),
         mtu: number(MTU).unwrap_or(0),
+        peer: number(LINK),
+        peer_netns: number(LINK_NETNS),
         carrier_changes: number(CARRIER_CHANGES),
         traffic: TRAFFIC
             .map(|place| stats.as_chunks().0.get(place).map_or(0, |bytes| u64::from_ne_bytes(*bytes))),

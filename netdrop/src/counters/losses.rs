@@ -210,7 +210,7 @@ mod tests {
     #[case::bnxt("[12]: rx_discards", Some(Trouble::Ring))]
     #[case::ena("queue_1_rx_page_alloc_fail", Some(Trouble::Memory))]
     #[case::gve("rx_drops_packet_over_mru[0]", Some(Trouble::Length))]
-    #[case::virtio("rx0_drops", None)]
+    #[case::virtio("rx0_drops", Some(Trouble::Discard))]
     #[case::no_loss("rx_packets", None)]
     fn what_is_wrong(#[case] name: &str, #[case] expected: Option<Trouble>) {
         assert_eq!(trouble(name), expected);

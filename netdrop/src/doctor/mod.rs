@@ -11,6 +11,8 @@ mod check;
 mod concurrently;
 mod conntrack;
 mod diagnosis;
+#[cfg(test)]
+mod drivers;
 mod evidence;
 mod finding;
 mod interrupts;

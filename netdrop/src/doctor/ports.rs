@@ -36,6 +36,8 @@ pub struct Port {
     pub hashes_udp_ports: Option<bool>,
     /// The queue of each part of the hash.
     pub indirection: Vec<u32>,
+    /// The MTU of the other end of a veth pair, where it may be asked.
+    pub peer_mtu: Option<u32>,
 }
 
 /// Where a counter is read.
@@ -72,10 +74,39 @@ impl Part for Ports {
             Err(error) => (BTreeMap::new(), Some(error.to_string())),
         };
         let ethtool = Ethtool::new().map_err(refused)?;
-        let links = links::read().map_err(refused)?.into_iter();
-        let all =
-            links.map(|link| port(told.remove(&link.index).unwrap_or_default(), link, &ethtool)).collect();
+        let links = links::read().map_err(refused)?;
+        let mut peers = Peers { own: &links, others: BTreeMap::new() };
+        let mut all = Vec::new();
+        for link in &links {
+            let told = told.remove(&link.index).unwrap_or_default();
+            all.push(Port { peer_mtu: peers.mtu_behind(link), ..port(told, link.clone(), &ethtool) });
+        }
         Ok(Self { all, untold })
+    }
+}
+
+/// The links of this namespace, and of those that a veth pair leads to.
+struct Peers<'a> {
+    own: &'a [Link],
+    others: BTreeMap<u32, Vec<Link>>,
+}
+
+impl Peers<'_> {
+    /// More than that isn't asked: each namespace takes a question.
+    const MOST: usize = 200;
+
+    fn mtu_behind(&mut self, link: &Link) -> Option<u32> {
+        let index = link.peer.filter(|_| link.kind.as_deref() == Some("veth"))?;
+        let links = match link.peer_netns {
+            None => self.own,
+            Some(netns) => {
+                if self.others.len() >= Self::MOST && !self.others.contains_key(&netns) {
+                    return None;
+                }
+                self.others.entry(netns).or_insert_with(|| links::read_of(netns).unwrap_or_default())
+            }
+        };
+        links.iter().find(|one| one.index == index).map(|peer| peer.mtu)
     }
 }
 
@@ -150,15 +181,20 @@ impl Port {
         if window.home.enter.is_some() || self.link.address.is_empty() {
             return remedy;
         }
+        remedy.kept_by(self.rule(kind, &format!("RUN+=\"/usr/sbin/ethtool {before} $name {after}\"")))
+    }
+
+    /// A command that writes a rule of udev for this device.
+    pub fn rule(&self, kind: &str, does: &str) -> String {
         let mut address = String::new();
         for byte in &self.link.address {
             let colon = if address.is_empty() { "" } else { ":" };
             let _ = write!(address, "{colon}{byte:02x}");
         }
-        remedy.kept_by(format!(
-            "echo 'ACTION==\"add\", SUBSYSTEM==\"net\", DRIVERS==\"?*\", ATTR{{address}}==\"{address}\", RUN+=\"/usr/sbin/ethtool {before} $name {after}\"' > /etc/udev/rules.d/90-{}-{kind}.rules",
+        format!(
+            "printf '%s\\n' 'ACTION==\"add\", SUBSYSTEM==\"net\", DRIVERS==\"?*\", ATTR{{address}}==\"{address}\", {does}' > /etc/udev/rules.d/90-{}-{kind}.rules",
             self.name()
-        ))
+        )
     }
 
     /// How its link goes, in words: `1000 Mbit/s, full duplex, negotiated`.

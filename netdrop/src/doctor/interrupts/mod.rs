@@ -86,6 +86,17 @@ fn is_balanced(place: &Place) -> bool {
         .any(|path| fs::read(path).is_ok_and(|comm| comm == b"irqbalance\n"))
 }
 
+/// A command that writes to sysfs, run where sysfs shows the window's devices.
+pub fn at_sysfs(window: &Window, command: &str) -> String {
+    match &window.home.enter {
+        None => command.to_owned(),
+        Some(path) => format!(
+            "nsenter --net={} unshare --mount sh -c 'mount -t sysfs sysfs /sys && {command}'",
+            path.display()
+        ),
+    }
+}
+
 /// With more than half of its time in interrupts, a CPU has less than half for ksoftirqd and the programs that read.
 const HOT: f64 = 0.5;
 /// A CPU takes some hundred thousand packets a second through the stack; with a tenth of that a port isn't what keeps it busy.

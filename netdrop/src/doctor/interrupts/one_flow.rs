@@ -44,7 +44,7 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
                 format!("sysctl -w net.core.rps_sock_flow_entries={FLOWS}"),
                 format!("echo {of_queue} > /sys/class/net/{name}/queues/rx-{queue}/rps_flow_cnt"),
             ],
-            persistently: Some(format!("echo net.core.rps_sock_flow_entries={FLOWS} > /etc/sysctl.d/90-rps_sock_flow_entries.conf")),
+            persistently: Some(format!("printf 'net.core.rps_sock_flow_entries = {FLOWS}\\n' > /etc/sysctl.d/90-net-core-rps_sock_flow_entries.conf")),
         };
         findings.push(
             Finding::new(Severity::Warning, name, sentence)

@@ -54,9 +54,9 @@ fn missing(window: &Window, port: &Strained, queues: &Queues) -> Option<Finding>
             .because(Certainty::Likely, "One queue is emptied by one CPU, and RPS, which would hand its packets to others, is off.")
             .shown_by(port.evidence())
             .shown_by([Evidence::value("rps_cpus", "0", format!("/sys/class/net/{name}/queues/rx-0/rps_cpus"))])
-            .remedy(Remedy::command("Have the other CPUs take the packets through the stack (RPS).", command.clone()).kept_by(format!(
-                "echo 'ACTION==\"add\", SUBSYSTEM==\"net\", KERNEL==\"{name}\", RUN+=\"/bin/sh -c \\\"{command}\\\"\"' > /etc/udev/rules.d/90-{name}-rps.rules"
-            )))
+            .remedy(Remedy::command("Have the other CPUs take the packets through the stack (RPS).", command).kept_by(
+                port.pair.now.rule("rps", &format!("ATTR{{queues/rx-0/rps_cpus}}=\"{}\"", others.mask())),
+            ))
             .caution("Each packet then costs a second CPU's attention: on a host that is busy all over, RPS makes it worse. One flow stays on one CPU."),
     )
 }

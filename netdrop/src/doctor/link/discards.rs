@@ -1,7 +1,8 @@
 //! `link-discards`: packets that a device's driver or the stack discarded though nothing was wrong with them: ifInDiscards and ifOutDiscards of
 //! RFC 2863 (`rx_dropped`, `tx_dropped` of `struct rtnl_link_stats64`). What the ring lost is counted apart, by `rx_missed_errors`.
 
-use crate::doctor::ports::{Pair, Ports, pairs};
+use crate::counters::losses::Trouble;
+use crate::doctor::ports::{Pair, Ports, most, pairs};
 use crate::doctor::{
     Area, Certainty, Check, Drops, Evidence, Finding, Moved, Remedy, Scope, Severity, Unread, Window, source,
 };
@@ -12,23 +13,24 @@ pub const CHECK: Check =
 
 /// Frames of protocols that this host doesn't speak (LLDP, STP, CDP) come every second or two on any network, and are discarded.
 const STRAYS: u64 = 10;
-/// Reasons that other checks explain, and that are counted here too (`enqueue_to_backlog`, net/core/dev.c).
-const OF_OTHERS: [&str; 1] = ["CPU_BACKLOG"];
+/// Reasons that other checks explain, and that are counted here too (`enqueue_to_backlog`, `__dev_forward_skb2`, net/core/dev.c).
+const OF_OTHERS: [&str; 3] = ["CPU_BACKLOG", "__dev_forward_skb2", "__dev_forward_skb"];
 
 fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let mut findings = Vec::new();
     for pair in pairs(window)? {
         let [received, sent, ..] = pair.traffic();
-        let directions = [("rx_dropped", "received", received), ("tx_dropped", "was to send", sent)];
-        for (counter, verb, passed) in directions {
-            let moved = pair.kernel(counter).filter(|moved| moved.by() >= STRAYS);
-            findings.extend(moved.and_then(|moved| discarded(window, &pair, moved, verb, passed)));
+        // The driver's own counters of it say so in their names.
+        let is_out = |sign: &Moved| sign.counter.starts_with("tx") || sign.counter.contains(" tx");
+        let (out, inwards): (Vec<_>, Vec<_>) = pair.signs(Trouble::Discard).into_iter().partition(is_out);
+        for (signs, verb, passed) in [(inwards, "received", received), (out, "was to send", sent)] {
+            findings.extend(discarded(window, &pair, signs, verb, passed));
         }
     }
     Ok(findings)
 }
 
-fn discarded(window: &Window, pair: &Pair, moved: Moved, verb: &str, passed: u64) -> Option<Finding> {
+fn discarded(window: &Window, pair: &Pair, signs: Vec<Moved>, verb: &str, passed: u64) -> Option<Finding> {
     let name = pair.now.name();
     let mut reasons = reasons(window, pair.now.link.index);
     let of_others: u64 = reasons
@@ -37,7 +39,7 @@ fn discarded(window: &Window, pair: &Pair, moved: Moved, verb: &str, passed: u64
         .map(|(_, drops)| drops.drops)
         .sum();
     reasons.retain(|(name, _)| !OF_OTHERS.contains(&name.as_str()));
-    let lost = moved.by().saturating_sub(of_others);
+    let lost = most(&signs).saturating_sub(of_others);
     if lost < STRAYS {
         return None;
     }
@@ -58,7 +60,7 @@ fn discarded(window: &Window, pair: &Pair, moved: Moved, verb: &str, passed: u64
         Finding::new(severity, name, sentence)
             .losing(window.rate(lost))
             .because(certainty, cause)
-            .shown_by([moved])
+            .shown_by(signs)
             .shown_by(reasons.into_iter().map(|(_, drops)| Evidence::Drops(drops)))
             .remedy(
                 Remedy::command(

@@ -76,21 +76,35 @@ fn refused(window: &Window, pair: &Pair) -> Option<Finding> {
     if lost == 0 {
         return None;
     }
-    let (name, mtu) = (pair.now.name(), pair.now.link.mtu);
+    let (name, mtu, peer) = (pair.now.name(), pair.now.link.mtu, pair.now.peer_mtu);
+    // The same drops come of an end that is down.
+    if peer.is_some_and(|peer| peer >= mtu) {
+        return None;
+    }
     let sentence = format!(
-        "{lost} frames that {name} sent (MTU {mtu}) were longer than the other end of the pair takes, or it was down."
+        "{lost} frames that {name} sent (MTU {mtu}) were dropped at the other end of the pair, which takes only shorter ones."
     );
-    Some(
-        Finding::new(Severity::of_loss(lost, pair.traffic()[1]), name, sentence)
-            .losing(window.rate(lost))
-            .because(Certainty::Likely, "The two ends of the pair have different MTUs, and a frame is dropped that is longer than the receiving end's.")
-            .shown_by([dropped])
-            .shown_by([Evidence::value("mtu", mtu, format!("ip link show {name}"))])
-            .shown_by(drops)
-            .explains(&EXPLAINED)
-            .remedy(Remedy::advice(format!("Give the other end the MTU of this one, {mtu}, or this one the other's: ip link set dev {name} mtu …")))
-            .caution("Connections that exist keep their segment size until it is found again."),
-    )
+    let certainty = if peer.is_some() { Certainty::Certain } else { Certainty::Possible };
+    let finding = Finding::new(Severity::of_loss(lost, pair.traffic()[1]), name, sentence)
+        .losing(window.rate(lost))
+        .because(certainty, "The two ends of the pair have different MTUs, and a frame is dropped that is longer than the receiving end's.")
+        .shown_by([dropped])
+        .shown_by([Evidence::value("mtu", mtu, format!("ip link show {name}"))])
+        .shown_by(peer.map(|peer| Evidence::value("mtu of the other end", peer, "rtnetlink")))
+        .shown_by(drops)
+        .explains(&EXPLAINED)
+        .caution("Connections that exist keep their segment size until it is found again. Where the other end is the one that is wrong, give it this one's MTU instead.");
+    Some(match peer {
+        Some(peer) => {
+            let command = format!("ip link set dev {name} mtu {peer}");
+            finding.remedy(
+                Remedy::command("Send nothing that the other end doesn't take.", command).inside(window),
+            )
+        }
+        None => finding.remedy(Remedy::advice(format!(
+            "Compare the MTUs of both ends of the pair, and give both the same; here it is {mtu}."
+        ))),
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //! `struct rtnl_link_stats64`, include/uapi/linux/if_link.h, and what drivers call them).
 
 use crate::counters::losses::Trouble;
-use crate::doctor::interrupts::{CpuTimes, hot};
+use crate::counters::cpu_times::CpuTimes;
+use crate::doctor::interrupts::hot;
 use crate::doctor::ports::{Pair, Ports, hardware, most};
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Part as _, Remedy, Scope, Severity, Unread, Window, source,

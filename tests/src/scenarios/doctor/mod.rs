@@ -3,6 +3,7 @@
 mod application;
 mod conntrack;
 mod general;
+mod link;
 mod neighbour;
 mod netfilter;
 mod qdisc;
@@ -49,6 +50,12 @@ pub fn table() -> Vec<Case> {
         tcp::table(),
         silence::table(),
         ties::table(),
+        link::table(),
+        softirq::table(),
+        neighbour::table(),
+        conntrack::table(),
+        udp::table(),
+        tcp::table(),
     ]
     .into_iter()
     .flatten()
