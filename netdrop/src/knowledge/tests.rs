@@ -12,7 +12,7 @@ use crate::kernel::symbols::SymbolsError;
 
 /// What the commands of the data files may begin with.
 const TOOLS: &str = "arping audit2allow ausearch bpftool bpftrace bridge candump cat conntrack devlink dmesg echo ethtool grep hostapd_cli ip \
-    iptables iptables-save iw journalctl lnstat modprobe mpstat netdrop nft nstat ovs-appctl ovs-ofctl ping ps ss swanctl sysctl \
+    iptables iptables-save iw journalctl lnstat modprobe mpstat netdrop nft nstat ovs-appctl ovs-ofctl ping ps renice ss swanctl sysctl \
     systemctl tc tcpdump wc wg wpa_cli";
 /// What fits into 80 columns behind `  $ `.
 const COMMAND_WIDTH: usize = 76;

@@ -7,7 +7,7 @@ use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Moved, Part as _, Remedy, Scope, Severity, Span, Unread,
     Window, source,
 };
-use crate::model::{Family, Row};
+use crate::model::Row;
 use crate::units::bytes;
 
 pub const CHECK: Check = Check {
@@ -31,16 +31,17 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     if window.drops.is_err() || window.span == Span::SinceBoot {
         return counted(window, rooms);
     }
-    // The kernel's counter is of all namespaces and devices together; drops tell them apart.
-    let mut lost: BTreeMap<(usize, String), u64> = BTreeMap::new();
+    // The kernel's counters are of all namespaces and devices together, and of each family; drops tell namespaces and devices apart.
+    let mut lost: BTreeMap<String, u64> = BTreeMap::new();
     for row in window.rows_of(&EXPLAINED) {
-        *lost.entry((family_of(row), device_of(row))).or_default() += row.counts.packets;
+        *lost.entry(device_of(row)).or_default() += row.counts.packets;
     }
-    let of = |((family, device), lost): (&(usize, String), &u64)| {
-        let subject = format!("{} next hops by {device}", FAMILIES[*family].0);
-        found(window, rooms, (*family, device), subject, *lost)
+    let moved: Vec<_> = (0..FAMILIES.len()).filter(|family| discards(window, *family).is_some()).collect();
+    let of = |(device, lost): (&String, &u64)| {
+        let families = if moved.is_empty() { vec![0, 1] } else { moved.clone() };
+        found(window, rooms, (&families, device), *lost)
             .shown_by(window.drops_of(&EXPLAINED))
-            .shown_by(discards(window, *family))
+            .shown_by(families.iter().filter_map(|family| discards(window, *family)))
     };
     Ok(lost.iter().map(of).collect())
 }
@@ -50,8 +51,7 @@ fn counted(window: &Window, rooms: &WaitingRoom) -> Result<Vec<Finding>, Unread>
     window.both::<NeighbourStats>()?;
     let of = |family: usize| {
         let moved = discards(window, family)?;
-        let subject = format!("{} next hops", FAMILIES[family].0);
-        Some(found(window, rooms, (family, "default"), subject, moved.by()).shown_by([moved]))
+        Some(found(window, rooms, (&[family], "default"), moved.by()).shown_by([moved]))
     };
     Ok((0..FAMILIES.len()).filter_map(of).collect())
 }
@@ -64,30 +64,29 @@ fn discards(window: &Window, family: usize) -> Option<Moved> {
     (moved.by() > 0).then_some(moved)
 }
 
-fn family_of(row: &Row) -> usize {
-    usize::from(row.protocol.and_then(|protocol| protocol.family()) == Some(Family::Ipv6))
-}
-
 fn device_of(row: &Row) -> String {
     row.device.as_ref().and_then(|device| device.name.clone()).unwrap_or_else(|| "default".into())
 }
 
-fn found(
-    window: &Window,
-    rooms: &WaitingRoom,
-    (family, device): (usize, &str),
-    subject: String,
-    lost: u64,
-) -> Finding {
+fn found(window: &Window, rooms: &WaitingRoom, (families, device): (&[usize], &str), lost: u64) -> Finding {
+    let by = if device == "default" { String::new() } else { format!(" by {device}") };
+    let subject = match families {
+        [family] => format!("{} next hops{by}", FAMILIES[*family].0),
+        _ => format!("next hops{by}"),
+    };
     let sentence =
         format!("{lost} packets were dropped while they waited for the address of their next hop.");
-    let key = format!("{}/{device}/unres_qlen_bytes", FAMILIES[family].1);
-    let limit = rooms.0.get(&(family, device.to_owned())).copied();
-    let limited = limit.map(|limit| Evidence::value(key.as_str(), bytes(limit), format!("/proc/sys/{key}")));
-    let limit = limit.unwrap_or(DEFAULT);
-    // Had all of them waited for one next hop, so much would have held them.
-    let enough = (limit + lost.saturating_mul(TRUESIZE)).next_power_of_two().min(LARGEST);
-    let on = if device == "default" { String::new() } else { format!(" dev {device}") };
+    let limits: Vec<_> = families
+        .iter()
+        .filter_map(|family| {
+            let limit = *rooms.0.get(&(*family, device.to_owned()))?;
+            Some((format!("{}/{device}/unres_qlen_bytes", FAMILIES[*family].1), limit))
+        })
+        .collect();
+    let told = |(key, limit): &(String, u64)| {
+        Evidence::value(key.as_str(), bytes(*limit), format!("/proc/sys/{key}"))
+    };
+    let on = if by.is_empty() { String::new() } else { format!(" dev {device}") };
     let see = Remedy::command(
         "See which one it is: it is INCOMPLETE or FAILED.",
         format!("ip neigh show{on} nud incomplete nud failed"),
@@ -99,19 +98,24 @@ fn found(
             Certainty::Likely,
             "A next hop doesn't answer ARP or NDP, or answers late, while more packets are sent to it than may wait.",
         )
-        .shown_by(limited)
+        .shown_by(limits.iter().map(told))
         .explains(&EXPLAINED)
         .remedy(see.inside(window))
         .caution("Packets that wait for somebody who never answers are lost anyway, later.");
-    if enough <= limit {
+    // Had all of them waited for one next hop, so much would have held them.
+    let most = limits.iter().map(|(_, limit)| *limit).max().unwrap_or(DEFAULT);
+    let enough = (most + lost.saturating_mul(TRUESIZE)).next_power_of_two().min(LARGEST);
+    if enough <= most || limits.is_empty() {
         return finding;
     }
-    let what = if on.is_empty() {
+    let what = if by.is_empty() {
         "If it answers, only late: let more packets wait for each, of devices made from now on.".to_owned()
     } else {
-        format!("If it answers, only late: let {} wait for each next hop by {device}.", bytes(enough))
+        format!("If it answers, only late: let {} wait for each next hop{by}.", bytes(enough))
     };
-    finding.remedy(Remedy::sysctl(window, what, &[(&key, &enough)]))
+    let settings: Vec<_> =
+        limits.iter().map(|(key, _)| (key.as_str(), &enough as &dyn std::fmt::Display)).collect();
+    finding.remedy(Remedy::sysctl(window, what, &settings))
 }
 
 #[cfg(test)]

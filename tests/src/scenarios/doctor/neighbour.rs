@@ -108,7 +108,9 @@ fn unresolved(bench: &Bench) -> Result<()> {
         lab.from().sysctl(&format!("net/{family}/neigh/s0/unres_qlen_bytes"), "4096")?;
         let told = examined(bench, lab.from(), "neighbour", || send(lab.from(), prefix, 97..98, 40))?;
         let finding = told.one(CHECK)?;
-        ensure!(finding["subject"] == format!("{called} next hops by s0"), "{finding}");
+        // Families are told apart by the host's own counters: others may move them meanwhile.
+        let subject = finding["subject"].as_str().unwrap_or_default();
+        ensure!(subject == format!("{called} next hops by s0") || subject == "next hops by s0", "{finding}");
         ensure!(finding["netns"] == lab.from().name(), "{finding}");
         let evidence = finding["evidence"].as_array().context("no evidence")?;
         let counted: u64 = evidence.iter().filter_map(|one| one["drops"].as_u64()).sum();

@@ -17,7 +17,13 @@ use crate::runner::Bench;
 use crate::scenario::{Case, systems};
 
 pub fn table() -> Vec<Case> {
-    systems([("doctor-backlog", backlog), ("doctor-flow-limit", flow_limit), ("doctor-squeeze", squeeze)])
+    systems([
+        ("doctor-backlog", backlog),
+        ("doctor-flow-limit", flow_limit),
+        ("doctor-squeeze", squeeze),
+        ("doctor-imbalance", imbalance),
+        ("doctor-ksoftirqd", ksoftirqd),
+    ])
 }
 
 const BACKLOG: &str = "net/core/netdev_max_backlog";
