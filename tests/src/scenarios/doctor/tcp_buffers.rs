@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use anyhow::{Result, bail, ensure};
 use super::PATIENCE;
 use crate::doctor::{Told, apply, examined};
 use crate::lab::wire::{FAR, Fate, Wire};
-use crate::lab::{Lab, RECEIVER, until};
+use crate::lab::{Held, Lab, RECEIVER, until};
 use crate::runner::Bench;
 use crate::scenario::{Case, systems};
 use crate::traffic::{RawTcp, Tcp};
@@ -25,6 +26,7 @@ pub fn table() -> Vec<Case> {
         ("doctor-tcp-zero-window", zero_window),
         ("doctor-tcp-paws", paws),
         ("doctor-tcp-send-buffer", send_buffer),
+        ("doctor-tcp-backlog", backlog),
     ])
 }
 
@@ -160,8 +162,10 @@ fn send_buffer(bench: &Bench) -> Result<()> {
             let told = examined(bench, near, "tcp", || {
                 let start = Instant::now();
                 client.set_write_timeout(Some(PATIENCE))?;
+                // One write alone may be larger than the buffer: a segment each, at once.
+                client.set_nodelay(true)?;
                 while start.elapsed() < SENDING {
-                    if client.write(&[0; 16_384])? == 0 {
+                    if client.write(&[0; 1000])? == 0 {
                         bail!("it takes nothing");
                     }
                 }
@@ -177,4 +181,54 @@ fn send_buffer(bench: &Bench) -> Result<()> {
     ensure!(finding["severity"] == "warning", "{finding}");
     apply(finding)?;
     once()?.none(CHECK)
+}
+
+/// A process holds its socket while segments pour in: the very connection is named, and larger buffers hold the same.
+fn backlog(bench: &Bench) -> Result<()> {
+    const CHECK: &str = "tcp-backlog-full";
+    const SEGMENTS: u32 = 100;
+    let lab = Lab::pair()?;
+    lab.receiver.sysctl("net/ipv4/tcp_rmem", "4096 4096 4096")?;
+    let drops = || lab.receiver.counter("TcpExt", "TCPBacklogDrop");
+    let once = |port: u16, is_short: bool| -> Result<Told> {
+        let (tcp, server) = connection(&lab, (50_000, port), &[])?;
+        let held = Held::page()?;
+        let (socket, address) = (server.as_raw_fd(), held.address());
+        let told = examined(bench, &lab.receiver, "tcp", || {
+            // SAFETY: the page stays mapped; the socket is open until this thread has ended.
+            let writer =
+                std::thread::spawn(move || unsafe { libc::write(socket, address as *const _, 4096) });
+            let pour = || -> Result<()> {
+                until("the socket to be held", PATIENCE, || Ok(held.is_waited_for()?.then_some(())))?;
+                // None beside another: those would become one.
+                for number in 0..SEGMENTS {
+                    let place = tcp.sequence + 10 + 2000 * number;
+                    tcp.send(place, tcp.acknowledgment, Tcp::ACK, &[b'x'; 1400])?;
+                }
+                if is_short {
+                    until("the backlog to be full", PATIENCE, || Ok((drops()? >= 20).then_some(())))?;
+                }
+                Ok(())
+            };
+            let poured = pour();
+            held.let_go();
+            ensure!(writer.join().is_ok_and(|sent| sent == 4096), "the page wasn't sent");
+            poured
+        })?;
+        drop(server);
+        Ok(told)
+    };
+    let told = once(80, true)?;
+    let finding = told.one(CHECK)?;
+    let subject = finding["subject"].as_str().unwrap_or_default();
+    ensure!(subject.starts_with("connection 10.9.0.2:80 – 10.9.0.77:50000 of netdrop-tests("), "{finding}");
+    let evidence = finding["evidence"].as_array().map_or(&[][..], Vec::as_slice);
+    let counted: u64 = evidence
+        .iter()
+        .filter(|one| one["reason"] == "SOCKET_BACKLOG")
+        .filter_map(|one| one["drops"].as_u64())
+        .sum();
+    ensure!(counted == 0 || counted == drops()?, "netdrop counted {counted} of {}: {finding}", drops()?);
+    apply(finding)?;
+    once(81, false)?.none(CHECK)
 }
