@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::interrupts::CpuTimes;
+use crate::counters::cpu_times::CpuTimes;
 use super::made::Made;
 use super::ports::Port;
 use super::ports::made::{port, ports};
