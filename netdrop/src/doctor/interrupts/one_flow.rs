@@ -1,6 +1,6 @@
 //! `interrupts-one-flow`: one queue gets nearly all, though the hash spreads by ports: one flow (scaling.rst: RSS spreads flows, not packets).
 
-use super::{busiest, strained};
+use super::{at_sysfs, busiest, strained};
 use crate::counters::cpu_times::CpuTimes;
 use crate::doctor::ports::Ports;
 use crate::doctor::{
@@ -42,7 +42,10 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
             what: "Hand the packets of each flow to the CPU of the program that reads them (RFS), so that at least its work is elsewhere.".into(),
             now: vec![
                 format!("sysctl -w net.core.rps_sock_flow_entries={FLOWS}"),
-                format!("echo {of_queue} > /sys/class/net/{name}/queues/rx-{queue}/rps_flow_cnt"),
+                at_sysfs(
+                    window,
+                    &format!("echo {of_queue} > /sys/class/net/{name}/queues/rx-{queue}/rps_flow_cnt"),
+                ),
             ],
             persistently: Some(format!("printf 'net.core.rps_sock_flow_entries = {FLOWS}\\n' > /etc/sysctl.d/90-net-core-rps_sock_flow_entries.conf")),
         };

@@ -1,6 +1,6 @@
 //! `interrupts-steering`: RPS, RFS and XPS that are missing, half set, or in each other's way (Documentation/networking/scaling.rst).
 
-use super::{Steering, Strained, strained};
+use super::{Steering, Strained, at_sysfs, strained};
 use crate::counters::cpu_set::CpuSet;
 use crate::counters::cpu_times::CpuTimes;
 use crate::counters::queues::Queues;
@@ -32,6 +32,8 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     if let Ok(flows) = window.sysctl(FLOWS) {
         findings.extend(steering.devices.iter().filter_map(|queues| half(window, queues, flows)));
     }
+    let cpus = window.now::<CpuTimes>()?.0.len();
+    findings.extend(steering.devices.iter().filter_map(|queues| funnel(window, queues, cpus)));
     Ok(findings)
 }
 
@@ -54,7 +56,7 @@ fn missing(window: &Window, port: &Strained, queues: &Queues) -> Option<Finding>
             .because(Certainty::Likely, "One queue is emptied by one CPU, and RPS, which would hand its packets to others, is off.")
             .shown_by(port.evidence())
             .shown_by([Evidence::value("rps_cpus", "0", format!("/sys/class/net/{name}/queues/rx-0/rps_cpus"))])
-            .remedy(Remedy::command("Have the other CPUs take the packets through the stack (RPS).", command).kept_by(
+            .remedy(Remedy::command("Have the other CPUs take the packets through the stack (RPS).", at_sysfs(window, &command)).kept_by(
                 port.pair.now.rule("rps", &format!("ATTR{{queues/rx-0/rps_cpus}}=\"{}\"", others.mask())),
             ))
             .caution("Each packet then costs a second CPU's attention: on a host that is busy all over, RPS makes it worse. One flow stays on one CPU."),
@@ -76,6 +78,30 @@ fn half(window: &Window, queues: &Queues, flows: u64) -> Option<Finding> {
             .shown_by(window.setting(FLOWS))
             .remedy(Remedy::host_sysctl(what, &[(FLOWS, &MANY_FLOWS)]))
             .caution("Hygiene: nothing is lost by it now."),
+    )
+}
+
+/// XPS that has all CPUs send by one queue of several (`get_xps_queue`, net/core/dev.c: a CPU's map comes before the hash).
+fn funnel(window: &Window, queues: &Queues, cpus: usize) -> Option<Finding> {
+    let (name, count) = (&queues.device, queues.transmit.len());
+    let mut set = queues.transmit.iter().enumerate().filter(|(_, queue)| !queue.is_empty());
+    let (queue, mask) = set.next()?;
+    if set.next().is_some() || count < 2 || cpus < 2 || mask.len() < cpus {
+        return None;
+    }
+    let file = format!("/sys/class/net/{name}/queues/tx-{queue}/xps_cpus");
+    let command = at_sysfs(window, &format!("echo 0 > {file}"));
+    let sentence =
+        format!("All {cpus} CPUs send by transmit queue {queue} of {name} alone, though it has {count}.");
+    let cause =
+        "Only that queue has CPUs set (XPS), and it has all of them: the other queues are never chosen.";
+    let what = "Leave the choice of the queue to the flows' hash; or give each queue CPUs of its own.";
+    Some(
+        Finding::new(Severity::Info, name, sentence)
+            .because(Certainty::Certain, cause)
+            .shown_by([Evidence::value("xps_cpus", mask.mask(), file)])
+            .remedy(Remedy::command(what, command))
+            .caution("Hygiene: it costs where many CPUs send at once, and wait for one queue's lock."),
     )
 }
 
@@ -101,6 +127,23 @@ mod tests {
     #[test]
     fn one_queue_and_no_help() {
         assert_snapshot!(made(90, &[], 0, 0).told(&CHECK));
+    }
+
+    fn sending(masks: &[&str]) -> Made {
+        let transmit = masks.iter().map(|mask| CpuSet::of_mask(mask).unwrap()).collect();
+        let queues = Queues { device: "eth0".into(), transmit, ..Queues::default() };
+        let devices = vec![queues];
+        window(0, port(0, &[]), port(0, &[]))
+            .part(Steering::default(), Steering { devices, is_balanced: false })
+            .part(Sysctls::default(), Sysctls::default())
+    }
+
+    #[test]
+    fn all_send_by_one_queue() {
+        assert_snapshot!(sending(&["0", "f", "0"]).told(&CHECK));
+        for fine in [&["1", "2", "c"][..], &["0", "0"], &["f"], &["3", "0"]] {
+            assert_eq!(sending(fine).check(&CHECK), Ok(Vec::new()), "{fine:?}");
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub fn table() -> Vec<Case> {
         ("doctor-link-discards", discards),
         ("doctor-link-silence", silence),
         ("doctor-steering", steering),
+        ("doctor-steering-one-queue", one_queue),
     ])
 }
 
@@ -153,6 +154,32 @@ fn steering(bench: &Bench) -> Result<()> {
     let finding = told.one(CHECK)?;
     ensure!(finding["subject"] == "nd0" && finding["severity"] == "info", "{finding}");
     ensure!(evidence(finding, "rps_flow_cnt of rx-0")?["value"] == "4096", "{finding}");
+    apply(finding)?;
+    examine()?.none(CHECK)
+}
+
+/// All CPUs send by one of two queues: told, and the printed command mends it.
+fn one_queue(bench: &Bench) -> Result<()> {
+    const CHECK: &str = "interrupts-steering";
+    let lab = Lab::alone()?;
+    let inside = |script: &str| -> Result<bool> {
+        let command = ["netns", "exec", lab.receiver.name(), "sh", "-c", script];
+        Ok(Command::new("ip").args(command).status()?.success())
+    };
+    let pair = "link add m0 numtxqueues 2 type veth peer name m1\nlink set m0 up\nlink set m1 up\n";
+    lab.receiver.feature("veth", "ip -batch -", pair)?;
+    let cpus = fs::read_to_string("/proc/stat")?.lines().filter(|line| line.starts_with("cpu")).count() - 1;
+    if !(2..=31).contains(&cpus) {
+        return Err(Skip(format!("{cpus} CPUs")).into());
+    }
+    let mask = (1_u32 << cpus) - 1;
+    if !inside(&format!("echo {mask:x} > /sys/class/net/m0/queues/tx-0/xps_cpus"))? {
+        return Err(Skip("no XPS here".into()).into());
+    }
+    let examine = || examined(bench, &lab.receiver, "interrupts", || Ok(()));
+    let told = examine()?;
+    let finding = told.one(CHECK)?;
+    ensure!(finding["subject"] == "m0" && finding["severity"] == "info", "{finding}");
     apply(finding)?;
     examine()?.none(CHECK)
 }
