@@ -12,9 +12,9 @@ pub const CHECK: Check = Check {
     run,
 };
 
-/// Bad headers have the same reason and counter; the functions tell them apart, and the ICMP messages that are sent.
+/// Bad headers have the same reason: the functions alone are explained.
 const EXPLAINED: [&str; 2] = ["ip_forward", "ip6_forward"];
-const REASON: [&str; 1] = ["IP_INHDR"];
+const DROPPED: [&str; 3] = ["IP_INHDR", "ip_forward", "ip6_forward"];
 
 fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     window.delta("Ip", "InHdrErrors")?;
@@ -24,10 +24,13 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
 }
 
 fn of_version(window: &Window, ip: &str, icmp: &str, forwarded: (&str, &str)) -> Option<Finding> {
-    // Reassembly that takes too long is told by the same kind of message.
-    let told = sum(window, &[(icmp, "OutTimeExcds")]).saturating_sub(sum(window, &[(ip, "ReasmTimeout")]));
     let lost = sum(window, &[(ip, "InHdrErrors")]);
-    if told == 0 || lost == 0 {
+    // Bad headers have the same counter and reason. What tells them apart: where it was, and the ICMP messages, which reassembly that
+    // takes too long has too, and which are limited.
+    let function = if ip == "Ip" { "ip_forward" } else { "ip6_forward" };
+    let told = sum(window, &[(icmp, "OutTimeExcds")]).saturating_sub(sum(window, &[(ip, "ReasmTimeout")]));
+    let mut drops = window.rows_of(&DROPPED);
+    if lost == 0 || told == 0 && !drops.any(|row| row.function() == Some(function)) {
         return None;
     }
     let counters = moved(window, &[(ip, "InHdrErrors"), (icmp, "OutTimeExcds")]).unwrap_or_default();
@@ -39,7 +42,7 @@ fn of_version(window: &Window, ip: &str, icmp: &str, forwarded: (&str, &str)) ->
     let finding = Finding::new(Severity::of_loss(lost, sum(window, &[forwarded])), subject, sentence)
         .losing(window.rate(lost))
         .shown_by(counters)
-        .shown_by(window.drops_of(&REASON))
+        .shown_by(window.drops_of(&DROPPED))
         .explains(&EXPLAINED);
     Some(finding
         .because(
@@ -79,6 +82,14 @@ mod tests {
     fn a_loop() {
         let rows = vec![row("IP_INHDR", "ip_forward", "eth0", 60)];
         assert_snapshot!(made(60, 20, 0).drops(rows).told(&CHECK));
+    }
+
+    /// Redirects use up what may be sent to a host.
+    #[test]
+    fn a_loop_of_which_nobody_is_told() {
+        let of = |function| made(60, 0, 0).drops(vec![row("IP_INHDR", function, "eth0", 60)]).check(&CHECK);
+        assert_eq!(of("ip_forward").unwrap().len(), 1);
+        assert_eq!(of("ip_rcv_core"), Ok(Vec::new()));
     }
 
     #[rstest::rstest]

@@ -1,6 +1,7 @@
 //! Queueing disciplines.
 
 use std::net::UdpSocket;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -107,9 +108,14 @@ fn netem(bench: &Bench) -> Result<()> {
 /// Seconds of data wait. The shaper is somebody's will: what helps is a rate.
 fn standing(bench: &Bench) -> Result<()> {
     const CHECK: &str = "qdisc-standing-queue";
-    let lab = sending_by(&["qdisc add dev s0 root handle 1: tbf rate 8kbit burst 1540 limit 2000000"])?;
+    let lab = sending_by(&["qdisc add dev s0 root handle 1: tbf rate 80kbit burst 1540 limit 2000000"])?;
     burst(&lab)?;
-    let told = examined(bench, lab.from(), "qdisc", || burst(&lab))?;
+    let told = examined(bench, lab.from(), "qdisc", || {
+        burst(&lab)?;
+        // So long that some are sent, and that all would have been by a link that keeps up.
+        std::thread::sleep(Duration::from_secs(1));
+        Ok(())
+    })?;
     let finding = told.one(CHECK)?;
     is_of(finding, "s0: tbf 1:")?;
     apply(finding)?;

@@ -246,20 +246,27 @@ impl Upload {
     }
 }
 
-/// The link takes less than the other side asks for, and nobody says so: with probing, data arrives all the same.
+/// A router whose way on is smaller, and whose ICMP messages a filter keeps from the sender: a black hole.
+fn black_hole() -> Result<Lab> {
+    let lab = Lab::router()?;
+    lab.receiver.ip(&["link set r1 mtu 1280"])?;
+    lab.from().ip(&["route add 10.9.1.0/24 via 10.9.0.2"])?;
+    // A segment a packet: larger ones would be told by other numbers.
+    lab.from().feature("a limit of segments", "ip link set s0 gso_max_segs 1", "")?;
+    lab.behind().ip(&["route add default via 10.9.1.1"])?;
+    let rules = "table ip t { chain c { type filter hook input priority 0; ip protocol icmp drop; }; }";
+    lab.from().feature("nftables", "nft -f -", rules)?;
+    Ok(lab)
+}
+
+/// The sender's view: its full segments vanish. With probing, data arrives all the same.
 fn path_mtu(bench: &Bench) -> Result<()> {
     const CHECK: &str = "routing-path-mtu";
-    let lab = Lab::pair()?;
-    // A segment a packet: larger ones would pass as what they are made of.
-    lab.from().feature("a limit of segments", "ip link set s0 gso_max_segs 1", "")?;
-    lab.receiver.ip(&[
-        "link set r0 mtu 1280",
-        "route replace 10.9.0.0/24 dev r0 proto kernel scope link src 10.9.0.2 advmss 1460",
-    ])?;
+    let lab = black_hole()?;
     let timeouts = || lab.from().counter("TcpExt", "TCPTimeouts");
     let before = timeouts()?;
     let doctor = Doctor::of(bench, lab.from(), "routing")?;
-    let stuck = Upload::start(lab.from(), &lab.receiver, V4.destination)?;
+    let stuck = Upload::start(lab.from(), lab.behind(), BEHIND)?;
     until("segments to vanish", PATIENCE, || Ok((timeouts()? >= before + 4).then_some(())))?;
     let told = doctor.end(bench)?;
     let finding = told.one(CHECK)?;
@@ -267,22 +274,15 @@ fn path_mtu(bench: &Bench) -> Result<()> {
     ensure!(finding["subject"].as_str().is_some_and(|subject| subject.contains(&ours)), "{finding}");
     drop(stuck);
     apply(finding)?;
-    let told = examined(bench, lab.from(), "routing", || {
-        Upload::start(lab.from(), &lab.receiver, V4.destination)?.arrive()
-    })?;
+    let told =
+        examined(bench, lab.from(), "routing", || Upload::start(lab.from(), lab.behind(), BEHIND)?.arrive())?;
     told.none(CHECK)
 }
 
-/// The router's way on is smaller, and a filter keeps its ICMP messages from the sender. With the printed rules, segments fit.
+/// The router's view: with the printed rules, segments fit.
 fn packet_too_big(bench: &Bench) -> Result<()> {
     const CHECK: &str = "routing-packet-too-big";
-    let lab = Lab::router()?;
-    lab.receiver.ip(&["link set r1 mtu 1280"])?;
-    lab.from().ip(&["route add 10.9.1.0/24 via 10.9.0.2"])?;
-    lab.from().feature("a limit of segments", "ip link set s0 gso_max_segs 1", "")?;
-    lab.behind().ip(&["route add default via 10.9.1.1"])?;
-    let rules = "table ip t { chain c { type filter hook input priority 0; ip protocol icmp drop; }; }";
-    lab.from().feature("nftables", "nft -f -", rules)?;
+    let lab = black_hole()?;
     let fails = || lab.receiver.counter("Ip", "FragFails");
     let doctor = Doctor::of(bench, &lab.receiver, "routing")?;
     let stuck = Upload::start(lab.from(), lab.behind(), BEHIND)?;
