@@ -4,6 +4,7 @@ mod application;
 mod conntrack;
 mod general;
 mod neighbour;
+mod settings;
 mod softirq;
 mod tcp;
 mod udp;
@@ -23,6 +24,7 @@ pub fn table() -> Vec<Case> {
         udp::table(),
         tcp::table(),
         application::table(),
+        settings::table(),
     ]
     .into_iter()
     .flatten()
