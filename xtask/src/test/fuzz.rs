@@ -19,6 +19,7 @@ const SEEDS: [(&str, &str); 8] = [
     ("debug_info", "netdrop/tests/fixtures/debug_info"),
     ("decode", "fuzz/seeds/decode"),
     ("filter", "fuzz/seeds/filter"),
+    ("process_files", "fuzz/seeds/process_files"),
     ("recording", "fuzz/seeds/recording"),
     ("rules", "fuzz/seeds/rules"),
 ];

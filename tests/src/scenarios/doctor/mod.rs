@@ -10,6 +10,7 @@ mod qdisc;
 mod routing;
 mod silence;
 mod softirq;
+mod settings;
 mod softirq;
 mod tcp;
 mod tcp;
@@ -56,6 +57,7 @@ pub fn table() -> Vec<Case> {
         conntrack::table(),
         udp::table(),
         tcp::table(),
+        settings::table(),
     ]
     .into_iter()
     .flatten()
