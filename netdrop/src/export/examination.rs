@@ -56,8 +56,8 @@ impl Examination {
     }
 
     /// Before the first one.
-    pub fn none() -> String {
-        json(&report(&[], &[], 0))
+    pub fn none() -> Self {
+        Self { json: json(&report(&[], &[], 0)), ..Self::default() }
     }
 
     pub(super) fn encode(&self, to: &mut Encoder) {

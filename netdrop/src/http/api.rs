@@ -27,7 +27,7 @@ pub(super) async fn summary(State(shared): Context) -> Result<Response, Refusal>
 /// What the doctor found in its last examination: a `doctor.report` of the schema.
 pub(super) async fn findings(State(shared): Context) -> Response {
     let found = (shared.served.findings)();
-    json_text(found.map_or_else(Examination::none, |found| found.json.clone()))
+    json_text(found.map_or_else(|| Examination::none().json, |found| found.json.clone()))
 }
 
 /// Its line, with the newline.

@@ -239,25 +239,51 @@ pub fn closing(closing: &Closing, width: usize) -> String {
     if !unchecked.is_empty() {
         page.line(&format!("{} could not be checked:", things(unchecked.len())));
     }
-    for Unchecked { check, netns, why, .. } in unchecked {
-        let netns = netns.as_ref().map_or(String::new(), |name| format!(" in {name}"));
-        page.paragraph(2, &format!("{check}{netns}: {why}"));
+    for line in unchecked_for_one_reason(unchecked) {
+        page.paragraph(2, &line);
     }
     page.text
+}
+
+/// What failed for the same reason in the same namespace is one line; of many checks their number will do.
+fn unchecked_for_one_reason(unchecked: &[Unchecked]) -> Vec<String> {
+    const NAMED: usize = 4;
+    let mut reasons: Vec<(&Unchecked, Vec<&str>)> = Vec::new();
+    for one in unchecked {
+        match reasons.iter_mut().find(|(first, _)| (&first.netns, &first.why) == (&one.netns, &one.why)) {
+            Some((_, checks)) => checks.push(one.check),
+            None => reasons.push((one, vec![one.check])),
+        }
+    }
+    let line = |(Unchecked { netns, why, .. }, checks): (&Unchecked, Vec<&str>)| {
+        let netns = netns.as_ref().map_or(String::new(), |name| format!(" in {name}"));
+        let checks =
+            if checks.len() > NAMED { format!("{} checks", checks.len()) } else { checks.join(", ") };
+        format!("{checks}{netns}: {why}")
+    };
+    reasons.into_iter().map(line).collect()
 }
 
 fn things(count: usize) -> String {
     format!("{count} thing{}", if count == 1 { "" } else { "s" })
 }
 
-/// The checks there are: name and what it looks for; cut at `width`, if there is one.
+/// The checks there are: name and what it looks for, in lines of `width`, if there is one; where that is narrow, below the name.
 pub fn list(checks: &[&Check], width: Option<usize>) -> String {
-    let names = checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
-    let line = |check: &&Check| {
-        let line = format!("{:names$}  {}", check.name, check.about());
-        width.map_or_else(|| line.clone(), |width| cut(&line, width)) + "\n"
-    };
-    checks.iter().map(line).collect()
+    let names = checks.iter().map(|check| check.name.len()).max().unwrap_or(0) + 2;
+    let mut page = Page::new(width.unwrap_or(usize::MAX), false);
+    let is_narrow = page.width < names + NARROWEST;
+    let indent = if is_narrow { 4 } else { names };
+    for check in checks {
+        let mut name = check.name;
+        if is_narrow {
+            page.line(std::mem::take(&mut name));
+        }
+        for line in wrap(check.about(), page.width - indent) {
+            page.line(&format!("{:indent$}{line}", std::mem::take(&mut name)));
+        }
+    }
+    page.text
 }
 
 #[derive(Serialize)]
@@ -377,6 +403,30 @@ mod tests {
         let too_long = text.lines().find(|line| line.width() > width && !line.contains("$ "));
         assert_eq!(too_long, None);
         assert_snapshot!(format!("text_{width}"), text);
+    }
+
+    #[test]
+    fn a_list_fits_the_terminal() {
+        let checks: Vec<_> = all().collect();
+        for (width, lines_each) in [(None, 1..=1), (Some(100), 1..=4), (Some(40), 2..=9)] {
+            let list = list(&checks, width);
+            assert!(width.is_none_or(|width| list.lines().all(|line| line.width() <= width)), "{list}");
+            assert!(lines_each.contains(&(list.lines().count() / checks.len())), "{list}");
+        }
+    }
+
+    #[test]
+    fn what_fails_for_one_reason_is_one_line() {
+        let one = |check, netns: Option<&str>, why: &str| Unchecked {
+            check,
+            area: Area::Udp,
+            netns: netns.map(Into::into),
+            why: why.into(),
+        };
+        let away = ["a", "b", "c", "d", "e"].map(|check| one(check, Some("web"), "gone"));
+        let others = [one("a", None, "no file"), one("b", None, "no file"), one("c", None, "no right")];
+        let told = unchecked_for_one_reason(&[&away[..], &others].concat());
+        assert_eq!(told, ["5 checks in web: gone", "a, b: no file", "c: no right"]);
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub async fn run(every: Duration, hub: Hub, metrics: Metrics, ended: impl Future
         Ok(examiner) => examiner,
         Err(error) => return warn!("the doctor can't be asked: {error}"),
     };
+    // Metrics have their names from the start.
+    metrics.examined(Examination::none());
     let mut ticks = interval_at(Instant::now() + FIRST.min(every), every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last = Arc::new(Summary::default());

@@ -98,7 +98,7 @@ fn findings() {
     "#);
     let examination = metrics.examination().unwrap();
     crate::output::json::validate(&examination.json);
-    crate::output::json::validate(&Examination::none());
+    crate::output::json::validate(&Examination::none().json);
     assert_eq!((examination.explanations.len(), examination.explanations[0].netns), (2, Some(7)));
     metrics.examined(Examination::new(&Diagnosis { checked: 12, ..Diagnosis::default() }, &home, 60.0));
     assert!(!metrics.encode(Format::Text).contains("netdrop_finding{"));

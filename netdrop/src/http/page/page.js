@@ -471,7 +471,7 @@ function finding(one) {
   const remedy = ({ what, now = [], persistently }) => [make('p', {}, what), ...now.map(command => make('pre', {}, '$ ' + command)),
     persistently && make('p', { class: 'faint' }, 'For good: ' + persistently)];
   return make('li', { 'data-severity': one.severity }, make('details', {},
-    make('summary', {}, make('b', {}, one.severity), make('span', {}, ' ' + one.subject + ': ' + one.sentence)),
+    make('summary', {}, make('b', {}, one.severity), make('span', {}, ' ' + one.subject + ': ' + one.sentence.replace(/^\d{4,}/, number => whole.format(number)))),
     make('p', {}, `Cause (${one.certainty}): ${one.cause}`), ...one.remedies.flatMap(remedy),
     one.caution && make('p', { class: 'caution' }, one.caution), make('pre', {}, '$ ' + one.verify)));
 }
