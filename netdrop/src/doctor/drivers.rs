@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use crate::counters::cpu_times::CpuTimes;
 use super::made::Made;
 use super::ports::Port;
 use super::ports::made::{port, ports};
 use super::{Check, Finding, all};
+use crate::counters::cpu_times::CpuTimes;
 
 /// A driver's counters before and after, as `ethtool -S` shows them.
 fn recorded(driver: &str) -> (Port, Port) {

@@ -8,11 +8,9 @@ mod neighbour;
 mod netfilter;
 mod qdisc;
 mod routing;
+mod settings;
 mod silence;
 mod softirq;
-mod settings;
-mod softirq;
-mod tcp;
 mod tcp;
 mod tcp_buffers;
 mod tcp_loss;
@@ -30,6 +28,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub fn table() -> Vec<Case> {
     [
         general::table(),
+        link::table(),
         softirq::table(),
         neighbour::table(),
         conntrack::table(),
@@ -37,27 +36,15 @@ pub fn table() -> Vec<Case> {
         routing::table(),
         qdisc::table(),
         udp::table(),
-        tcp::table(),
-        udp::table(),
-        tcp::table(),
         udp_refused::table(),
+        tcp::table(),
         tcp_ports::table(),
         tcp_buffers::table(),
         tcp_loss::table(),
-        udp::table(),
-        tcp::table(),
         application::table(),
-        udp::table(),
-        tcp::table(),
+        settings::table(),
         silence::table(),
         ties::table(),
-        link::table(),
-        softirq::table(),
-        neighbour::table(),
-        conntrack::table(),
-        udp::table(),
-        tcp::table(),
-        settings::table(),
     ]
     .into_iter()
     .flatten()
