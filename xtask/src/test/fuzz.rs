@@ -12,7 +12,7 @@ use crate::workspace;
 const SECONDS_EACH: u32 = 10;
 
 /// Good inputs to begin with, by target: folders of the repository.
-const SEEDS: [(&str, &str); 8] = [
+const SEEDS: [(&str, &str); 9] = [
     ("btf", "netdrop/tests/fixtures/btf"),
     ("cgroup_path", "fuzz/seeds/cgroup_path"),
     ("counters", "fuzz/seeds/counters"),
