@@ -1,5 +1,7 @@
 //! Sets of CPUs, as the kernel writes them: masks (`00000000,0000000f`) and lists (`0-3,7`), `lib/bitmap-str.c`.
 
+use std::fmt::Write as _;
+
 /// CPUs by their numbers, ascending.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CpuSet(pub Vec<u32>);
@@ -46,7 +48,7 @@ impl CpuSet {
         };
         let mut mask = format!("{:x}", word(words - 1));
         for index in (0..words - 1).rev() {
-            mask += &format!(",{:08x}", word(index));
+            let _ = write!(mask, ",{:08x}", word(index));
         }
         mask
     }

@@ -119,7 +119,7 @@ fn line_of(name: &str) -> Option<&'static Line> {
     TABLE.iter().find(|(pattern, ..)| fits(pattern, name))
 }
 
-/// The queue whose received packets this counts, by the names of ixgbe, igb and ice, i40e and iavf, mlx5 and virtio_net, ena, bnxt, gve.
+/// The queue whose received packets this counts, by the names of ixgbe, igb and ice, i40e and iavf, mlx5 and `virtio_net`, ena, bnxt, gve.
 pub fn receive_queue(name: &str) -> Option<u32> {
     const NAMES: [&str; 6] = [
         "rx_queue_*_packets",

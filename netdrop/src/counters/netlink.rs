@@ -88,7 +88,7 @@ pub(super) fn message(message_type: u16, request: &[u8]) -> Vec<u8> {
 }
 
 /// An attribute of a request.
-pub fn encode(kind: u16, value: &[u8]) -> Vec<u8> {
+pub(crate) fn encode(kind: u16, value: &[u8]) -> Vec<u8> {
     let length =
         u16::try_from(ATTRIBUTE_HEADER + value.len()).expect("attributes of requests are a few bytes");
     let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
@@ -157,7 +157,7 @@ pub(super) mod tests {
     use super::*;
 
     /// An attribute as the kernel lays it out.
-    pub use super::encode as encoded;
+    pub(crate) use super::encode as encoded;
 
     proptest! {
         #[test]

@@ -231,7 +231,7 @@ pub fn hardware<'a>(window: &'a Window<'a>) -> Result<Vec<Pair<'a>>, Unread> {
     Ok(pairs(window)?.into_iter().filter(|pair| pair.now.link.is_hardware()).collect())
 }
 
-impl<'a> Pair<'a> {
+impl Pair<'_> {
     /// A counter of the kernel's own.
     pub fn kernel(&self, name: &str) -> Option<Moved> {
         self.moved(Group::Kernel, name)

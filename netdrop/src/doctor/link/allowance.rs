@@ -1,4 +1,4 @@
-//! `link-allowance-exceeded`: the cloud's limits of an instance (drivers/net/ethernet/amazon/ena/ena_ethtool.c, `*_allowance_exceeded`).
+//! `link-allowance-exceeded`: the cloud's limits of an instance (`drivers/net/ethernet/amazon/ena/ena_ethtool.c`, `*_allowance_exceeded`).
 
 use crate::counters::losses::Trouble;
 use crate::doctor::ports::{Ports, hardware, most};

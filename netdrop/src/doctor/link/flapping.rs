@@ -1,4 +1,4 @@
-//! `link-flapping`: a carrier that goes and comes back (`IFLA_CARRIER_CHANGES`, counted by `linkwatch_fire_event`'s callers, net/sched/sch_generic.c).
+//! `link-flapping`: a carrier that goes and comes back (`IFLA_CARRIER_CHANGES`, counted by `netif_carrier_on` and `netif_carrier_off`, `net/sched/sch_generic.c`).
 
 use crate::doctor::ports::{Pair, Ports, pairs};
 use crate::doctor::{
@@ -15,7 +15,6 @@ const OFTEN_SINCE_BOOT: u64 = 20;
 
 fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let since_boot = window.span == Span::SinceBoot;
-    let few = if since_boot { OFTEN_SINCE_BOOT } else { 2 };
     let mut findings = Vec::new();
     for pair in pairs(window)?.into_iter().filter(|pair| pair.now.link.is_up()) {
         // A device that came in between, as a container's, was set up: that is no flapping.
@@ -26,6 +25,15 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
         let Some(now) = pair.now.link.carrier_changes else { continue };
         let from = format!("ip -d link show {} (carrier_changes)", pair.now.name());
         let changes = Moved::of_32_bits("carrier changes", (before, now), window.lasted, from);
+        // A port that went down just now has changed once.
+        let is_down = pair.now.link.is_hardware() && !pair.now.link.is_running();
+        let few = if since_boot {
+            OFTEN_SINCE_BOOT
+        } else if is_down {
+            1
+        } else {
+            2
+        };
         if changes.by() >= few {
             findings.push(flapping(window, &pair, changes));
         }
@@ -40,9 +48,11 @@ fn flapping(window: &Window, pair: &Pair, changes: Moved) -> Finding {
     let sentence = format!(
         "The link of {name} went down and came up: its carrier changed {count} times, and it is {state} now."
     );
-    let severity = if window.span == Span::SinceBoot {
+    // A bridge has a carrier as long as a port of it has: it comes and goes with containers.
+    let is_bridge = pair.now.link.kind.as_deref() == Some("bridge");
+    let severity = if window.span == Span::SinceBoot || is_bridge {
         Severity::Info
-    } else if !is_running {
+    } else if !is_running && pair.now.link.is_hardware() {
         Severity::Critical
     } else if count >= OFTEN {
         Severity::Warning
@@ -95,11 +105,16 @@ mod tests {
         let findings = made.check(&CHECK).unwrap();
         assert!(findings[0].cause.contains("virtual"), "{findings:?}");
         assert_eq!(findings[0].severity, Severity::Warning);
+        // A bridge whose last container went.
+        let bridge = |changes, flags| ports(of(changes, flags, Some("bridge")));
+        let findings = Made::default().part(bridge(2, 0x41), bridge(7, 1)).check(&CHECK).unwrap();
+        assert_eq!(findings[0].severity, Severity::Info);
     }
 
     #[rstest::rstest]
     #[case::once(4, 0x41, Some(Severity::Info))]
-    #[case::once_and_down(5, 0x1, Some(Severity::Critical))]
+    #[case::down_now(3, 0x1, Some(Severity::Critical))]
+    #[case::again_and_down(5, 0x1, Some(Severity::Critical))]
     #[case::set_down_by_hand(5, 0, None)]
     #[case::came_up(3, 0x41, None)]
     fn how_bad(#[case] changes: u32, #[case] flags: u32, #[case] severity: Option<Severity>) {

@@ -1,5 +1,5 @@
 //! `ring-overrun`: packets that found no room in the receive ring (`rx_missed_errors`, `rx_fifo_errors`, `rx_over_errors` of
-//! `struct rtnl_link_stats64`, include/uapi/linux/if_link.h, and what drivers call them).
+//! `struct rtnl_link_stats64`, `include/uapi/linux/if_link.h`, and what drivers call them).
 
 use crate::counters::cpu_times::CpuTimes;
 use crate::counters::losses::Trouble;
