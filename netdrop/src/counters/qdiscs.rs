@@ -35,7 +35,7 @@ const TBF_RATE64: u16 = 4;
 const TBF_RATE: usize = 8;
 const TBF_LIMIT: usize = 24;
 const TBF_BUFFER: usize = 28;
-/// Nanoseconds of a tick (`PSCHED_SHIFT`, include/net/pkt_sched.h).
+/// Nanoseconds of a tick (`PSCHED_SHIFT`, `include/net/pkt_sched.h`).
 const TICK: u64 = 64;
 /// In `struct tc_fq_codel_xstats`, behind its type: `drop_overlimit`.
 const FQ_CODEL_OVERLIMIT: usize = 8;

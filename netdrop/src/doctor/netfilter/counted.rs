@@ -1,5 +1,7 @@
 //! `netfilter-rule-drops`: rules and policies whose own counters say that they dropped packets.
 
+use std::cmp::Reverse;
+
 use super::{DROPPED, moved, named, remedies};
 use crate::counters::firewall::Firewall;
 use crate::counters::rule::Rule;
@@ -26,7 +28,7 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let (before, after) = window.both::<Firewall>()?;
     let mut rules: Vec<(&Rule, Moved)> =
         after.rules.iter().filter_map(|rule| Some((rule, moved(window, before, rule)?))).collect();
-    rules.sort_by(|(_, one), (_, other)| other.by().cmp(&one.by()));
+    rules.sort_by_key(|(_, moved)| Reverse(moved.by()));
     rules.truncate(MOST);
     Ok(rules.into_iter().map(|(rule, moved)| finding(window, rule, moved)).collect())
 }

@@ -23,6 +23,8 @@ const NAMED: usize = 5;
 
 fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let (before, after) = window.both::<Firewall>()?;
+    // Without them there is nothing to compare counters with.
+    window.drops.as_ref().map_err(Clone::clone)?;
     let dropped: u64 = window.rows_of(&DROPPED).map(|row| row.counts.packets).sum();
     let counted: u64 =
         after.rules.iter().filter_map(|rule| moved(window, before, rule)).map(|moved| moved.by()).sum();

@@ -67,7 +67,7 @@ fn named(device: &str, queue: &Queue, is_class: bool) -> String {
     }
 }
 
-/// How often a queue of a device stood still for so long that the device was reset (`dev_watchdog`, net/sched/sch_generic.c): by
+/// How often a queue of a device stood still for so long that the device was reset (`dev_watchdog`, `net/sched/sch_generic.c`): by
 /// `eth0 tx-3`. The devices are those of the namespace that `/sys` was mounted in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TxTimeouts(pub BTreeMap<String, u64>);

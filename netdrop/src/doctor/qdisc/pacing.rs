@@ -1,4 +1,4 @@
-//! `qdisc-pacing`: BBR sends at a pace, which `fq` keeps best (net/ipv4/tcp_bbr.c, its opening comment: without it TCP paces by timers of its
+//! `qdisc-pacing`: BBR sends at a pace, which `fq` keeps best (`net/ipv4/tcp_bbr.c`, its opening comment: without it TCP paces by timers of its
 //! own). Hygiene: nothing is lost.
 
 use crate::counters::qdiscs::Qdiscs;
@@ -49,7 +49,7 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
                 "Have devices that are made or set up from now on use fq.",
                 &[(DEFAULT, &"fq")],
             ))
-            .caution("Devices that are there keep their queue: `tc qdisc replace dev DEVICE root fq` changes one, and what waits in it is lost. On a router, fq_codel is better for the packets of others."),
+            .caution("It needs sch_fq in the kernel. Devices that are there keep their queue: `tc qdisc replace dev DEVICE root fq` changes one, and what waits in it is lost. On a router, fq_codel is better for the packets of others."),
     ])
 }
 

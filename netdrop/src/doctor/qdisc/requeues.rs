@@ -1,4 +1,4 @@
-//! `qdisc-requeues`: packets that the driver had no room for, and that went back to wait (`dev_requeue_skb`, net/sched/sch_generic.c).
+//! `qdisc-requeues`: packets that the driver had no room for, and that went back to wait (`dev_requeue_skb`, `net/sched/sch_generic.c`).
 
 use super::named;
 use crate::counters::qdiscs::{Qdiscs, Queue};

@@ -1,4 +1,4 @@
-//! `qdisc-tx-timeout`: queues of a device that stood still until the kernel had the device reset (`dev_watchdog`, net/sched/sch_generic.c).
+//! `qdisc-tx-timeout`: queues of a device that stood still until the kernel had the device reset (`dev_watchdog`, `net/sched/sch_generic.c`).
 
 use super::TxTimeouts;
 use crate::doctor::{

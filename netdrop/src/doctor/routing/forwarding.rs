@@ -1,4 +1,4 @@
-//! `routing-forwarding-off`: packets for other hosts at a host that doesn't forward (`ip_error`, net/ipv4/route.c; `ip6_forward`, net/ipv6/ip6_output.c).
+//! `routing-forwarding-off`: packets for other hosts at a host that doesn't forward (`ip_error`, net/ipv4/route.c; `ip6_forward`, `net/ipv6/ip6_output.c`).
 
 use super::{Confs, key, list, sum};
 use crate::doctor::parts::{Counters, Sysctls};

@@ -1,5 +1,5 @@
-//! `routing-fragments-lost`: packets that can't be put together again (`ip_defrag`, `ip_expire`, net/ipv4/ip_fragment.c; `ipv6_frag_rcv`,
-//! net/ipv6/reassembly.c; the memory's limit: `inet_frag_find`, net/ipv4/inet_fragment.c).
+//! `routing-fragments-lost`: packets that can't be put together again (`ip_defrag`, `ip_expire`, `net/ipv4/ip_fragment.c`; `ipv6_frag_rcv`,
+//! net/ipv6/reassembly.c; the memory's limit: `inet_frag_find`, `net/ipv4/inet_fragment.c`).
 
 use super::{moved, sum, total};
 use crate::counters::fragment_memory::{FragmentMemory, Waiting};
@@ -38,7 +38,7 @@ const TIMED_OUT: [&str; 2] = ["FRAG_REASM_TIMEOUT", "ip_expire"];
 const TOO_FAR: [&str; 2] = ["FRAG_TOO_FAR", "ip_frag_reinit"];
 const DOUBLED: [&str; 1] = ["DUP_FRAG"];
 const REFUSED: [&str; 1] = ["ip_defrag"];
-/// How many others may come between: sixteen times the kernel's own 64 (`inet_init_net`, net/ipv4/ip_fragment.c).
+/// How many others may come between: sixteen times the kernel's own 64 (`inet_init_net`, `net/ipv4/ip_fragment.c`).
 const DISTANCE: u64 = 1024;
 /// The kernel's own limit is 4 MiB; sixteen times that is plenty for a host that isn't attacked.
 const LARGEST: u64 = 64 << 20;

@@ -1,4 +1,4 @@
-//! `routing-martian`: packets whose addresses can't be (`ip_route_input_slow`, net/ipv4/route.c; `__fib_validate_source`, net/ipv4/fib_frontend.c).
+//! `routing-martian`: packets whose addresses can't be (`ip_route_input_slow`, net/ipv4/route.c; `__fib_validate_source`, `net/ipv4/fib_frontend.c`).
 //!
 //! The kernel counts them for the whole host alone, together with what the reverse path filter takes. Kernels from 6.14 give each a reason.
 

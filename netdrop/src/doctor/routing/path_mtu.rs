@@ -1,5 +1,5 @@
 //! `routing-path-mtu`: connections whose large segments vanish on the way while small ones arrive: the path takes less, and nobody says so
-//! (RFC 2923, 2.1; `tcp_mtu_probing`, net/ipv4/tcp_timer.c).
+//! (RFC 2923, 2.1; `tcp_mtu_probing`, `net/ipv4/tcp_timer.c`).
 
 use super::{Stalls, moved};
 use crate::counters::tcp_stalls::Stall;

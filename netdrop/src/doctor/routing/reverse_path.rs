@@ -1,5 +1,5 @@
-//! `routing-reverse-path`: packets whose answer would leave by another device (`__fib_validate_source`, net/ipv4/fib_frontend.c; counted by
-//! `ip_rcv_finish_core`, net/ipv4/ip_input.c).
+//! `routing-reverse-path`: packets whose answer would leave by another device (`__fib_validate_source`, `net/ipv4/fib_frontend.c`; counted by
+//! `ip_rcv_finish_core`, `net/ipv4/ip_input.c`).
 
 use super::{Confs, key, list, sum};
 use crate::doctor::parts::Counters;

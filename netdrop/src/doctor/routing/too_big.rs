@@ -1,5 +1,5 @@
 //! `routing-packet-too-big`: packets that are larger than the link that they have to go on by, and may not be fragmented (`ip_forward`,
-//! net/ipv4/ip_forward.c; `ip_fragment`, net/ipv4/ip_output.c; `ip6_forward`, net/ipv6/ip6_output.c).
+//! `net/ipv4/ip_forward.c`; `ip_fragment`, `net/ipv4/ip_output.c`; `ip6_forward`, `net/ipv6/ip6_output.c`).
 
 use super::{moved, sum};
 use crate::doctor::parts::Counters;

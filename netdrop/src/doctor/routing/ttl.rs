@@ -1,4 +1,4 @@
-//! `routing-ttl-expired`: packets that were forwarded too often (`ip_forward`, net/ipv4/ip_forward.c; `ip6_forward`, net/ipv6/ip6_output.c).
+//! `routing-ttl-expired`: packets that were forwarded too often (`ip_forward`, `net/ipv4/ip_forward.c`; `ip6_forward`, `net/ipv6/ip6_output.c`).
 
 use super::{moved, sum};
 use crate::doctor::parts::Counters;
