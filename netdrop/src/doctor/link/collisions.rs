@@ -17,7 +17,9 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     for pair in hardware(window)? {
         let signs = pair.signs(Trouble::Collision);
         let modes = pair.now.told.modes.unwrap_or_default();
-        let is_half = modes.is_half && modes.speed.is_some() && pair.now.link.is_running();
+        // Faster links know no half duplex: drivers that say so know nothing.
+        let can_be_half = modes.speed.is_some_and(|speed| speed <= 1000);
+        let is_half = modes.is_half && can_be_half && pair.now.link.is_running();
         let collided = most(&signs);
         if collided == 0 && !is_half {
             continue;

@@ -45,9 +45,13 @@ fn flapping(window: &Window, pair: &Pair, changes: Moved) -> Finding {
     let name = pair.now.name();
     let (count, is_running) = (changes.by(), pair.now.link.is_running());
     let state = if is_running { "up" } else { "down" };
-    let sentence = format!(
-        "The link of {name} went down and came up: its carrier changed {count} times, and it is {state} now."
-    );
+    let sentence = if count == 1 {
+        format!("The link of {name} went down and is down: its carrier is gone.")
+    } else {
+        format!(
+            "The link of {name} went down and came up: its carrier changed {count} times, and it is {state} now."
+        )
+    };
     // A bridge has a carrier as long as a port of it has: it comes and goes with containers.
     let is_bridge = pair.now.link.kind.as_deref() == Some("bridge");
     let severity = if window.span == Span::SinceBoot || is_bridge {
