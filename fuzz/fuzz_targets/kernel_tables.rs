@@ -14,7 +14,9 @@ fuzz_target!(|bytes: &[u8]| {
         1 => drop(cpu_table::CpuTable::parse(&text)),
         2 => drop(cpu_times::parse(&text)),
         3 => drop(received::parse(&text)),
-        4 => drop((ksoftirqd::cpu_of(&text), ksoftirqd::waited(&text))),
+        4 => {
+            let _ = (ksoftirqd::cpu_of(&text), ksoftirqd::waited(&text));
+        }
         5 => drop(neighbour_tables::parse(rest)),
         6 => neighbours::Neighbours::default().add(rest),
         _ => {
