@@ -113,7 +113,7 @@ mod tests {
             .part(memory, memory)
     }
 
-    /// Three of four by one source, in TIME_WAIT.
+    /// Three of four by one source, in `TIME_WAIT`.
     fn filled() -> FilledBy {
         let mut filled = FilledBy::default();
         for source in [5, 5, 5, 6] {

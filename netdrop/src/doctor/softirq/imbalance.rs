@@ -1,6 +1,6 @@
 //! `softirq-imbalance`: one CPU receives what all could (`net_rx_action`, `get_rps_cpu`, net/core/dev.c).
 
-use super::{Softnet, pairs, percent};
+use super::{Cpu, Softnet, pairs, percent};
 use crate::counters::cpu_times::{CpuTime, CpuTimes};
 use crate::counters::received::Received;
 use crate::doctor::{
@@ -22,6 +22,8 @@ const FEWEST: f64 = 1000.0;
 const BUSY_PERCENT: u64 = 50;
 /// Of the CPU's time: with less left over, what comes more has to wait.
 const FULL_PERCENT: u64 = 5;
+/// Runs that ended with packets left, a second: with fewer and no drops, it is programs that fill the CPU, as those that send to their own host.
+const SQUEEZED: f64 = 10.0;
 
 fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let (times_before, times) = window.both::<CpuTimes>()?;
@@ -67,8 +69,12 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
         .map(|(old, new)| moved("received_rps", new.cpu, (old.received_rps, new.received_rps)))
         .filter(|moved| moved.by() > 0)
         .collect();
+    let harm = |(old, new): &(Cpu, Cpu)| {
+        let squeezed = moved("time_squeeze", new.cpu, (old.time_squeeze, new.time_squeeze));
+        new.cpu == *hot && (squeezed.rate >= SQUEEZED || new.dropped != old.dropped)
+    };
     let is_full = percent(time.idle, time.total) < FULL_PERCENT;
-    let severity = if is_full { Severity::Warning } else { Severity::Info };
+    let severity = if is_full && cpus.iter().any(harm) { Severity::Warning } else { Severity::Info };
     let sentence = format!(
         "{} % of all packets are received by one CPU of {}, which spends {busy} % of its time on them; the others spend {elsewhere} %.",
         percent(most.by(), total),
@@ -138,7 +144,6 @@ mod tests {
 
     use super::*;
     use crate::doctor::made::Made;
-    use crate::doctor::softirq::Cpu;
 
     /// Packets and ticks in software interrupts of each CPU, of 500 ticks each.
     fn made(cpus: [(u32, u64); 2], received_rps: u32) -> Made {
@@ -146,6 +151,8 @@ mod tests {
             cpu,
             processed,
             received_rps: if cpu == 0 { received_rps } else { 0 },
+            // Every tenth run of 300 packets is cut short.
+            time_squeeze: processed / 3000,
             ..Cpu::default()
         });
         let times = cpus.into_iter().zip(0..).map(|((_, softirq), cpu)| CpuTime {
@@ -172,6 +179,7 @@ mod tests {
     #[case::others_are_busy_too([(590_000, 480), (10_000, 300)], None)]
     #[case::there_is_room([(590_000, 200), (10_000, 10)], None)]
     #[case::few_packets([(900, 480), (1, 1)], None)]
+    #[case::busy_with_programs([(60_000, 480), (1000, 10)], Some(Severity::Info))]
     #[case::half_busy([(590_000, 260), (10_000, 10)], Some(Severity::Info))]
     fn harm_decides(#[case] cpus: [(u32, u64); 2], #[case] severity: Option<Severity>) {
         let findings = made(cpus, 0).check(&CHECK).unwrap();

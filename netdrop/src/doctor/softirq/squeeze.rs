@@ -25,9 +25,12 @@ const DEFAULT_WEIGHT: u64 = 64;
 const LONGEST_US: u64 = 50_000;
 /// Each such end costs a turn through the scheduler, some ten microseconds: below so many a second, nobody notices.
 const FEW: f64 = 10.0;
+/// Of the CPU's time in runs that used up theirs: with less, it is a host that was busy for moments.
+const MUCH: f64 = 0.25;
 
 fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let budget = window.sysctl(BUDGET).unwrap_or(DEFAULT_BUDGET);
+    let time_us = window.sysctl(TIME).ok().and_then(|time| u32::try_from(time).ok()).map_or(0.0, f64::from);
     let mut squeezed = Vec::new();
     let mut packets = 0;
     let mut is_lasting = false;
@@ -38,10 +41,16 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
         if moved.rate < FEW {
             continue;
         }
-        // A run that used up its budget took so many packets: when those are half of all, being cut short is the rule.
         let processed = u64::from(after.processed.wrapping_sub(before.processed));
         packets += processed;
-        is_lasting |= moved.by().saturating_mul(budget).saturating_mul(2) >= processed;
+        let taken = moved.by().saturating_mul(budget);
+        is_lasting |= if processed >= taken {
+            // A run that used up its budget took so many packets: when those are half of all, being cut short is the rule.
+            taken.saturating_mul(2) >= processed
+        } else {
+            // Else it used up its time.
+            moved.rate * time_us / 1e6 >= MUCH
+        };
         squeezed.push(moved);
     }
     let Some(worst) = squeezed.iter().max_by(|one, other| one.rate.total_cmp(&other.rate)) else {
@@ -117,6 +126,15 @@ mod tests {
     #[test]
     fn most_runs_are_cut_short() {
         assert_snapshot!(check(500, 200_000));
+    }
+
+    /// Runs of 8 ms each, ten packets in each.
+    #[rstest::rstest]
+    #[case(500, "warning")]
+    #[case(60, "info")]
+    fn runs_that_use_up_their_time(#[case] squeezes: u32, #[case] severity: &str) {
+        let told = check(squeezes, squeezes * 10);
+        assert!(told.starts_with(severity) && told.contains("use up their time"), "{told}");
     }
 
     #[test]
