@@ -170,8 +170,9 @@ fn unquoted(command: &str) -> String {
 #[test]
 fn sources_are_files_of_the_kernel() {
     for source in entries().flat_map(Entry::sources) {
-        let in_tree =
-            ["net/", "drivers/net/", "include/net/", "kernel/sched/", "mm/", "fs/proc/"].iter().any(|folder| source.file.starts_with(folder));
+        let in_tree = ["net/", "drivers/net/", "include/net/", "kernel/sched/", "mm/", "fs/proc/"]
+            .iter()
+            .any(|folder| source.file.starts_with(folder));
         let suffix = std::path::Path::new(source.file).extension().and_then(|suffix| suffix.to_str());
         assert!(in_tree && matches!(suffix, Some("c" | "h")), "{source:?}");
         let name = |function: &str| function.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');

@@ -51,7 +51,8 @@ fn odd(bench: &Bench) -> Result<()> {
     let told = look(bench, &lab)?;
     for (key, _, check) in ODD.iter().filter(|(_, _, check)| !check.is_empty()) {
         let key = key.replace('/', ".");
-        let finding = told.findings.iter().find(|one| one["subject"] == key.as_str() && one["check"] == *check);
+        let finding =
+            told.findings.iter().find(|one| one["subject"] == key.as_str() && one["check"] == *check);
         let Some(finding) = finding else { anyhow::bail!("{key} isn't among {:?}", told.findings) };
         ensure!(finding["severity"] == "info", "{finding}");
         ensure!(finding["cause"].as_str().is_some_and(|cause| cause.contains("hygiene")), "{finding}");
