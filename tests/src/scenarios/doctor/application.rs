@@ -332,9 +332,10 @@ fn shut_window(bench: &Bench) -> Result<()> {
     client.set_nonblocking(true)?;
     let told = examined(bench, &lab.receiver, "application,tcp", || {
         let shut = || lab.receiver.counter("TcpExt", "TCPToZeroWindowAdv");
+        let data = vec![0; 65_536];
         until("the window to be shut", PATIENCE, || {
             use std::io::Write as _;
-            let _ = (&client).write(&[0; 65_536]);
+            let _ = (&client).write(&data);
             Ok((shut()? > 0).then_some(()))
         })
     })?;
