@@ -109,9 +109,10 @@ impl Mount {
     pub fn folders(&self, of_process: &str, controller: &str) -> Vec<String> {
         let path = of_process.lines().find_map(|line| {
             let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
-            let is_it = match self.is_unified {
-                true => controllers.is_empty(),
-                false => controllers.split(',').any(|one| one == controller),
+            let is_it = if self.is_unified {
+                controllers.is_empty()
+            } else {
+                controllers.split(',').any(|one| one == controller)
             };
             is_it.then_some(path)
         });

@@ -37,13 +37,13 @@ pub fn status<'t>(text: &'t str, name: &str) -> Option<&'t str> {
 }
 
 /// How many CPUs a list such as `0-3,8` has; absent where it is none.
-pub fn cpus(list: &str) -> Option<u32> {
+pub fn cpus(text: &str) -> Option<u32> {
     let range = |part: &str| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let (first, last) = (first.trim().parse::<u32>().ok()?, last.trim().parse::<u32>().ok()?);
         last.checked_sub(first)?.checked_add(1)
     };
-    list.split(',').try_fold(0_u32, |sum, part| sum.checked_add(range(part)?))
+    text.split(',').try_fold(0_u32, |sum, part| sum.checked_add(range(part)?))
 }
 
 #[cfg(test)]

@@ -152,7 +152,7 @@ impl Page {
         match &remedy.persistently {
             // A command of a shell, else words.
             Some(how) if how.starts_with("printf ") || how.starts_with("systemctl ") => {
-                self.command("for good", how)
+                self.command("for good", how);
             }
             Some(how) => self.labelled("for good", how),
             None => {}

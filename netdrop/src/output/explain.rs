@@ -21,6 +21,10 @@ pub fn text(entry: &Entry, answer: Option<&Answer>, width: usize, color: bool) -
     }
     page.title(entry);
     page.paragraph(0, entry.meaning());
+    if let Some(default) = entry.default() {
+        page.heading("Default");
+        page.paragraph(INDENT, default);
+    }
     if let Some(normal) = entry.normal() {
         page.heading("When it is normal");
         page.paragraph(INDENT, normal);
@@ -61,7 +65,7 @@ impl Page {
             (Kind::Trap, _) => "packet trap of hardware".to_owned(),
             (Kind::Reset, _) => "reset reason".to_owned(),
             (Kind::Check, _) => "check of netdrop doctor".to_owned(),
-            (Kind::Setting, _) => format!("setting; default: {}", entry.default().unwrap_or("none")),
+            (Kind::Setting, _) => "setting of the network".to_owned(),
             (Kind::Reason, "core") => "drop reason".to_owned(),
             (Kind::Reason, subsystem) => format!("drop reason of {subsystem}"),
         };

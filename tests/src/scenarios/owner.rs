@@ -307,15 +307,14 @@ impl Cgroup {
 
     /// Where this controller limits what is inside: of version 1 where it is there, else of version 2.
     pub fn limiting(controller: &str, below: &str) -> Result<Self> {
-        let hierarchy = match Mount::find("cgroup", controller) {
-            Some(mount) => mount,
-            None => {
-                let mount = Mount::find("cgroup2", "")
-                    .with_context(|| Skip("no cgroup hierarchy is mounted".into()))?;
-                fs::write(mount.point.join("cgroup.subtree_control"), format!("+{controller}"))
-                    .map_err(|error| Skip(format!("no {controller} in cgroup v2 here: {error}")))?;
-                mount
-            }
+        let hierarchy = if let Some(mount) = Mount::find("cgroup", controller) {
+            mount
+        } else {
+            let mount =
+                Mount::find("cgroup2", "").with_context(|| Skip("no cgroup hierarchy is mounted".into()))?;
+            fs::write(mount.point.join("cgroup.subtree_control"), format!("+{controller}"))
+                .map_err(|error| Skip(format!("no {controller} in cgroup v2 here: {error}")))?;
+            mount
         };
         let path = hierarchy.point.join(below);
         fs::create_dir_all(&path)

@@ -38,7 +38,7 @@ pub struct Case<'w> {
 pub struct Ran<'w> {
     pub thread: &'w Thread,
     /// Nanoseconds on a CPU.
-    pub ran: u64,
+    pub on_cpu: u64,
     /// Nanoseconds in which it waited for one.
     pub waited: Option<u64>,
 }
@@ -79,13 +79,11 @@ pub fn all<'w>(window: &'w Window<'w>) -> Result<Vec<Case<'w>>, Unread> {
     for case in &mut cases {
         case.sockets.sort_by_key(|short| std::cmp::Reverse((short.drops.by(), short.socket.receive_queue)));
     }
-    match cases.is_empty() && unknown && after.is_partial {
-        true => Err(Unread::new(
-            "/proc/PID/fd",
-            "not all processes could be looked at: root may, and a host of very many takes longer than netdrop does",
-        )),
-        false => Ok(cases),
+    if cases.is_empty() && unknown && after.is_partial {
+        let why = "not all processes could be looked at: root may, and a host of very many takes longer than netdrop does";
+        return Err(Unread::new("/proc/PID/fd", why));
     }
+    Ok(cases)
 }
 
 /// Whether it lost something for want of a reader, or is about to.
@@ -198,10 +196,10 @@ impl<'w> Case<'w> {
                 let waited = thread
                     .waited
                     .map(|waited| waited.saturating_sub(old.and_then(|old| old.waited).unwrap_or(0)));
-                Ran { thread, ran: thread.ran.saturating_sub(old.map_or(0, |old| old.ran)), waited }
+                Ran { thread, on_cpu: thread.ran.saturating_sub(old.map_or(0, |old| old.ran)), waited }
             })
             .collect();
-        ran.sort_by_key(|one| std::cmp::Reverse(one.ran));
+        ran.sort_by_key(|one| std::cmp::Reverse(one.on_cpu));
         ran
     }
 

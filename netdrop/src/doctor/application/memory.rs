@@ -42,7 +42,7 @@ fn of_group(case: &Case, of: (&str, &Group, &Group)) -> Option<Finding> {
     let refused = ["Udp", "Udp6"]
         .iter()
         .any(|group| case.window.delta(group, "MemErrors").is_ok_and(|moved| moved.by() > 0));
-    let cause = if killed.by() > 0 {
+    let why = if killed.by() > 0 {
         "Processes of the cgroup were killed for want of memory, and what they should have read waits for others."
     } else if sockets.by() > 0 || (hit > 0 && refused) {
         "What waits in its sockets counts against the cgroup's memory, which is at its limit: the kernel gives the sockets no more."
@@ -66,7 +66,7 @@ fn of_group(case: &Case, of: (&str, &Group, &Group)) -> Option<Finding> {
     );
     Some(
         case.finding(case.severity(), sentence)
-            .because(Certainty::Likely, cause)
+            .because(Certainty::Likely, why)
             .shown_by([high, max, killed, sockets].into_iter().filter(|moved| moved.by() > 0))
             .shown_by(stalled.into_iter().chain(faults).filter(|moved| moved.by() > 0))
             .shown_by([Evidence::value(name, limit, format!("{folder}/{name}"))])

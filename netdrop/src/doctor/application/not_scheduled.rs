@@ -28,9 +28,9 @@ pub fn judge(case: &Case) -> Option<Finding> {
     let is_pinned = allowed > 0 && allowed < online;
     let sentence = format!(
         "Its process is ready to read and gets no CPU: a thread waited for one in {share} % of the time, and ran in {} %.",
-        case.share(worst.ran)
+        case.share(worst.on_cpu)
     );
-    let cause = if is_pinned {
+    let why = if is_pinned {
         format!(
             "It may run on {allowed} of {online} CPUs alone ({}), and others keep those busy.",
             case.after.cpus
@@ -41,14 +41,14 @@ pub fn judge(case: &Case) -> Option<Finding> {
     let milliseconds = |nanoseconds: u64| format!("{} ms", nanoseconds / 1_000_000);
     let mut finding = case
         .finding(case.severity(), sentence)
-        .because(Certainty::Likely, cause)
+        .because(Certainty::Likely, why)
         .shown_by([
             Evidence::value(
                 format!("thread {}({id}) waited", worst.thread.name),
                 milliseconds(waited(worst)),
                 from.clone(),
             ),
-            Evidence::value("it ran", milliseconds(worst.ran), from),
+            Evidence::value("it ran", milliseconds(worst.on_cpu), from),
             Evidence::value("CPUs that it may use", &case.after.cpus, format!("/proc/{pid}/status")),
         ])
         .shown_by(case.host_stalled())

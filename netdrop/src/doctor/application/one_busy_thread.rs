@@ -19,14 +19,14 @@ const COLLECTORS: [&str; 5] = ["GC ", "G1 ", "ZWorker", "Shenandoah", ".NET Serv
 pub fn judge(case: &Case) -> Option<Finding> {
     let threads = case.threads();
     let [first, rest @ ..] = &threads[..] else { return None };
-    let is_alone = rest.iter().all(|one| case.share(one.ran) < IDLE);
-    if case.share(first.ran) < BUSY || !is_alone {
+    let is_alone = rest.iter().all(|one| case.share(one.on_cpu) < IDLE);
+    if case.share(first.on_cpu) < BUSY || !is_alone {
         return None;
     }
     let (pid, id, name) = (case.after.pid, first.thread.id, &first.thread.name);
-    let share = case.share(first.ran);
+    let share = case.share(first.on_cpu);
     let is_collector = COLLECTORS.iter().any(|one| name.starts_with(one));
-    let cause = if is_collector {
+    let why = if is_collector {
         "The busy thread is a garbage collector: while it cleans up, those who read may have to wait."
     } else if rest.is_empty() {
         "The process has one thread, which does everything and reads between two pieces of work. More CPUs don't help it."
@@ -41,10 +41,10 @@ pub fn judge(case: &Case) -> Option<Finding> {
     let sentence = format!(
         "Its process has no time to read: thread {name}({id}) was busy in {share} % of the time, and no other was."
     );
-    let second = rest.first().map_or(0, |one| case.share(one.ran));
+    let second = rest.first().map_or(0, |one| case.share(one.on_cpu));
     Some(
         case.finding(case.severity(), sentence)
-            .because(Certainty::Likely, cause)
+            .because(Certainty::Likely, why)
             .shown_by([
                 Evidence::value(
                     format!("thread {name}({id})"),

@@ -14,11 +14,11 @@ pub fn judge(case: &Case) -> Option<Finding> {
     // Without the first reading nobody knows what it did.
     let busiest = threads.first()?;
     let sums = |get: fn(&super::case::Ran) -> u64| threads.iter().map(get).sum::<u64>();
-    let (ran, waited) = (sums(|one| one.ran), sums(|one| one.waited.unwrap_or(0)));
+    let (ran, waited) = (sums(|one| one.on_cpu), sums(|one| one.waited.unwrap_or(0)));
     // A connection whose window is shut loses nothing: its sender waits.
     let severity = if case.lost() == 0 { Severity::Info } else { case.severity() };
     let (pid, share) = (case.after.pid, case.share(ran));
-    let (cause, advice) = match (case.after.stat.state, case.share(busiest.ran)) {
+    let (why, advice) = match (case.after.stat.state, case.share(busiest.on_cpu)) {
         ('D', _) => (
             "It waits for a disk or a file server now (state D), and reads from its sockets when that answers.",
             "Have another thread than the one that reads do what waits for files; see what the disk is busy with (iostat -x 1).",
@@ -39,7 +39,7 @@ pub fn judge(case: &Case) -> Option<Finding> {
     let from = format!("/proc/{pid}/task/*/schedstat");
     Some(
         case.finding(severity, sentence)
-            .because(Certainty::Likely, cause)
+            .because(Certainty::Likely, why)
             .shown_by([
                 Evidence::value("CPU time of its threads", milliseconds(ran), from.clone()),
                 Evidence::value("they waited for a CPU", milliseconds(waited), from),

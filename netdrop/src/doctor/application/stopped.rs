@@ -13,28 +13,28 @@ pub const CHECK: Check = check("application-stopped", |window| found(window, "ap
 pub fn judge(case: &Case) -> Option<Finding> {
     let process = case.after;
     let pid = process.pid;
-    let state = |cause: String| {
+    let state = |why: String| {
         case.finding(case.severity(), "Nobody reads: the process that holds the socket is stopped.")
-            .because(Certainty::Certain, cause)
+            .because(Certainty::Certain, why)
             .shown_by([Evidence::value("state", process.stat.state, format!("/proc/{pid}/stat"))])
     };
     match process.stat.state {
         'T' => {
-            let cause = "It was stopped by a signal (SIGSTOP, or Ctrl-Z at a terminal), and goes on by SIGCONT alone.";
+            let why = "It was stopped by a signal (SIGSTOP, or Ctrl-Z at a terminal), and goes on by SIGCONT alone.";
             let all = "If its workers are stopped too, the same for each of them.";
             return Some(
-                state(cause.into())
+                state(why.into())
                     .remedy(Remedy::command("Let it go on.", format!("kill -CONT {pid}")))
                     .caution(format!("Somebody stopped it, perhaps for a reason. {all}")),
             );
         }
         't' => {
             let tracer = process.tracer;
-            let cause = format!(
+            let why = format!(
                 "A debugger (process {tracer}) holds it at a breakpoint, or attached and never let it go on."
             );
             return Some(
-                state(cause)
+                state(why)
                     .shown_by([Evidence::value("TracerPid", tracer, format!("/proc/{pid}/status"))])
                     .remedy(Remedy::advice(format!(
                         "Let it go on in the debugger, or detach: the debugger is process {tracer}."

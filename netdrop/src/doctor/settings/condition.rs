@@ -56,7 +56,7 @@ impl Terms<'_> {
     }
 
     /// The settings that a condition names.
-    pub fn keys<'c>(&self, condition: &'c str) -> Vec<&'c str> {
+    pub fn keys(condition: &str) -> Vec<&str> {
         let words =
             condition.split_ascii_whitespace().map(|word| word.split(['*', '/']).next().unwrap_or(word));
         let mut keys: Vec<&str> = words.filter(|word| word.starts_with("net.")).collect();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 use crate::counters::sysctl_conf;
 use crate::doctor::{
@@ -47,8 +48,10 @@ impl Part for Files {
         let names = fs::read_dir(place.path("/etc/sysctl.d")).into_iter().flatten().flatten();
         let mut names: Vec<_> = names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
         names.sort_unstable();
-        let files =
-            names.iter().filter(|name| name.ends_with(".conf")).map(|name| format!("/etc/sysctl.d/{name}"));
+        let files = names
+            .iter()
+            .filter(|name| Path::new(name).extension() == Some("conf".as_ref()))
+            .map(|name| format!("/etc/sysctl.d/{name}"));
         let mut settings = BTreeMap::new();
         for file in files.chain(["/etc/sysctl.conf".to_owned()]) {
             for sysctl_conf::Line { key, value } in sysctl_conf::parse(&place.text(&file).unwrap_or_default())
@@ -72,7 +75,7 @@ fn is_judged(key: &str) -> bool {
     key.starts_with("net.")
         && !key.contains('/')
         && (!of_device || of_all)
-        && !key.ends_with(".flush")
+        && key.rsplit('.').next() != Some("flush")
         && !key.starts_with("net.ipv6.")
 }
 

@@ -52,30 +52,30 @@ fn ram(meminfo: &str) -> u64 {
 
 /// `6.12.43+deb13-amd64` is 6012.
 fn kernel(release: &str) -> u64 {
-    let mut numbers = release.split(|one: char| !one.is_ascii_digit()).map(|digits| digits.parse::<u64>());
+    let mut numbers = release.split(|one: char| !one.is_ascii_digit()).map(str::parse::<u64>);
     match (numbers.next(), numbers.next()) {
         (Some(Ok(major)), Some(Ok(minor))) => major.saturating_mul(1000).saturating_add(minor),
         _ => 0,
     }
 }
 
-/// Device and destination are the first two columns; 0.0.0.0 is the default (`fib_route_seq_show`, net/ipv4/fib_trie.c).
+/// Device and destination are the first two columns; 0.0.0.0 is the default (`fib_route_seq_show`, `net/ipv4/fib_trie.c`).
 fn uplinks(routes: &str) -> u64 {
     let device = |line: &str| {
         let mut words = line.split_ascii_whitespace();
         let (device, destination, mask) = (words.next()?, words.next()?, words.nth(5)?);
         (destination == "00000000" && mask == "00000000").then(|| device.to_owned())
     };
-    count(routes.lines().skip(1).filter_map(device).collect())
+    count(&routes.lines().skip(1).filter_map(device).collect())
 }
 
 fn bridges(devices: &str) -> u64 {
     let name = |line: &str| line.split_once(':').map(|(name, _)| name.trim().to_owned());
     let is_bridge = |name: &String| BRIDGES.contains(&name.as_str()) || name.starts_with("br-");
-    count(devices.lines().filter_map(name).filter(is_bridge).collect())
+    count(&devices.lines().filter_map(name).filter(is_bridge).collect())
 }
 
-fn count(names: BTreeSet<String>) -> u64 {
+fn count(names: &BTreeSet<String>) -> u64 {
     names.len().try_into().unwrap_or(u64::MAX)
 }
 

@@ -68,7 +68,7 @@ fn finding(window: &Window, entry: &Entry, terms: &Terms, rule: &Rule) -> Findin
         .because(certainty, cause)
         .shown_by(moved)
         .shown_by(window.setting(key))
-        .shown_by(terms.keys(rule.condition).into_iter().filter_map(|key| window.setting(key)))
+        .shown_by(Terms::keys(rule.condition).into_iter().filter_map(|key| window.setting(key)))
         .caution(entry.caution().unwrap_or_default());
     let Some(value) = rule.value.and_then(|value| terms.text(value)) else {
         return finding.remedy(Remedy::advice(format!("Take the line that sets it out of /etc/sysctl.d, and start again with the kernel's default: {default}.")));

@@ -9,7 +9,7 @@ pub const CHECK: Check = odd("settings-ports", found);
 
 const RANGE: &str = "net.ipv4.ip_local_port_range";
 const RESERVED: &str = "net.ipv4.ip_local_reserved_ports";
-/// Where the range begins unless somebody set it (`inet_init_net`, net/ipv4/af_inet.c). Listeners above it may have their port by chance.
+/// Where the range begins unless somebody set it (`inet_init_net`, `net/ipv4/af_inet.c`). Listeners above it may have their port by chance.
 const FIRST: u16 = 32_768;
 
 fn found(window: &Window) -> Result<Vec<Finding>, Unread> {

@@ -48,6 +48,8 @@ struct Habit {
     sleeps: Duration,
     /// Bytes of memory that it goes through.
     touches: usize,
+    /// The file that they are of.
+    file: Option<RawFd>,
 }
 
 /// A process that alone holds a socket of a small queue, and reads from it.
@@ -89,14 +91,21 @@ impl Reader {
 
 /// Reads for ever, in system calls alone.
 fn read_on(descriptor: RawFd, habit: Habit) {
-    let memory = touchable(habit.touches);
+    let memory = touchable(habit.touches, habit.file);
     let mut buffer = [0_u8; 2048];
     loop {
         // SAFETY: the buffer is as long as is said.
         unsafe { libc::recv(descriptor, buffer.as_mut_ptr().cast(), buffer.len(), 0) };
         for place in (0..habit.touches).step_by(4096) {
-            // SAFETY: the mapping has so many bytes.
-            unsafe { memory.add(place).write_volatile(1) };
+            // SAFETY: the mapping has so many bytes; a file's pages are read alone.
+            unsafe {
+                let byte = memory.add(place);
+                if habit.file.is_some() {
+                    byte.read_volatile();
+                } else {
+                    byte.write_volatile(1);
+                }
+            }
         }
         let start = cpu_time();
         while cpu_time() < start + habit.burns {}
@@ -109,12 +118,17 @@ fn read_on(descriptor: RawFd, habit: Habit) {
     }
 }
 
-/// So many bytes of memory that none has been touched of.
-fn touchable(bytes: usize) -> *mut u8 {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    let protection = libc::PROT_READ | libc::PROT_WRITE;
+/// So many bytes of memory that none has been touched of, or of a file that isn't read ahead.
+fn touchable(bytes: usize, file: Option<RawFd>) -> *mut u8 {
+    let flags = if file.is_some() { libc::MAP_SHARED } else { libc::MAP_PRIVATE | libc::MAP_ANONYMOUS };
+    let protection = if file.is_some() { libc::PROT_READ } else { libc::PROT_READ | libc::PROT_WRITE };
+    let length = bytes.max(4096);
     // SAFETY: a mapping of its own; one that isn't made has no bytes to be touched.
-    unsafe { libc::mmap(std::ptr::null_mut(), bytes.max(4096), protection, flags, -1, 0).cast() }
+    unsafe {
+        let memory = libc::mmap(std::ptr::null_mut(), length, protection, flags, file.unwrap_or(-1), 0);
+        libc::madvise(memory, length, libc::MADV_RANDOM);
+        memory.cast()
+    }
 }
 
 fn cpu_time() -> Duration {
@@ -173,7 +187,7 @@ fn tenth(name: &str) -> Result<Cgroup> {
 }
 
 /// Half of a CPU at the load's rate.
-const HALF: Habit = Habit { burns: Duration::from_millis(1), sleeps: Duration::ZERO, touches: 0 };
+const HALF: Habit = Habit { burns: Duration::from_millis(1), sleeps: Duration::ZERO, touches: 0, file: None };
 
 /// Half of a CPU is needed, and a tenth given: the printed quota is enough.
 fn throttled(bench: &Bench) -> Result<()> {
@@ -208,27 +222,43 @@ fn slow_beside_throttled(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// Above its limit each step waits; with the printed limit there is room. Without swap or files, a limit of version 1 doesn't slow down: it kills.
+/// Above its limit each step waits; with the printed limit there is room. Version 1 has no limit that slows down: there a file that it goes through
+/// again and again finds no room, and is read from the disk each time.
 fn memory(bench: &Bench) -> Result<()> {
     const CHECK: &str = "application-memory";
     const LIMIT: usize = 8 << 20;
     let lab = Lab::alone()?;
     let cgroup = Cgroup::limiting("memory", &format!("ndtest-{}-memory", std::process::id()))?;
-    ensure!(
-        cgroup.path().join("memory.pressure").exists(),
-        Skip("no PSI of cgroups with memory here".into())
-    );
-    cgroup.set(&[("memory.high", &LIMIT.to_string())])?;
-    let habit = Habit { touches: LIMIT + LIMIT / 4, sleeps: Duration::from_millis(1), ..Habit::default() };
+    let is_old = cgroup.path().join("memory.failcnt").exists();
+    let has_pressure = cgroup.path().join("memory.pressure").exists();
+    ensure!(is_old || has_pressure, Skip("no PSI of cgroups here".into()));
+    cgroup.set(&[("memory.high", &LIMIT.to_string()), ("memory.limit_in_bytes", &LIMIT.to_string())])?;
+    let touches = LIMIT + if is_old { LIMIT / 2 } else { LIMIT / 4 };
+    let file = if is_old { Some(uncached(touches)?) } else { None };
+    let file = file.as_ref().map(std::os::fd::AsRawFd::as_raw_fd);
+    let habit = Habit { touches, file, sleeps: Duration::from_millis(1), ..Habit::default() };
     let reader = Reader::new(&lab.receiver, habit)?;
     cgroup.take(reader.pid())?;
     let told = examine(bench, &lab, &[&reader])?;
     let finding = told.one(CHECK)?;
     reader.expect(finding)?;
     apply(finding)?;
-    // It goes on once what it waits for is over.
+    // It goes on once what it waits for is over, and has what it needs.
     std::thread::sleep(Duration::from_secs(3));
     examine(bench, &lab, &[&reader])?.none(CHECK)
+}
+
+/// A file of so many bytes that nobody has in memory.
+fn uncached(bytes: usize) -> Result<std::fs::File> {
+    use std::io::Write as _;
+    let path = std::env::temp_dir().join(format!("netdrop-tests-{}-pages", std::process::id()));
+    let mut file = std::fs::File::options().read(true).write(true).create(true).truncate(true).open(&path)?;
+    std::fs::remove_file(path)?;
+    file.write_all(&vec![7; bytes])?;
+    file.sync_all()?;
+    // SAFETY: no memory arguments.
+    unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+    Ok(file)
 }
 
 /// Runs on this CPU alone from now on.
@@ -302,9 +332,10 @@ fn shut_window(bench: &Bench) -> Result<()> {
     client.set_nonblocking(true)?;
     let told = examined(bench, &lab.receiver, "application,tcp", || {
         let shut = || lab.receiver.counter("TcpExt", "TCPToZeroWindowAdv");
+        let data = vec![0; 65_536];
         until("the window to be shut", PATIENCE, || {
             use std::io::Write as _;
-            let _ = (&client).write(&[0; 65_536]);
+            let _ = (&client).write(&data);
             Ok((shut()? > 0).then_some(()))
         })
     })?;
