@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::doctor::{Subject, Time};
 use crate::doctor::{Area, Check, Diagnosis, Extent, Finding, Home, Span, all, ties};
 use crate::http::window::since;
-use crate::kernel::netns::inode_of;
+use crate::kernel::netns::{Namespaces, inode_of};
 use crate::model::{Explanation, Row, Summary};
 use crate::owner::Owners;
 
@@ -23,10 +23,40 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// While somebody looks on, it is asked so often: as long as its own window is.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// A thread that reads counters when it is started and when it is asked, in netdrop's own network namespace.
+/// A thread that reads counters when it is started and when it is asked.
 pub struct Examiner {
     asks: Sender<Ask>,
-    home: Home,
+}
+
+/// Which network namespaces are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Where {
+    /// The one that netdrop is in.
+    Here,
+    /// All of them, where there are few: each takes some milliseconds.
+    Everywhere,
+}
+
+impl Where {
+    /// More than so many others are left to `netdrop doctor --netns`.
+    const FEW: usize = 16;
+
+    /// As of now, netdrop's own first.
+    fn homes(self) -> Vec<Home> {
+        let own = inode_of(Path::new("/proc/self/ns/net")).unwrap_or(0);
+        let mut homes = vec![Home { inode: own, ..Home::default() }];
+        if self == Self::Everywhere {
+            let mut namespaces = Namespaces::new(Path::new("/"));
+            namespaces.refresh();
+            let others = namespaces.iter().filter(|(inode, _)| *inode != own).filter_map(|(inode, name)| {
+                let enter = Some(namespaces.path(inode)?.to_owned());
+                Some(Home { inode, name: Some(name.to_owned()), enter })
+            });
+            let others: Vec<_> = others.collect();
+            homes.extend(Some(others).filter(|others| others.len() <= Self::FEW).into_iter().flatten());
+        }
+        homes
+    }
 }
 
 struct Ask {
@@ -41,6 +71,8 @@ pub struct Answer {
     pub diagnosis: Diagnosis,
     /// The time that was looked at.
     pub lasted: Duration,
+    /// Where, netdrop's own namespace first.
+    pub homes: Arc<[Home]>,
 }
 
 impl Examiner {
@@ -48,13 +80,11 @@ impl Examiner {
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub fn start(checks: Vec<&'static Check>) -> io::Result<Self> {
-        let home = Home { inode: inode_of(Path::new("/proc/self/ns/net")).unwrap_or(0), ..Home::default() };
+    pub fn start(checks: Vec<&'static Check>, place: Where) -> io::Result<Self> {
         let (asks, asked) = channel();
-        let homes = [home.clone()];
-        let run = move || examine(Subject { checks: &checks, homes: &homes, extent: Extent::All }, &asked);
+        let run = move || examine(&checks, &place.homes().into(), &asked);
         thread::Builder::new().name("doctor".into()).spawn(run)?;
-        Ok(Self { asks, home })
+        Ok(Self { asks })
     }
 
     /// Asks, with the drops that were counted since the last time. No answer comes where the thread has panicked.
@@ -64,14 +94,10 @@ impl Examiner {
         let _ = self.asks.send(Ask { rows, answer });
         receiver
     }
-
-    /// Where it looks.
-    pub fn home(&self) -> &Home {
-        &self.home
-    }
 }
 
-fn examine(of: Subject<'_>, asked: &Receiver<Ask>) {
+fn examine(checks: &[&'static Check], homes: &Arc<[Home]>, asked: &Receiver<Ask>) {
+    let of = Subject { checks, homes, extent: Extent::All };
     let mut before = of.read();
     for Ask { rows, answer } in asked {
         let after = of.read();
@@ -81,7 +107,7 @@ fn examine(of: Subject<'_>, asked: &Receiver<Ask>) {
         let time = Time { span: Span::Window, lasted };
         let diagnosis = of.judge(time, (&before, &after), &Ok(&rows), &owners);
         // Who has asked may be gone.
-        let _ = answer.send(Answer { diagnosis, lasted });
+        let _ = answer.send(Answer { diagnosis, lasted, homes: Arc::clone(homes) });
         before = after;
     }
 }
@@ -117,7 +143,7 @@ impl Attending {
         };
         // Settings drop no packets.
         let checks = all().filter(|check| check.area != Area::Settings).collect();
-        let examiner = Examiner::start(checks).ok()?;
+        let examiner = Examiner::start(checks, Where::Everywhere).ok()?;
         let since = (Instant::now(), Summary::default());
         Some(Self { examiner, throughout, since, answer: None, told: Arc::default() })
     }
@@ -127,7 +153,7 @@ impl Attending {
         if let Some((receiver, rows)) = &mut self.answer
             && let Ok(answer) = receiver.try_recv()
         {
-            self.told = told(&answer.diagnosis.findings, self.examiner.home(), rows).1;
+            self.told = told(&answer, rows).1;
             self.answer = None;
         }
         if self.throughout && self.answer.is_none() && self.since.0.elapsed() >= PAUSE {
@@ -144,14 +170,14 @@ impl Attending {
             return (Vec::new(), self.told);
         }
         match timeout(PATIENCE, self.examiner.ask(end.rows.clone())).await {
-            Ok(Ok(answer)) => told(&answer.diagnosis.findings, self.examiner.home(), &end.rows),
+            Ok(Ok(answer)) => told(&answer, &end.rows),
             _ => (Vec::new(), Arc::default()),
         }
     }
 }
 
-fn told(findings: &[Finding], home: &Home, rows: &[Row]) -> (Vec<Finding>, Arc<[Explanation]>) {
-    let tied = ties(findings, home, rows);
+fn told(answer: &Answer, rows: &[Row]) -> (Vec<Finding>, Arc<[Explanation]>) {
+    let tied = ties(&answer.diagnosis.findings, &answer.homes, rows);
     (
         tied.iter().map(|(finding, _)| (*finding).clone()).collect(),
         tied.into_iter().map(|(_, one)| one).collect(),
@@ -164,9 +190,9 @@ mod tests {
 
     #[tokio::test]
     async fn each_answer_is_of_the_time_since_the_last() {
-        let examiner = Examiner::start(all().collect()).unwrap();
-        assert_ne!(examiner.home().inode, 0);
+        let examiner = Examiner::start(all().collect(), Where::Here).unwrap();
         let first = examiner.ask(Vec::new()).await.unwrap();
+        assert_ne!(first.homes[0].inode, 0);
         let pause = Duration::from_millis(30);
         tokio::time::sleep(pause).await;
         let second = examiner.ask(Vec::new()).await.unwrap();

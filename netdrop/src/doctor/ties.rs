@@ -5,23 +5,30 @@ use super::window::Home;
 use super::{Scope, all};
 use crate::model::{Explanation, Row};
 
-/// The findings that explain drops of these rows, made in that namespace; each with what is shown beside the drops.
-pub fn ties<'f>(findings: &'f [Finding], home: &Home, rows: &[Row]) -> Vec<(&'f Finding, Explanation)> {
-    let tied = findings.iter().map(|finding| (finding, explanation(finding, home)));
+/// The findings that explain drops of these rows, made in these namespaces, the caller's own first; each with what is shown beside the drops.
+pub fn ties<'f>(findings: &'f [Finding], homes: &[Home], rows: &[Row]) -> Vec<(&'f Finding, Explanation)> {
+    let tied = findings.iter().map(|finding| (finding, explanation(finding, homes)));
     tied.filter(|(_, one)| rows.iter().any(|row| row.counts.packets > 0 && one.is_of(row))).collect()
 }
 
 /// A finding in short.
-pub fn explanation(finding: &Finding, home: &Home) -> Explanation {
+pub fn explanation(finding: &Finding, homes: &[Home]) -> Explanation {
+    let home = match &finding.netns {
+        None => homes.first(),
+        name => homes.iter().find(|home| home.name == *name),
+    };
     let of_host = all().any(|check| check.name == finding.check && check.scope == Scope::Host);
     Explanation {
         check: finding.check.into(),
         severity: finding.severity.as_str().into(),
-        subject: finding.subject.clone(),
+        subject: match &finding.netns {
+            Some(name) => format!("{} in {name}", finding.subject),
+            None => finding.subject.clone(),
+        },
         sentence: finding.sentence.clone(),
         cause: finding.cause.clone(),
         explains: finding.explains.iter().map(ToString::to_string).collect(),
-        netns: Some(home.inode).filter(|inode| *inode != 0 && !of_host),
+        netns: home.map(|home| home.inode).filter(|inode| *inode != 0 && !of_host),
     }
 }
 
@@ -52,8 +59,22 @@ mod tests {
             ..Finding::new(Severity::Warning, "x", "y").explains(&["CPU_BACKLOG"])
         };
         let findings = [of("softirq-backlog-full", Area::Softirq), of("udp-memory-full", Area::Udp)];
-        let home = Home { inode: 7, ..Home::default() };
-        let tied = |rows: &[Row]| ties(&findings, &home, rows).len();
+        let homes = [Home { inode: 7, ..Home::default() }];
+        let tied = |rows: &[Row]| ties(&findings, &homes, rows).len();
         assert_eq!([tied(&[row(1, 7)]), tied(&[row(1, 8)]), tied(&[row(0, 7)]), tied(&[])], [2, 1, 0, 0]);
+    }
+
+    #[test]
+    fn a_finding_of_another_namespace_explains_its_drops() {
+        let finding = Finding {
+            netns: Some("web".into()),
+            ..Finding::new(Severity::Warning, "x", "y").explains(&["CPU_BACKLOG"])
+        };
+        let web = Home { inode: 8, name: Some("web".into()), enter: None };
+        let homes = [Home { inode: 7, ..Home::default() }, web];
+        let findings = [finding];
+        assert!(ties(&findings, &homes, &[row(1, 7)]).is_empty());
+        let tied = ties(&findings, &homes, &[row(1, 8)]);
+        assert_eq!((tied[0].1.netns, tied[0].1.subject.as_str()), (Some(8), "x in web"));
     }
 }

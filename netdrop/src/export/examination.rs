@@ -35,8 +35,8 @@ struct Report<'a> {
 }
 
 impl Examination {
-    /// Of what was found in that namespace, in so many seconds until now.
-    pub fn new(diagnosis: &Diagnosis, home: &Home, seconds: f64) -> Self {
+    /// Of what was found in these namespaces, in so many seconds until now.
+    pub fn new(diagnosis: &Diagnosis, homes: &[Home], seconds: f64) -> Self {
         let Diagnosis { findings, unchecked, checked } = diagnosis;
         let mut time = Vec::new();
         Clock::utc().push(Timestamp::now(), &mut time);
@@ -48,7 +48,7 @@ impl Examination {
         let explaining = findings.iter().filter(|finding| !finding.explains.is_empty());
         Self {
             json: json(&Report { time, seconds, ..report(findings, unchecked, *checked) }),
-            explanations: explaining.map(|finding| explanation(finding, home)).collect(),
+            explanations: explaining.map(|finding| explanation(finding, homes)).collect(),
             series,
             checked: *checked,
             unchecked: unchecked.len(),

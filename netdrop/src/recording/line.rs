@@ -178,10 +178,14 @@ fn finding(line: &[u8]) -> Option<Line<'static>> {
     struct Finding {
         v: u64,
         kind: String,
+        netns: Option<String>,
         #[serde(flatten)]
         explanation: Explanation,
     }
-    let Finding { v, kind, explanation } = serde_json::from_slice(line).ok()?;
+    let Finding { v, kind, netns, mut explanation } = serde_json::from_slice(line).ok()?;
+    if let Some(netns) = netns {
+        explanation.subject = format!("{} in {netns}", explanation.subject);
+    }
     (v == VERSION && kind == "doctor.finding").then(|| Line::Finding(Box::new(explanation)))
 }
 

@@ -306,7 +306,7 @@ fn what_the_doctor_said_is_of_its_run() {
     assert_eq!((one.check.as_str(), one.severity.as_str()), ("tcp-listen-overflow", "critical"));
     assert!(all[0].rows.iter().any(|row| one.is_of(row)) && all[1].findings.is_empty());
     let told = samples::written(|out| Text::new(Clock::utc(), false).end(&all[0], out));
-    assert!(told.contains("# doctor: listener 0.0.0.0:8080: 3,000 SYNs were dropped."), "{told}");
+    assert!(told.contains("# doctor: listener 0.0.0.0:8080 in web: 3,000 SYNs were dropped."), "{told}");
     assert_eq!(sum(all).findings.len(), 1);
     let mut tape = Tape::default();
     lines.split_inclusive(|byte| *byte == b'\n').for_each(|line| tape.take(&Line::parse(line).unwrap()));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::warn;
 
-use crate::daemon::Examiner;
+use crate::daemon::{Examiner, Where};
 use crate::doctor::all;
 use crate::export::metrics::Metrics;
 use crate::export::{Examination, Hub};
@@ -18,7 +18,7 @@ const FIRST: Duration = Duration::from_secs(10);
 
 /// Examines each `every` until `ended`. It starts a thread: to be called within the sandbox.
 pub async fn run(every: Duration, hub: Hub, metrics: Metrics, ended: impl Future<Output = ()>) {
-    let examiner = match Examiner::start(all().collect()) {
+    let examiner = match Examiner::start(all().collect(), Where::Here) {
         Ok(examiner) => examiner,
         Err(error) => return warn!("the doctor can't be asked: {error}"),
     };
@@ -35,7 +35,7 @@ pub async fn run(every: Duration, hub: Hub, metrics: Metrics, ended: impl Future
             let rows = since(&last, &summary).rows;
             let Ok(answer) = examiner.ask(rows).await else { return warn!("the doctor has failed") };
             let seconds = (answer.lasted.as_secs_f64() * 1000.0).round() / 1000.0;
-            metrics.examined(Examination::new(&answer.diagnosis, examiner.home(), seconds));
+            metrics.examined(Examination::new(&answer.diagnosis, &answer.homes, seconds));
             last = summary;
         }
     };

@@ -82,8 +82,8 @@ fn findings() {
     };
     let found =
         Diagnosis { findings: vec![finding("one"), finding("other")], checked: 12, ..Diagnosis::default() };
-    let home = Home { inode: 7, ..Home::default() };
-    metrics.examined(Examination::new(&found, &home, 60.0));
+    let homes = [Home { inode: 7, ..Home::default() }];
+    metrics.examined(Examination::new(&found, &homes, 60.0));
     let text = metrics.encode(Format::Text);
     let of: Vec<_> =
         text.lines().filter(|line| line.contains("finding") || line.contains("doctor")).collect();
@@ -100,7 +100,7 @@ fn findings() {
     crate::output::json::validate(&examination.json);
     crate::output::json::validate(&Examination::none().json);
     assert_eq!((examination.explanations.len(), examination.explanations[0].netns), (2, Some(7)));
-    metrics.examined(Examination::new(&Diagnosis { checked: 12, ..Diagnosis::default() }, &home, 60.0));
+    metrics.examined(Examination::new(&Diagnosis { checked: 12, ..Diagnosis::default() }, &homes, 60.0));
     assert!(!metrics.encode(Format::Text).contains("netdrop_finding{"));
 }
 

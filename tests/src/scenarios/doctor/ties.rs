@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::udp::overfill;
 use crate::daemon::Daemon;
-use crate::lab::{Folder, Lab, Namespace, until};
+use crate::lab::{Folder, Lab, Namespace, Skip, until};
 use crate::runner::Bench;
 use crate::scenario::{Case, systems};
 
@@ -21,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub fn table() -> Vec<Case> {
     systems([
         ("doctor-ties-watch", watch),
+        ("doctor-ties-elsewhere", elsewhere),
         ("doctor-ties-run", run),
         ("doctor-ties-serve", serve),
         ("doctor-ties-serve-off", serve_off),
@@ -61,6 +62,30 @@ fn watch(bench: &Bench) -> Result<()> {
         let report = String::from_utf8(report.stdout)?;
         ensure!(report.contains(&format!("doctor: socket {address} of netdrop-tests(")), "{report}");
     }
+    Ok(())
+}
+
+/// A container's socket, seen from the host: as long as there are few namespaces, all are looked at.
+fn elsewhere(bench: &Bench) -> Result<()> {
+    const FEW: usize = 12;
+    let lab = Lab::alone()?;
+    if std::fs::read_dir("/run/netns")?.count() > FEW {
+        return Err(Skip("there are too many namespaces here to look at all".into()).into());
+    }
+    let (_socket, address) = unread(&lab.receiver)?;
+    let mut command = Command::new(&bench.netdrop);
+    command.args(["watch", "--netns", lab.receiver.name(), "--format", "text"]);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    wait_attached(&mut child)?;
+    // The namespaces are read beside the run, from its start.
+    std::thread::sleep(Duration::from_secs(1));
+    overfill(&lab.receiver, address, 50)?;
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT)?;
+    let output = child.wait_with_output()?;
+    let told = String::from_utf8_lossy(&output.stdout);
+    let line = told.lines().find(|line| line.starts_with("# doctor: ")).with_context(|| told.to_string())?;
+    ensure!(line.contains(&format!("socket {address} of netdrop-tests(")), "{line}");
+    ensure!(line.contains(&format!(") in {}: ", lab.receiver.name())), "{line}");
     Ok(())
 }
 
