@@ -21,12 +21,20 @@ fuzz_target!(|bytes: &[u8]| {
         3 => drop(Counters::parse_v6(&text)),
         4 => drop(cpu_times::parse(&text)),
         5 => drop(received::parse(&text)),
-        6 => drop((ksoftirqd::cpu_of(&text), ksoftirqd::waited(&text))),
+        6 => {
+            let _ = (ksoftirqd::cpu_of(&text), ksoftirqd::waited(&text));
+        }
         7 => drop(interrupts::parse(&text)),
-        8 => drop((CpuSet::of_mask(&text), CpuSet::of_list(&text))),
-        9 => drop((losses::trouble(&text), losses::receive_queue(&text))),
+        8 => {
+            let _ = (CpuSet::of_mask(&text), CpuSet::of_list(&text));
+        }
+        9 => {
+            let _ = (losses::trouble(&text), losses::receive_queue(&text));
+        }
         10 => drop(Sockstat::parse(&text)),
-        11 => drop(FragmentMemory::parse(first, second)),
+        11 => {
+            let _ = FragmentMemory::parse(first, second);
+        }
         _ => {
             let mut tracked = Tracked::default();
             text.lines().for_each(|line| tracked.add(line));
