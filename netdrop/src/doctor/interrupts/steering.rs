@@ -50,15 +50,19 @@ fn missing(window: &Window, port: &Strained, queues: &Queues) -> Option<Finding>
     // scaling.rst: the interrupted CPU does enough already.
     let others = CpuSet(port.cpus.iter().copied().filter(|cpu| cpu != hot).collect());
     let command = format!("echo {} > /sys/class/net/{name}/queues/rx-0/rps_cpus", others.mask());
+    let rule = || port.pair.now.rule("rps", &format!("ATTR{{queues/rx-0/rps_cpus}}=\"{}\"", others.mask()));
+    let spread = Remedy {
+        what: "Have the other CPUs take the packets through the stack (RPS).".into(),
+        now: vec![at_sysfs(window, &command)],
+        persistently: window.home.enter.is_none().then(rule),
+    };
     Some(
         Finding::new(Severity::Warning, name, format!("{name} has one receive queue, whose packets CPU {hot} can't keep up with, while {} others could help.", others.len()))
             .losing(port.losing(window))
             .because(Certainty::Likely, "One queue is emptied by one CPU, and RPS, which would hand its packets to others, is off.")
             .shown_by(port.evidence())
             .shown_by([Evidence::value("rps_cpus", "0", format!("/sys/class/net/{name}/queues/rx-0/rps_cpus"))])
-            .remedy(Remedy::command("Have the other CPUs take the packets through the stack (RPS).", at_sysfs(window, &command)).kept_by(
-                port.pair.now.rule("rps", &format!("ATTR{{queues/rx-0/rps_cpus}}=\"{}\"", others.mask())),
-            ))
+            .remedy(spread)
             .caution("Each packet then costs a second CPU's attention: on a host that is busy all over, RPS makes it worse. One flow stays on one CPU."),
     )
 }
