@@ -68,7 +68,7 @@ mod tests {
 
     fn made(requeues: u32, packets: u32) -> Made {
         let of = |requeues, packets| {
-            qdiscs([queue("fq_codel", 0, ROOT, QueueCounts { requeues, packets, ..QueueCounts::default() })])
+            qdiscs([queue("fq_codel", 0, ROOT, QueueCounts { packets, requeues, ..QueueCounts::default() })])
         };
         Made::default().part(of(u32::MAX, 5), of(requeues - 1, 5 + packets))
     }

@@ -86,7 +86,7 @@ mod tests {
     /// In five seconds.
     fn made(kind: &str, waits: (u32, u32), sent: u64) -> Made {
         let of = |backlog, bytes| {
-            qdiscs([queue(kind, 0x8001_0000, ROOT, QueueCounts { backlog, bytes, ..QueueCounts::default() })])
+            qdiscs([queue(kind, 0x8001_0000, ROOT, QueueCounts { bytes, backlog, ..QueueCounts::default() })])
         };
         Made::default().part(of(waits.0, 7), of(waits.1, 7 + sent))
     }

@@ -149,7 +149,7 @@ mod tests {
     #[case("IP_INVALID_SOURCE", "log_martians=1")]
     fn each_reason_has_its_remedy(#[case] reason: &str, #[case] ends_with: &str) {
         let findings = made(42, 0).drops(vec![row(reason, "f", "eth0.7", 42)]).check(&CHECK).unwrap();
-        let command = findings[0].remedies.iter().filter_map(|remedy| remedy.now.last()).last().unwrap();
+        let command = findings[0].remedies.iter().rev().find_map(|remedy| remedy.now.last()).unwrap();
         assert!(command.ends_with(ends_with) && command.contains("conf.eth0/7."), "{command}");
     }
 

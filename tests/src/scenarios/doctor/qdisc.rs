@@ -48,11 +48,10 @@ fn mended(bench: &Bench, lab: &Lab, subject: &str) -> Result<()> {
     let finding = told.one(DROPS)?;
     is_of(finding, subject)?;
     let evidence = finding["evidence"].as_array().context("no evidence")?;
-    let counter = &evidence[0];
-    let dropped =
-        counter["after"].as_u64().zip(counter["before"].as_u64()).map(|(after, before)| after - before);
-    let counted: u64 = evidence.iter().filter_map(|one| one["drops"].as_u64()).sum();
-    ensure!(dropped == Some(counted) && counted > 10, "{dropped:?} and netdrop's {counted}: {finding}");
+    let moved = &evidence[0];
+    let dropped = moved["after"].as_u64().zip(moved["before"].as_u64()).map(|(after, before)| after - before);
+    let freed: u64 = evidence.iter().filter_map(|one| one["drops"].as_u64()).sum();
+    ensure!(dropped == Some(freed) && freed > 10, "{dropped:?} and netdrop's {freed}: {finding}");
     apply(finding)?;
     examined(bench, lab.from(), "qdisc", || burst(lab))?.none(DROPS)
 }
