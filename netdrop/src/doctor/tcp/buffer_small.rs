@@ -1,5 +1,5 @@
 //! `tcp-buffer-small`: live connections that a buffer keeps from being faster. A sender's kernel tells the time in which it could have
-//! sent more and its send buffer was full (`tcp_chrono_start`, net/ipv4/tcp_output.c); a receiver's buffer is too small where what comes
+//! sent more and its send buffer was full (`tcp_chrono_start`, `net/ipv4/tcp_output.c`); a receiver's buffer is too small where what comes
 //! within a round trip is as much as it can advertise.
 
 use super::{Connections, RECEIVE_BUFFER, SEND_BUFFER, buffers, named, three};
@@ -37,12 +37,12 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     });
     let sender = limited.max_by_key(|(.., limited)| *limited);
     let received = |one: &Connection| one.info.received.saturating_sub(was(one).received);
-    let receiver = after.0.iter().filter(|one| is_receiver_limited(window, one, received(one)));
-    let receiver = receiver.max_by_key(|one| received(one));
+    let takers = after.0.iter().filter(|one| is_receiver_limited(window, one, received(one)));
+    let taker = takers.max_by_key(|one| received(one));
     Ok(sender
         .map(|(one, busy, limited)| of_sender(window, one, busy, limited))
         .into_iter()
-        .chain(receiver.map(|one| of_receiver(window, one, received(one))))
+        .chain(taker.map(|one| of_receiver(window, one, received(one))))
         .collect())
 }
 

@@ -157,7 +157,10 @@ fn send_buffer(bench: &Bench) -> Result<()> {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let mut buffer = vec![0; 65_536];
-                while !ends.load(Ordering::Relaxed) && peer.read(&mut buffer).is_ok_and(|read| read > 0) {}
+                let mut is_open = true;
+                while is_open && !ends.load(Ordering::Relaxed) {
+                    is_open = peer.read(&mut buffer).is_ok_and(|read| read > 0);
+                }
             });
             let told = examined(bench, near, "tcp", || {
                 let start = Instant::now();
