@@ -1,6 +1,9 @@
 //! `tcp-buffer-small`: live connections that a buffer keeps from being faster. A sender's kernel tells the time in which it could have
 //! sent more and its send buffer was full (`tcp_chrono_start`, `net/ipv4/tcp_output.c`); a receiver's buffer is too small where what comes
 //! within a round trip is as much as it can advertise.
+//!
+//! The kernel counts that time only where what is in the full buffer is still to be sent, as with pacing (BBR, fq): a sender that it doesn't
+//! tell of may be limited nevertheless.
 
 use super::{Connections, RECEIVE_BUFFER, SEND_BUFFER, buffers, named, three};
 use crate::counters::tcp_connections::Connection;
