@@ -1,6 +1,9 @@
 //! `tcp-buffer-small`: live connections that a buffer keeps from being faster. A sender's kernel tells the time in which it could have
-//! sent more and its send buffer was full (`tcp_chrono_start`, net/ipv4/tcp_output.c); a receiver's buffer is too small where what comes
+//! sent more and its send buffer was full (`tcp_chrono_start`, `net/ipv4/tcp_output.c`); a receiver's buffer is too small where what comes
 //! within a round trip is as much as it can advertise.
+//!
+//! The kernel counts that time only where what is in the full buffer is still to be sent, as with pacing (BBR, fq): a sender that it doesn't
+//! tell of may be limited nevertheless.
 
 use super::{Connections, RECEIVE_BUFFER, SEND_BUFFER, buffers, named, three};
 use crate::counters::tcp_connections::Connection;
@@ -37,12 +40,12 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     });
     let sender = limited.max_by_key(|(.., limited)| *limited);
     let received = |one: &Connection| one.info.received.saturating_sub(was(one).received);
-    let receiver = after.0.iter().filter(|one| is_receiver_limited(window, one, received(one)));
-    let receiver = receiver.max_by_key(|one| received(one));
+    let takers = after.0.iter().filter(|one| is_receiver_limited(window, one, received(one)));
+    let taker = takers.max_by_key(|one| received(one));
     Ok(sender
         .map(|(one, busy, limited)| of_sender(window, one, busy, limited))
         .into_iter()
-        .chain(receiver.map(|one| of_receiver(window, one, received(one))))
+        .chain(taker.map(|one| of_receiver(window, one, received(one))))
         .collect())
 }
 

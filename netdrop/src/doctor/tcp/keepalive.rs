@@ -1,5 +1,5 @@
 //! `tcp-keepalive-storm`: many idle connections whose next keepalive probes are due at the same moment, again and again (`tcp_keepalive_timer`,
-//! net/ipv4/tcp_timer.c): a burst of that many packets, and of as many answers.
+//! `net/ipv4/tcp_timer.c`): a burst of that many packets, and of as many answers.
 
 use super::{Connections, risen};
 use crate::doctor::parts::{Counters, Sysctls};
@@ -20,7 +20,7 @@ const INTERVAL: &str = "net.ipv4.tcp_keepalive_intvl";
 const PROBES: &str = "net.ipv4.tcp_keepalive_probes";
 /// Within so many milliseconds is at the same moment.
 const MOMENT_MS: u128 = 100;
-/// A default backlog of a CPU (net.core.netdev_max_backlog): fewer answers at the same moment find room everywhere.
+/// A default backlog of a CPU (`net.core.netdev_max_backlog`): fewer answers at the same moment find room everywhere.
 const STORM: usize = 1000;
 /// Probes that are due later come less often than once a minute: rare, however many they are.
 const SOON_MS: u128 = 60_000;

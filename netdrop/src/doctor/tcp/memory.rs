@@ -1,5 +1,5 @@
 //! `tcp-memory-pressure`: the memory of all TCP sockets of the host, or the connections that no process has any more, are at their
-//! limit (`tcp_enter_memory_pressure`, `tcp_check_oom`, net/ipv4/tcp.c): buffers shrink, and connections are reset.
+//! limit (`tcp_enter_memory_pressure`, `tcp_check_oom`, `net/ipv4/tcp.c`): buffers shrink, and connections are reset.
 
 use super::{rise, risen, three};
 use crate::doctor::parts::{Counters, Sockstat, Sysctls};

@@ -63,7 +63,7 @@ fn three(window: &Window, key: &str) -> Option<[u64; 3]> {
 }
 
 /// `tcp_rmem` or `tcp_wmem` so that a buffer may become that large, and never less than the kernel's own defaults (`tcp_init`,
-/// net/ipv4/tcp.c). Nothing where that is so.
+/// `net/ipv4/tcp.c`). Nothing where that is so.
 fn buffers(window: &Window, key: &str, what: &str, enough: u64) -> Option<Remedy> {
     let now = three(window, key)?;
     let usual = if key == RECEIVE_BUFFER { [4096, 131_072, 6 << 20] } else { [4096, 16_384, 4 << 20] };

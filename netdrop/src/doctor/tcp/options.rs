@@ -16,7 +16,7 @@ pub const CHECK: Check = Check {
     run,
 };
 
-/// A setting, the bit of `TCPI_OPT_…` (include/uapi/linux/tcp.h), its name, and what connections lack without.
+/// A setting, the bit of `TCPI_OPT_…` (`include/uapi/linux/tcp.h`), its name, and what connections lack without.
 const OPTIONS: [(&str, u8, &str, &str); 3] = [
     (
         "net.ipv4.tcp_window_scaling",

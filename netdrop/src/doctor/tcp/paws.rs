@@ -1,5 +1,5 @@
 //! `tcp-paws`: segments whose timestamp is older than one that came before, which are taken for old duplicates (RFC 7323, section 5;
-//! `tcp_validate_incoming`, `tcp_paws_check`, net/ipv4/tcp_input.c).
+//! `tcp_validate_incoming`, `tcp_paws_check`, `net/ipv4/tcp_input.c`).
 
 use super::{rise, risen};
 use crate::doctor::parts::{Counters, Sysctls};

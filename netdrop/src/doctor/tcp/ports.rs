@@ -1,5 +1,5 @@
 //! `tcp-ports-exhausted`: nearly all local ports towards one destination are taken, by connections or by `TIME_WAIT`: `connect(2)` fails
-//! with `EADDRNOTAVAIL` then (`__inet_hash_connect`, net/ipv4/inet_hashtables.c). No counter tells of it.
+//! with `EADDRNOTAVAIL` then (`__inet_hash_connect`, `net/ipv4/inet_hashtables.c`). No counter tells of it.
 
 use super::PortsInUse;
 use crate::doctor::parts::Sysctls;
@@ -39,7 +39,7 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     Ok(findings.collect())
 }
 
-/// Whether ports in `TIME_WAIT` may be taken again after a second: `tcp_twsk_unique` (net/ipv4/tcp_ipv4.c) wants timestamps, and by
+/// Whether ports in `TIME_WAIT` may be taken again after a second: `tcp_twsk_unique` (`net/ipv4/tcp_ipv4.c`) wants timestamps, and by
 /// default (2) the loopback.
 fn is_reused(window: &Window, pair: &PortPressure) -> bool {
     let is_loopback =

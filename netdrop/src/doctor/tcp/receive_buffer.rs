@@ -1,5 +1,5 @@
 //! `tcp-receive-buffer-full`: data that was thrown away after it had arrived, as its socket's receive buffer has no room (`tcp_prune_queue`,
-//! `tcp_prune_ofo_queue`, `tcp_data_queue`, net/ipv4/tcp_input.c). The peer must send it again.
+//! `tcp_prune_ofo_queue`, `tcp_data_queue`, `net/ipv4/tcp_input.c`). The peer must send it again.
 
 use super::{Connections, RECEIVE_BUFFER, buffers, dropping, named, rise, risen, three};
 use crate::counters::tcp_connections::Connection;

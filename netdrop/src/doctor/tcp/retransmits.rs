@@ -1,4 +1,4 @@
-//! `tcp-retransmits`: how much of what TCP sends it sends again (`tcp_retransmit_skb`, net/ipv4/tcp_output.c): loss on the way, or
+//! `tcp-retransmits`: how much of what TCP sends it sends again (`tcp_retransmit_skb`, `net/ipv4/tcp_output.c`): loss on the way, or
 //! acknowledgements that come late.
 
 use std::collections::HashMap;

@@ -1,5 +1,5 @@
 //! `tcp-syn-cookies`: as many handshakes wait as a listener's backlog allows, so that the kernel answers by cookie and remembers
-//! nothing (`tcp_syn_flood_action`, net/ipv4/tcp_input.c; `cookie_v4_check`, net/ipv4/syncookies.c).
+//! nothing (`tcp_syn_flood_action`, `net/ipv4/tcp_input.c`; `cookie_v4_check`, `net/ipv4/syncookies.c`).
 
 use super::{PortsInUse, risen};
 use crate::doctor::parts::{Counters, Sysctls};

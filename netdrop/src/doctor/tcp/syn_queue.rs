@@ -1,4 +1,4 @@
-//! `tcp-syn-queue-full`: SYNs that were dropped although the accept queue had room (`tcp_conn_request`, net/ipv4/tcp_input.c): as many
+//! `tcp-syn-queue-full`: SYNs that were dropped although the accept queue had room (`tcp_conn_request`, `net/ipv4/tcp_input.c`): as many
 //! handshakes wait as the backlog allows, or three quarters of `tcp_max_syn_backlog`, and SYN cookies are switched off.
 
 use super::{Listeners, PortsInUse, rise};

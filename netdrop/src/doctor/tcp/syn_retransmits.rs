@@ -1,5 +1,5 @@
 //! `tcp-syn-retransmits`: SYNs or their answers that had to be sent again (`tcp_retransmit_skb`, `tcp_rtx_synack`,
-//! net/ipv4/tcp_output.c): each costs a second and more before the first byte.
+//! `net/ipv4/tcp_output.c`): each costs a second and more before the first byte.
 
 use super::{PortsInUse, rise, risen};
 use crate::doctor::parts::Counters;

@@ -1,5 +1,5 @@
 //! `tcp-time-wait-overflow`: connections that were closed without `TIME_WAIT`, as there are `tcp_max_tw_buckets` of them
-//! (`inet_twsk_alloc`, net/ipv4/inet_timewait_sock.c; `tcp_time_wait`, net/ipv4/tcp_minisocks.c).
+//! (`inet_twsk_alloc`, `net/ipv4/inet_timewait_sock.c`; `tcp_time_wait`, `net/ipv4/tcp_minisocks.c`).
 
 use super::PortsInUse;
 use crate::doctor::parts::{Counters, Sysctls};
@@ -16,7 +16,7 @@ pub const CHECK: Check = Check {
 };
 
 const SETTING: &str = "net.ipv4.tcp_max_tw_buckets";
-/// `TCP_TIMEWAIT_LEN` (include/net/tcp.h): each lasts so many seconds.
+/// `TCP_TIMEWAIT_LEN` (`include/net/tcp.h`): each lasts so many seconds.
 const LASTS_S: u64 = 60;
 /// Each takes some 250 bytes: this is a quarter of a gigabyte, and more than there are ports for sixteen destinations.
 const LARGEST: u64 = 1 << 20;
@@ -31,7 +31,7 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let a_second = overflows.by().div_ceil(window.lasted.as_secs().max(1));
     let enough = (limit + a_second * LASTS_S).max(limit * 2).max(4096).next_power_of_two().min(LARGEST);
     let sentence = format!(
-        "{} connections were closed without TIME_WAIT, as there are {limit} of them.",
+        "{} connections were closed without TIME_WAIT, as there were {limit} of them.",
         overflows.by()
     );
     let severity = Severity::of_loss(overflows.by(), 0).min(Severity::Warning);

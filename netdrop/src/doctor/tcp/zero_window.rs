@@ -1,4 +1,4 @@
-//! `tcp-zero-window`: data that came although its receiver had closed the window (`tcp_data_queue`, net/ipv4/tcp_input.c): a process that
+//! `tcp-zero-window`: data that came although its receiver had closed the window (`tcp_data_queue`, `net/ipv4/tcp_input.c`): a process that
 //! doesn't read, and a peer that asks whether it does now.
 
 use super::{Connections, dropping, named, rise, risen};
@@ -18,7 +18,7 @@ pub const CHECK: Check = Check {
 };
 
 const EXPLAINED: [&str; 2] = ["TCP_ZEROWINDOW", "TCP_INVALID_END_SEQUENCE"];
-/// What kernels from 6.17 on call data beyond a window, a closed one's included (`tcp_sequence`, net/ipv4/tcp_input.c).
+/// What kernels from 6.17 on call data beyond a window, a closed one's included (`tcp_sequence`, `net/ipv4/tcp_input.c`).
 const BEYOND: &str = "BeyondWindow";
 const CLOSED: [&str; 2] = ["TCPToZeroWindowAdv", "TCPWantZeroWindowAdv"];
 

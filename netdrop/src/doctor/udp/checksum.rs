@@ -1,4 +1,4 @@
-//! `udp-checksum`: datagrams whose checksum is wrong (`udp_queue_rcv_one_skb`, `udp_recvmsg`, net/ipv4/udp.c).
+//! `udp-checksum`: datagrams whose checksum is wrong (`udp_queue_rcv_one_skb`, `udp_recvmsg`, `net/ipv4/udp.c`).
 
 use super::{of_all, rise, risen};
 use crate::doctor::parts::Counters;

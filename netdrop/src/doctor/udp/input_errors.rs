@@ -1,5 +1,5 @@
 //! `udp-input-errors`: datagrams that were dropped for another reason than a full queue, a checksum or memory (`InErrors` counts all
-//! four; `udp_queue_rcv_one_skb`, `__udp4_lib_rcv`, net/ipv4/udp.c): a length that is wrong, a filter at the socket, a policy of IPsec.
+//! four; `udp_queue_rcv_one_skb`, `__udp4_lib_rcv`, `net/ipv4/udp.c`): a length that is wrong, a filter at the socket, a policy of `IPsec`.
 
 use super::{of_all, rise, risen};
 use crate::doctor::parts::Counters;

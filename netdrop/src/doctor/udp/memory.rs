@@ -1,4 +1,4 @@
-//! `udp-memory-full`: datagrams for which the memory of all UDP sockets together had no room (`udp_rmem_schedule`, net/ipv4/udp.c).
+//! `udp-memory-full`: datagrams for which the memory of all UDP sockets together had no room (`udp_rmem_schedule`, `net/ipv4/udp.c`).
 
 use super::{TRUESIZE, of_all, rise, risen};
 use crate::doctor::parts::{Counters, Sockstat, Sysctls};

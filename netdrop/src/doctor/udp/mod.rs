@@ -20,7 +20,7 @@ pub const CHECKS: &[Check] = &[
 ];
 
 /// What a datagram of a full Ethernet frame takes of the limit (`skb->truesize`): the 2 KiB that most drivers and the loopback keep
-/// its 1500 bytes in, `struct skb_shared_info` included, and 256 bytes of `struct sk_buff` (`__build_skb_around`, net/core/skbuff.c).
+/// its 1500 bytes in, `struct skb_shared_info` included, and 256 bytes of `struct sk_buff` (`__build_skb_around`, `net/core/skbuff.c`).
 const TRUESIZE: u64 = 2304;
 
 /// UDP's sockets.

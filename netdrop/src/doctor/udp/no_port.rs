@@ -1,4 +1,4 @@
-//! `udp-no-port`: datagrams to ports that nobody has (`__udp4_lib_rcv`, net/ipv4/udp.c), each answered by ICMP's port unreachable.
+//! `udp-no-port`: datagrams to ports that nobody has (`__udp4_lib_rcv`, `net/ipv4/udp.c`), each answered by ICMP's port unreachable.
 
 use super::{of_all, rise, risen};
 use crate::doctor::parts::Counters;

@@ -1,4 +1,4 @@
-//! `udp-receive-queue-full`: datagrams that found their socket's receive queue full (`__udp_enqueue_schedule_skb`, net/ipv4/udp.c).
+//! `udp-receive-queue-full`: datagrams that found their socket's receive queue full (`__udp_enqueue_schedule_skb`, `net/ipv4/udp.c`).
 
 use super::{TRUESIZE, UdpSockets, of_all};
 use crate::counters::inet_sockets::InetSocket;

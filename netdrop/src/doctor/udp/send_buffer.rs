@@ -1,4 +1,4 @@
-//! `udp-send-buffer-full`: datagrams that their own host refused to send (`udp_sendmsg`, net/ipv4/udp.c): the socket's send buffer was
+//! `udp-send-buffer-full`: datagrams that their own host refused to send (`udp_sendmsg`, `net/ipv4/udp.c`): the socket's send buffer was
 //! full (`SOCK_NOSPACE`), or the device's queue was (`ENOBUFS`).
 
 use super::{UdpSockets, of_all, rise, risen};

@@ -149,23 +149,30 @@ fn send_buffer(bench: &Bench) -> Result<()> {
     let wire = Wire::new(|segment| if segment.is_ours { Fate::Passes } else { Fate::Late(DELAY) })?;
     let near = &wire.lab.receiver;
     near.sysctl("net/ipv4/tcp_wmem", "4096 8192 8192")?;
+    // Without pacing of its own, on any kernel.
+    near.sysctl("net/ipv4/tcp_congestion_control", "reno")?;
+    // A buffer always takes as much as is sent at once: here a segment.
+    near.ip(&["link set t0 gso_max_segs 1"])?;
     let server = wire.far.enter(|| Ok(TcpListener::bind((FAR[0], 7019))?))?;
     let once = || -> Result<Told> {
         let mut client = near.enter(|| Ok(TcpStream::connect((FAR[0], 7019))?))?;
+        // The kernel sees that a buffer is the limit where what is in it was sent after it was full.
+        pace(&client, 4_000_000)?;
         let mut peer = server.accept()?.0;
         let ends = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let mut buffer = vec![0; 65_536];
-                while !ends.load(Ordering::Relaxed) && peer.read(&mut buffer).is_ok_and(|read| read > 0) {}
+                let mut is_open = true;
+                while is_open && !ends.load(Ordering::Relaxed) {
+                    is_open = peer.read(&mut buffer).is_ok_and(|read| read > 0);
+                }
             });
             let told = examined(bench, near, "tcp", || {
                 let start = Instant::now();
                 client.set_write_timeout(Some(PATIENCE))?;
-                // One write alone may be larger than the buffer: a segment each, at once.
-                client.set_nodelay(true)?;
                 while start.elapsed() < SENDING {
-                    if client.write(&[0; 1000])? == 0 {
+                    if client.write(&[0; 16_384])? == 0 {
                         bail!("it takes nothing");
                     }
                 }
@@ -181,6 +188,22 @@ fn send_buffer(bench: &Bench) -> Result<()> {
     ensure!(finding["severity"] == "warning", "{finding}");
     apply(finding)?;
     once()?.none(CHECK)
+}
+
+/// `SO_MAX_PACING_RATE` of socket(7), bytes a second.
+fn pace(socket: &TcpStream, rate: u32) -> Result<()> {
+    // SAFETY: the value lives through the call and the length is its size.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MAX_PACING_RATE,
+            (&raw const rate).cast(),
+            u32::try_from(size_of_val(&rate))?,
+        )
+    };
+    ensure!(result == 0, "SO_MAX_PACING_RATE: {}", std::io::Error::last_os_error());
+    Ok(())
 }
 
 /// A process holds its socket while segments pour in: the very connection is named, and larger buffers hold the same.

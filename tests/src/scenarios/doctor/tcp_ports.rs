@@ -161,7 +161,7 @@ fn orphans(bench: &Bench) -> Result<()> {
             let mut client = TcpStream::connect(server.local_addr()?)?;
             unread.push(server.accept()?.0);
             client.set_nonblocking(true)?;
-            while std::io::Write::write(&mut client, &[0; 65_536]).is_ok() {}
+            while std::io::Write::write(&mut client, &[0; 16_384]).is_ok() {}
             Ok(())
         };
         if is_short {

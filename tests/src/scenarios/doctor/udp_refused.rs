@@ -159,7 +159,7 @@ fn input_errors(bench: &Bench) -> Result<()> {
 }
 
 /// All sockets together have more than `udp_mem`; with what is printed there is room. The kernel keeps up to a MiB a CPU for itself
-/// before it looks at the limit (`SK_MEMORY_PCPU_RESERVE`, include/net/sock.h): so many sockets.
+/// before it looks at the limit (`SK_MEMORY_PCPU_RESERVE`, `include/net/sock.h`): so many sockets.
 fn memory(bench: &Bench) -> Result<()> {
     const CHECK: &str = "udp-memory-full";
     const SOCKETS: usize = 40;
