@@ -312,8 +312,11 @@ impl Cgroup {
         } else {
             let mount =
                 Mount::find("cgroup2", "").with_context(|| Skip("no cgroup hierarchy is mounted".into()))?;
-            fs::write(mount.point.join("cgroup.subtree_control"), format!("+{controller}"))
-                .map_err(|error| Skip(format!("no {controller} in cgroup v2 here: {error}")))?;
+            // What version 2 freezes by isn't a controller.
+            if controller != "freezer" {
+                fs::write(mount.point.join("cgroup.subtree_control"), format!("+{controller}"))
+                    .map_err(|error| Skip(format!("no {controller} in cgroup v2 here: {error}")))?;
+            }
             mount
         };
         let path = hierarchy.point.join(below);

@@ -23,6 +23,7 @@ use crate::scenario::{Case, systems};
 pub fn table() -> Vec<Case> {
     systems([
         ("doctor-application-stopped", stopped),
+        ("doctor-application-frozen", frozen),
         ("doctor-application-throttled", throttled),
         ("doctor-application-slow-beside-throttled", slow_beside_throttled),
         ("doctor-application-memory", memory),
@@ -174,6 +175,23 @@ fn stopped(bench: &Bench) -> Result<()> {
     reader.expect(finding)?;
     ensure!(finding["certainty"] == "certain" && finding["evidence"][0]["after"] == 50, "{finding}");
     cause_before_queue(&told, CHECK)?;
+    apply(finding)?;
+    std::thread::sleep(QUIET);
+    examine(bench, &lab, &[&reader])?.none(CHECK)
+}
+
+/// As `docker pause` does it: the cgroup is frozen, and the printed command thaws it.
+fn frozen(bench: &Bench) -> Result<()> {
+    const CHECK: &str = "application-stopped";
+    let lab = Lab::alone()?;
+    let cgroup = Cgroup::limiting("freezer", &format!("ndtest-{}-frozen", std::process::id()))?;
+    let reader = Reader::new(&lab.receiver, Habit::default())?;
+    cgroup.take(reader.pid())?;
+    cgroup.set(&[("cgroup.freeze", "1"), ("freezer.state", "FROZEN")])?;
+    let told = examine(bench, &lab, &[&reader])?;
+    let finding = told.one(CHECK)?;
+    reader.expect(finding)?;
+    ensure!(finding["cause"].as_str().is_some_and(|cause| cause.contains("frozen")), "{finding}");
     apply(finding)?;
     std::thread::sleep(QUIET);
     examine(bench, &lab, &[&reader])?.none(CHECK)
