@@ -1,16 +1,13 @@
-//! TCP: a receiver without room, a sender without room, timestamps that go back.
+//! TCP: a receiver without room, timestamps that go back.
 
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd as _;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 
 use super::PATIENCE;
 use crate::doctor::{Told, apply, examined};
-use crate::lab::wire::{FAR, Fate, Wire};
 use crate::lab::{Held, Lab, RECEIVER, until};
 use crate::runner::Bench;
 use crate::scenario::{Case, systems};
@@ -25,7 +22,6 @@ pub fn table() -> Vec<Case> {
         ("doctor-tcp-receive-buffer", receive_buffer),
         ("doctor-tcp-zero-window", zero_window),
         ("doctor-tcp-paws", paws),
-        ("doctor-tcp-send-buffer", send_buffer),
         ("doctor-tcp-backlog", backlog),
     ])
 }
@@ -139,55 +135,6 @@ fn paws(bench: &Bench) -> Result<()> {
     ensure!(finding["sentence"].as_str().is_some_and(|text| text.starts_with("20 segments")), "{finding}");
     apply(finding)?;
     once(81, false)?.none(CHECK)
-}
-
-/// A send buffer of a few segments over a long way; with the printed sizes it is no limit.
-fn send_buffer(bench: &Bench) -> Result<()> {
-    const CHECK: &str = "tcp-buffer-small";
-    const SENDING: Duration = Duration::from_millis(1500);
-    const DELAY: Duration = Duration::from_millis(3);
-    let wire = Wire::new(|segment| if segment.is_ours { Fate::Passes } else { Fate::Late(DELAY) })?;
-    let near = &wire.lab.receiver;
-    near.sysctl("net/ipv4/tcp_wmem", "4096 8192 8192")?;
-    // Without pacing of its own, on any kernel.
-    near.sysctl("net/ipv4/tcp_congestion_control", "reno")?;
-    // A buffer always takes as much as is sent at once: here a segment.
-    near.ip(&["link set t0 gso_max_segs 1"])?;
-    let server = wire.far.enter(|| Ok(TcpListener::bind((FAR[0], 7019))?))?;
-    let once = || -> Result<Told> {
-        let mut client = near.enter(|| Ok(TcpStream::connect((FAR[0], 7019))?))?;
-        // The kernel sees that a buffer is the limit where what is in it was sent after it was full.
-        pace(&client, 4_000_000)?;
-        let mut peer = server.accept()?.0;
-        let ends = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                let mut buffer = vec![0; 65_536];
-                let mut is_open = true;
-                while is_open && !ends.load(Ordering::Relaxed) {
-                    is_open = peer.read(&mut buffer).is_ok_and(|read| read > 0);
-                }
-            });
-            let told = examined(bench, near, "tcp", || {
-                let start = Instant::now();
-                client.set_write_timeout(Some(PATIENCE))?;
-                while start.elapsed() < SENDING {
-                    if client.write(&[0; 16_384])? == 0 {
-                        bail!("it takes nothing");
-                    }
-                }
-                Ok(())
-            });
-            ends.store(true, Ordering::Relaxed);
-            drop(client);
-            told
-        })
-    };
-    let told = once()?;
-    let finding = told.one(CHECK)?;
-    ensure!(finding["severity"] == "warning", "{finding}");
-    apply(finding)?;
-    once()?.none(CHECK)
 }
 
 /// `SO_MAX_PACING_RATE` of socket(7), bytes a second.
