@@ -31,7 +31,7 @@ fn found(window: &Window) -> Result<Vec<Finding>, Unread> {
     }
     let words = |ports: &[u16]| ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     let all = if reserved.is_empty() { words(&ports) } else { format!("{reserved},{}", words(&ports)) };
-    let sentence = format!("Outgoing connections may take the ports of services: {}.", words(&ports));
+    let sentence = format!("Outgoing connections may take ports {} of services.", words(&ports));
     Ok(vec![
         Finding::new(Severity::Info, RANGE, sentence)
             .because(
