@@ -2,7 +2,6 @@
 
 use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsRawFd as _;
 
 use anyhow::{Result, ensure};
 
@@ -135,22 +134,6 @@ fn paws(bench: &Bench) -> Result<()> {
     ensure!(finding["sentence"].as_str().is_some_and(|text| text.starts_with("20 segments")), "{finding}");
     apply(finding)?;
     once(81, false)?.none(CHECK)
-}
-
-/// `SO_MAX_PACING_RATE` of socket(7), bytes a second.
-fn pace(socket: &TcpStream, rate: u32) -> Result<()> {
-    // SAFETY: the value lives through the call and the length is its size.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_MAX_PACING_RATE,
-            (&raw const rate).cast(),
-            u32::try_from(size_of_val(&rate))?,
-        )
-    };
-    ensure!(result == 0, "SO_MAX_PACING_RATE: {}", std::io::Error::last_os_error());
-    Ok(())
 }
 
 /// A process holds its socket while segments pour in: the very connection is named, and larger buffers hold the same.
