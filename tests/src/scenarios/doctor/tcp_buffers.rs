@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd as _;
 
 use anyhow::{Result, ensure};
 
