@@ -49,7 +49,9 @@ fn of_table(window: &Window, before: &NeighbourTable, table: &NeighbourTable) ->
             format!("{lost} packets couldn't be sent as their next hop found no place in the table."),
         ),
     };
-    let enough = (u64::from(table.entries).max(most) + full.by()).max(2 * most).next_power_of_two();
+    // A half more than was asked for in this window: others are asked for in another.
+    let wanted = u64::from(table.entries).max(most) + full.by();
+    let enough = (wanted + wanted / 2).max(2 * most).next_power_of_two();
     let finding = Finding::new(severity, format!("{}'s table of neighbours", FAMILIES[family].0), sentence)
         .losing(full.rate)
         .because(
