@@ -58,11 +58,11 @@ fn most(window: &Window) -> Option<u64> {
     window.now::<Sysctls>().ok()?.get(SETTING)?.split_ascii_whitespace().nth(2)?.parse().ok()
 }
 
-/// Three numbers of pages, so many times as large that what was lost would have found room, and twice at least: below the first nothing
-/// is watched, above the last nothing is taken.
+/// Three numbers of pages, so many times as large that twice what was lost would have found room (each socket and CPU holds some in reserve), and
+/// twice at least: below the first nothing is watched, above the last nothing is taken.
 fn larger(window: &Window, lost: u64) -> Option<String> {
     let most = most(window)?;
-    let lacking = lost.saturating_mul(TRUESIZE) / PAGE;
+    let lacking = lost.saturating_mul(2 * TRUESIZE) / PAGE;
     let times = (most + lacking).div_ceil(most.max(1)).clamp(2, MOST_TIMES);
     let limits = window.now::<Sysctls>().ok()?.get(SETTING)?;
     let larger = limits.split_ascii_whitespace().map(|pages| Some(pages.parse::<u64>().ok()? * times));
