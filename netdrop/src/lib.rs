@@ -11,6 +11,7 @@ pub mod compare;
 pub mod counters;
 pub mod daemon;
 pub mod decode;
+pub mod doctor;
 pub mod enrich;
 pub mod export;
 pub mod filter;

@@ -116,6 +116,23 @@ pub fn thousands(number: u64) -> String {
     text
 }
 
+/// A sentence whose counts are grouped: words of four digits and more, but for those that name something (`ports 8080, 9090`).
+pub fn grouped(sentence: &str) -> String {
+    const NAMED: [&str; 4] = ["port", "ports", "handle", "process"];
+    let (mut before, mut was_name) = ("", false);
+    let words = sentence.split(' ').map(|word| {
+        let digits = word.trim_end_matches([',', '.', ';', ':']);
+        let is_count = digits.len() > 3 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let is_name = NAMED.contains(&before) || was_name && before.ends_with(',');
+        (before, was_name) = (word, is_name);
+        match digits.parse() {
+            Ok(number) if is_count && !is_name => thousands(number) + &word[digits.len()..],
+            _ => word.to_owned(),
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// A rate to three digits, in events per second: `0.25/s`, `12/s`, `1.5 k/s`, `489 k/s`, `1.25 M/s`.
 pub fn rate(count: u64, over: Duration) -> String {
     rate_of(if over.is_zero() { 0.0 } else { approximate(count) / over.as_secs_f64() })
@@ -206,6 +223,17 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    #[rstest::rstest]
+    #[case("3703147 datagrams were dropped.", "3,703,147 datagrams were dropped.")]
+    #[case("999 of 1000, or 4096.", "999 of 1,000, or 4,096.")]
+    #[case("at port 8080 of 10.0.0.1:5353, 0x1000", "at port 8080 of 10.0.0.1:5353, 0x1000")]
+    #[case("may take ports 8080, 9090 of 1000 services", "may take ports 8080, 9090 of 1,000 services")]
+    #[case("99999999999999999999999 is too much", "99999999999999999999999 is too much")]
+    #[case("", "")]
+    fn counts_in_sentences_are_grouped(#[case] sentence: &str, #[case] told: &str) {
+        assert_eq!(grouped(sentence), told);
+    }
 
     #[rstest]
     #[case("100ms", Duration::from_millis(100))]

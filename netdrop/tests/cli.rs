@@ -37,7 +37,8 @@ fn refused(arguments: &str) -> String {
 
 #[test]
 fn help_fits_80_and_100_columns() {
-    let commands = ["", "watch", "top", "run", "report", "serve", "check", "explain", "completions", "man"];
+    let commands =
+        ["", "watch", "top", "run", "report", "serve", "doctor", "check", "explain", "completions", "man"];
     let tcp = ["tcp", "tcp retransmits", "tcp resets", "tcp life", "tcp rtt", "tcp states"];
     for command in commands.into_iter().chain(tcp) {
         for columns in ["80", "100"] {

@@ -14,6 +14,7 @@ pub mod batch;
 pub mod bpf;
 pub mod command;
 pub mod daemon;
+pub mod doctor;
 pub mod judge;
 pub mod lab;
 pub mod netdrop;

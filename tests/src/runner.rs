@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::batch;
 use crate::lab::{Skip, interrupted, remove_leftovers, watch_for_interrupt};
@@ -29,6 +30,7 @@ struct Count {
 pub fn run(bench: &Bench, cases: impl Iterator<Item = Case>) -> Result<usize> {
     watch_for_interrupt()?;
     remove_leftovers();
+    raise_open_files();
     let (mut scenarios, mut systems) = (Vec::new(), Vec::new());
     for case in cases {
         match case {
@@ -55,6 +57,14 @@ pub fn run(bench: &Bench, cases: impl Iterator<Item = Case>) -> Result<usize> {
     let Count { passed, failed, skipped } = count;
     println!("{passed} passed, {failed} failed, {skipped} skipped");
     Ok(failed)
+}
+
+/// A thousand connections have a socket at each end: as many as are allowed, not as many as is usual.
+fn raise_open_files() {
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // What still doesn't fit is told by the case.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
 }
 
 fn check_interrupted() -> Result<()> {

@@ -140,6 +140,8 @@ fn compile(compiler: &Compiler, linker: &Linker, target: &Path) -> Result<[Vec<u
         .args(["build", "-Zbuild-std=core", "--locked", "--release", "--target", TARGET])
         .args(["--package", PACKAGE, "--bin", DROPS.binary, "--bin", TCP.binary])
         .env("CARGO_TARGET_DIR", target)
+        // The hot path is never for size.
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "3")
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
         .env("RUSTC", &compiler.rustc)
         .env("RUSTC_BOOTSTRAP", "1")

@@ -130,6 +130,7 @@ impl Aggregator {
             total: now.accounts,
             attribution: Attribution::default(),
             tcp: None,
+            findings: Arc::default(),
         };
         self.last_unsampled = self.unsampled();
         self.last = now;
@@ -160,6 +161,7 @@ impl Aggregator {
             total: now.accounts,
             attribution: Attribution::default(),
             tcp: None,
+            findings: Arc::default(),
         }
     }
 

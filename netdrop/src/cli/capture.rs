@@ -13,7 +13,7 @@ use super::{Exit, privileges};
 use crate::aggregate::Aggregator;
 use crate::counters::devlink;
 use crate::daemon::serve::Attached;
-use crate::daemon::{Follower, Limits, Outlets, Plan, Stop, TcpSource, Witness};
+use crate::daemon::{Attendance, Follower, Limits, Outlets, Plan, Stop, TcpSource, Witness};
 use crate::enrich::{Enricher, KernelResolver};
 use crate::export::metrics::About;
 use crate::filter::{Compiled, Explained, Owned, Targets, Wanted, compile};
@@ -58,6 +58,7 @@ pub struct Captured {
     look: Duration,
     log: Option<Log>,
     tcp: Option<TcpSource>,
+    doctor: Attendance,
 }
 
 impl Captured {
@@ -70,7 +71,7 @@ impl Captured {
         limits: Limits,
         interval: Duration,
     ) -> Plan {
-        let Self { probe, enricher, owners, follower, debug_info, witness, look, log, tcp } = self;
+        let Self { probe, enricher, owners, follower, debug_info, witness, look, log, tcp, doctor } = self;
         Plan {
             probe: Some(probe),
             tcp,
@@ -86,6 +87,7 @@ impl Captured {
             interval,
             look,
             log,
+            doctor,
         }
     }
 }
@@ -170,6 +172,11 @@ impl Capture<'_> {
             look: if self.details.all { LOOK_ALL } else { LOOK },
             log,
             tcp,
+            doctor: if self.for_daemon || self.details.no_doctor {
+                Attendance::None
+            } else {
+                Attendance::AtEnd
+            },
         })
     }
 

@@ -46,6 +46,9 @@ pub struct Details {
     /// Leave the hardware's drops out
     #[arg(long)]
     pub no_hardware: bool,
+    /// Don't ask the doctor what explains the drops (netdrop doctor): no counters are read beside
+    #[arg(long)]
+    pub no_doctor: bool,
     /// Follow TCP's own events too: segments sent again, resets, ends of connections, round-trip times (netdrop tcp tells more)
     #[arg(long)]
     pub tcp: bool,
@@ -78,6 +81,7 @@ impl Default for Details {
             rules: false,
             hardware: false,
             no_hardware: false,
+            no_doctor: false,
             tcp: false,
             vmlinux: None,
             ring_size: None,

@@ -28,9 +28,9 @@ Examples:
 #[expect(clippy::doc_markdown, reason = "the comments are help texts, and terminals show backticks")]
 pub struct Explain {
     /// Drop reasons (no_socket, SKB_DROP_REASON_NO_SOCKET, 0x30005), functions (ip_forward, ip_forward+0x4bc), packet
-    /// traps of hardware (tail_drop), reasons of TCP's resets (SK_RST_REASON_TCP_ABORT_ON_CLOSE) or addresses
-    /// (0xffffffff81c3f2a1)
-    #[arg(value_name = "REASON|FUNCTION|TRAP|ADDRESS", required_unless_present = "list")]
+    /// traps of hardware (tail_drop), reasons of TCP's resets (SK_RST_REASON_TCP_ABORT_ON_CLOSE), checks of doctor
+    /// (udp-receive-queue-full) or addresses (0xffffffff81c3f2a1)
+    #[arg(value_name = "REASON|FUNCTION|TRAP|CHECK|ADDRESS", required_unless_present = "list")]
     names: Vec<String>,
     /// List all that is known: name, class, one sentence
     #[arg(short, long, conflicts_with = "names")]
@@ -63,7 +63,7 @@ impl Explain {
 
     fn listed(&self) -> String {
         let wanted = |entry: &&'static knowledge::Entry| {
-            let is_drop = entry.kind() != knowledge::Kind::Reset;
+            let is_drop = entry.kind().is_drop();
             self.class.is_empty() || is_drop && self.class.contains(&entry.class())
         };
         let entries: Vec<_> = knowledge::entries().filter(wanted).collect();

@@ -3,6 +3,7 @@
 mod capture;
 mod check;
 mod details;
+mod doctor;
 mod exit;
 mod explain;
 mod filter;
@@ -32,7 +33,7 @@ Exit codes:
   0  done, also by Ctrl-C, SIGTERM or a closed pipe
   1  failed while running
   2  wrong usage
-  3  an assertion of run --fail-on held
+  3  what --fail-on names came true (run, doctor)
   4  this kernel or these privileges can't do it (`netdrop check` tells why)
 run otherwise ends with its command's code: 128 and the signal's number when one ended it, 127 and 126 when it can't be
 started")]
@@ -61,6 +62,8 @@ enum Command {
     Serve(Box<serve::Serve>),
     /// TCP's own story: what it sent again, resets, connections, round-trip times, states; joined with drops
     Tcp(Box<tcp::Tcp>),
+    /// From counters and drops of some seconds to causes and remedies, the worst first; changes nothing
+    Doctor(doctor::Doctor),
     /// What this kernel and these privileges allow, line by line, with the consequence
     Check(check::Check),
     /// What a drop reason or a function means, and what to do about it
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Report(report) => report.run(),
         Command::Serve(serve) => serve.run(),
         Command::Tcp(tcp) => tcp.run(),
+        Command::Doctor(doctor) => return doctor.run().unwrap_or_else(|error| exit::code(Err(error))),
         Command::Check(check) => check.run(),
         Command::Explain(explain) => explain.run(),
         Command::Completions(completions) => completions.run(&mut Cli::command()),

@@ -218,6 +218,7 @@ fn details(capture: &settings::Capture) -> Details {
         cpu_task: false,
         rules: false,
         hardware: capture.hardware == Hardware::On,
+        no_doctor: true,
         no_hardware: capture.hardware == Hardware::Off,
         tcp: capture.tcp,
         vmlinux: Some(capture.vmlinux.clone()).filter(|path| *path != Path::new("")),

@@ -16,8 +16,8 @@ use super::output::unbuffered_stdout;
 use super::progress::Progress;
 use crate::aggregate::{Aggregator, By, Dimension};
 use crate::daemon::{
-    Format, Fullscreen, Input, Limits, Outlet, Outlets, Screen, Signals, Sink, SinkError, Stop, Terminal,
-    browse, run,
+    Attendance, Format, Fullscreen, Input, Limits, Outlet, Outlets, Plan, Screen, Signals, Sink, SinkError,
+    Stop, Terminal, browse, run,
 };
 use crate::filter::Wanted;
 use crate::output::{Clock, Color};
@@ -136,7 +136,10 @@ impl Top {
                 .into_iter()
                 .collect();
         let (stop, limits) = (Stop::Signals(signals), Limits::default());
-        Ok(run(captured.plan(Aggregator::new(by), outlets, stop, limits, self.interval)).await?)
+        let plan = captured.plan(Aggregator::new(by), outlets, stop, limits, self.interval);
+        // Somebody looks on.
+        let doctor = if self.details.no_doctor { Attendance::None } else { Attendance::Throughout };
+        Ok(run(Plan { doctor, ..plan }).await?)
     }
 
     fn enter(&self) -> anyhow::Result<Fullscreen> {

@@ -9,6 +9,9 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use super::netlink::{text, u32_at};
 
 const SIOCETHTOOL: libc::c_ulong = 0x8946;
+const ETHTOOL_GDRVINFO: u32 = 0x3;
+const ETHTOOL_GRXFH: u32 = 0x29;
+const ETHTOOL_GRXFHINDIR: u32 = 0x38;
 const ETHTOOL_GSTRINGS: u32 = 0x1b;
 const ETHTOOL_GSTATS: u32 = 0x1d;
 const ETHTOOL_GSSET_INFO: u32 = 0x37;
@@ -17,6 +20,13 @@ const ETH_SS_STATS: u32 = 1;
 const NAME: usize = 32;
 /// Queues may be added between two calls, and the kernel doesn't ask how much room there is.
 const SLACK: usize = 4096;
+/// `UDP_V4_FLOW`.
+const UDP_V4: u32 = 2;
+/// `RXH_L4_B_0_1 | RXH_L4_B_2_3`: source and destination port.
+const PORTS: u32 = 0xc0;
+/// Bytes of `struct ethtool_drvinfo` and `struct ethtool_rxnfc` behind their heads here.
+const DRIVER_INFO: usize = 192;
+const FLOW: usize = 176;
 /// More than any driver has.
 const MOST: usize = 1 << 20;
 
@@ -47,6 +57,37 @@ impl Ethtool {
         let mut values = request(&[ETHTOOL_GSTATS, number(count)], (count + SLACK) * 8);
         self.ask(device, &mut values)?;
         Ok(counters(&bytes(&names), &bytes(&values)))
+    }
+
+    /// The driver's name.
+    pub fn driver(&self, device: &str) -> io::Result<String> {
+        let mut info = request(&[ETHTOOL_GDRVINFO], DRIVER_INFO);
+        self.ask(device, &mut info)?;
+        Ok(text(&bytes(&info)[4..4 + NAME]))
+    }
+
+    /// Whether UDP over IPv4 is spread over the queues by its ports; `None` where it isn't spread by anything.
+    pub fn hashes_udp_ports(&self, device: &str) -> io::Result<Option<bool>> {
+        let mut flow = request(&[ETHTOOL_GRXFH, UDP_V4, 0, 0], FLOW);
+        self.ask(device, &mut flow)?;
+        let fields = u32_at(&bytes(&flow), 8).filter(|fields| *fields != 0);
+        Ok(fields.map(|fields| fields & PORTS == PORTS))
+    }
+
+    /// The receive queue of each part of the hash.
+    pub fn indirection(&self, device: &str) -> io::Result<Vec<u32>> {
+        let mut size = request(&[ETHTOOL_GRXFHINDIR, 0], 0);
+        self.ask(device, &mut size)?;
+        let count = u32_at(&bytes(&size), 4).map_or(0, |count| count as usize).min(MOST);
+        let mut table = request(&[ETHTOOL_GRXFHINDIR, number(count)], (count + SLACK) * 4);
+        self.ask(device, &mut table)?;
+        Ok(bytes(&table)[8..]
+            .as_chunks()
+            .0
+            .iter()
+            .take(count)
+            .map(|entry| u32::from_ne_bytes(*entry))
+            .collect())
     }
 
     /// `struct ethtool_sset_info`: how many counters there are.

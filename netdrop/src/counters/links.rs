@@ -2,17 +2,24 @@
 
 use std::io;
 
-use super::netlink::{attribute, dump, text, u32_at};
+use super::netlink::{attribute, dump, encode, text, u32_at};
 
 const RTM_GETLINK: u16 = 18;
 /// Bytes of `struct ifinfomsg`, and where its index is.
 const INFO: usize = 16;
 const INDEX: usize = 4;
 /// `IFLA_*` of `include/uapi/linux/if_link.h`.
+const FLAGS: usize = 8;
+const ADDRESS: u16 = 1;
 const IFNAME: u16 = 3;
+const MTU: u16 = 4;
+const LINK: u16 = 5;
 const LINKINFO: u16 = 18;
 const INFO_KIND: u16 = 1;
 const STATS64: u16 = 23;
+const CARRIER_CHANGES: u16 = 35;
+const LINK_NETNS: u16 = 37;
+const TARGET_NETNS: u16 = 46;
 const XDP: u16 = 43;
 const XDP_PROG_ID: u16 = 4;
 const XDP_DRV_PROG_ID: u16 = 5;
@@ -42,6 +49,13 @@ pub const LOSSES: [(usize, &str); 18] = [
     (24, "rx_otherhost_dropped"),
 ];
 
+/// What went through, in the same struct.
+const TRAFFIC: [usize; 4] = [0, 1, 2, 3];
+/// `IFF_UP`, `IFF_LOOPBACK`, `IFF_RUNNING` (netdevice(7)).
+const UP: u32 = 1;
+const LOOPBACK: u32 = 8;
+const RUNNING: u32 = 0x40;
+
 /// A device.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Link {
@@ -51,10 +65,41 @@ pub struct Link {
     pub name: String,
     /// `veth`, `bridge`, …; absent for hardware.
     pub kind: Option<String>,
+    /// `IFF_*` of netdevice(7).
+    pub flags: u32,
+    /// Its hardware address.
+    pub address: Vec<u8>,
+    /// The largest packet that it takes, in bytes.
+    pub mtu: u32,
+    /// The index of the device below it, or of the other end of its pair.
+    pub peer: Option<u32>,
+    /// This namespace's number for the one that has that; absent where it is the same.
+    pub peer_netns: Option<u32>,
+    /// How often its carrier came or went; absent where the kernel doesn't count that.
+    pub carrier_changes: Option<u32>,
+    /// Packets received and sent, bytes received and sent.
+    pub traffic: [u64; 4],
     /// The losses that it counted. A kernel that doesn't have a counter leaves it out.
     pub losses: Vec<(&'static str, u64)>,
     /// The XDP programs that see its packets.
     pub xdp: Vec<XdpProgram>,
+}
+
+impl Link {
+    /// Whether it has a port: neither virtual nor the loopback.
+    pub fn is_hardware(&self) -> bool {
+        self.kind.is_none() && self.flags & LOOPBACK == 0
+    }
+
+    /// Whether it is to be up.
+    pub fn is_up(&self) -> bool {
+        self.flags & UP != 0
+    }
+
+    /// Whether it is up and has its carrier.
+    pub fn is_running(&self) -> bool {
+        self.flags & (UP | RUNNING) == UP | RUNNING
+    }
 }
 
 /// An XDP program on a device.
@@ -93,15 +138,31 @@ pub fn read() -> io::Result<Vec<Link>> {
     Ok(dump(RTM_GETLINK, &[0; INFO])?.iter().filter_map(|message| link(message)).collect())
 }
 
+/// The devices of another namespace, by the number that the caller's has for it (ip-netns(8), `list-id`).
+pub fn read_of(netns: u32) -> io::Result<Vec<Link>> {
+    let request = [&[0; INFO][..], &encode(TARGET_NETNS, &netns.to_ne_bytes())].concat();
+    Ok(dump(RTM_GETLINK, &request)?.iter().filter_map(|message| link(message)).collect())
+}
+
 /// One `RTM_NEWLINK`; nothing where it isn't whole.
 pub fn link(message: &[u8]) -> Option<Link> {
     let attributes = message.get(INFO..)?;
     let kind = attribute(attributes, LINKINFO).and_then(|info| attribute(info, INFO_KIND));
+    let number = |number| attribute(attributes, number).and_then(|bytes| u32_at(bytes, 0));
+    let stats = attribute(attributes, STATS64).unwrap_or_default();
     Some(Link {
         index: u32_at(message, INDEX)?,
         name: text(attribute(attributes, IFNAME)?),
         kind: kind.map(text),
-        losses: losses(attribute(attributes, STATS64).unwrap_or_default()),
+        flags: u32_at(message, FLAGS)?,
+        address: attribute(attributes, ADDRESS).unwrap_or_default().to_vec(),
+        mtu: number(MTU).unwrap_or(0),
+        peer: number(LINK),
+        peer_netns: number(LINK_NETNS),
+        carrier_changes: number(CARRIER_CHANGES),
+        traffic: TRAFFIC
+            .map(|place| stats.as_chunks().0.get(place).map_or(0, |bytes| u64::from_ne_bytes(*bytes))),
+        losses: losses(stats),
         xdp: xdp(attribute(attributes, XDP).unwrap_or_default()),
     })
 }
@@ -151,6 +212,8 @@ mod tests {
         message.extend(encoded(IFNAME, b"eth0\0"));
         message.extend(encoded(LINKINFO, &encoded(INFO_KIND, b"veth\0")));
         // As many as 6.18 has: each holds its own place.
+        message.extend(encoded(MTU, &1500_u32.to_ne_bytes()));
+        message.extend(encoded(CARRIER_CHANGES, &3_u32.to_ne_bytes()));
         let stats: Vec<u8> = (0..25_u64).flat_map(u64::to_ne_bytes).collect();
         message.extend(encoded(STATS64, &stats));
         let programs = [
@@ -161,6 +224,8 @@ mod tests {
         message.extend(encoded(XDP, &programs.concat()));
         let link = link(&message).unwrap();
         assert_eq!((link.index, link.name.as_str(), link.kind.as_deref()), (7, "eth0", Some("veth")));
+        assert_eq!((link.mtu, link.carrier_changes, link.traffic), (1500, Some(3), [0, 1, 2, 3]));
+        assert!(!link.is_hardware() && !link.is_up() && !link.is_running());
         assert_eq!(link.losses, LOSSES.map(|(place, name)| (name, place as u64)));
         let modes: Vec<_> = link.xdp.iter().map(|program| (program.id, program.mode)).collect();
         assert_eq!(modes, [(12, XdpMode::Native), (13, XdpMode::Generic)]);

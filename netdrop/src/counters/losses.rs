@@ -27,8 +27,63 @@ pub enum LossKind {
     Total,
 }
 
-/// A pattern, and what it means; nothing for what is no loss.
-type Line = (&'static str, Option<Loss>);
+/// What is wrong when a counter moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trouble {
+    /// Frames damaged on the wire.
+    Crc,
+    /// Frames that are too short, or begin or end in the wrong place.
+    Framing,
+    /// Frames that are too long.
+    Length,
+    /// Symbols that are none.
+    Symbol,
+    /// Two sent at once.
+    Collision,
+    /// No carrier while sending.
+    Carrier,
+    /// No room in the receive ring.
+    Ring,
+    /// No room in the ring for a while; the device held the frame.
+    Near,
+    /// No memory for a receive buffer.
+    Memory,
+    /// More than the instance of the cloud may have.
+    Allowance,
+    /// The other end asked to pause.
+    Paused,
+    /// The other end was asked to pause.
+    Pausing,
+    /// Frames for everybody.
+    Broadcast,
+    /// Dropped by driver or stack.
+    Discard,
+}
+
+impl Trouble {
+    fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "crc" => Self::Crc,
+            "framing" => Self::Framing,
+            "length" => Self::Length,
+            "symbol" => Self::Symbol,
+            "collision" => Self::Collision,
+            "carrier" => Self::Carrier,
+            "ring" => Self::Ring,
+            "near" => Self::Near,
+            "memory" => Self::Memory,
+            "allowance" => Self::Allowance,
+            "paused" => Self::Paused,
+            "pausing" => Self::Pausing,
+            "broadcast" => Self::Broadcast,
+            "discard" => Self::Discard,
+            _ => return None,
+        })
+    }
+}
+
+/// A pattern, what it means (nothing for what is no loss), and what it is a sign of.
+type Line = (&'static str, Option<Loss>, Option<Trouble>);
 
 static TABLE: LazyLock<Vec<Line>> =
     LazyLock::new(|| include_str!("losses.tsv").lines().filter_map(line).collect());
@@ -41,17 +96,44 @@ fn line(line: &'static str) -> Option<Line> {
         "stack" => LossKind::Stack,
         "xdp" => LossKind::Xdp,
         "total" => LossKind::Total,
-        _ => return Some((pattern, None)),
+        _ => return Some((pattern, None, fields.nth(1).and_then(Trouble::of))),
     };
-    Some((pattern, Some(Loss { kind, meaning: fields.next()? })))
+    let loss = Loss { kind, meaning: fields.next()? };
+    Some((pattern, Some(loss), fields.next().and_then(Trouble::of)))
 }
 
 /// What the counter called `name` means, if it counts losses. Capitals don't matter.
 pub fn loss(name: &str) -> Option<Loss> {
+    line_of(name).and_then(|(_, loss, _)| *loss)
+}
+
+/// What is wrong when the counter called `name` moves, if that is known. Capitals don't matter.
+pub fn trouble(name: &str) -> Option<Trouble> {
+    line_of(name).and_then(|(_, _, trouble)| *trouble)
+}
+
+fn line_of(name: &str) -> Option<&'static Line> {
     let name = name.to_ascii_lowercase();
     // gve writes its queue behind: `rx_drops_packet_over_mru[2]`.
     let name = name.rsplit_once('[').filter(|_| name.ends_with(']')).map_or(name.as_str(), |(name, _)| name);
-    TABLE.iter().find(|(pattern, _)| fits(pattern, name)).and_then(|(_, loss)| *loss)
+    TABLE.iter().find(|(pattern, ..)| fits(pattern, name))
+}
+
+/// The queue whose received packets this counts, by the names of ixgbe, igb and ice, i40e and iavf, mlx5 and `virtio_net`, ena, bnxt, gve.
+pub fn receive_queue(name: &str) -> Option<u32> {
+    const NAMES: [&str; 6] = [
+        "rx_queue_*_packets",
+        "rx-*.packets",
+        "rx*_packets",
+        "queue_*_rx_cnt",
+        "[*]: rx_ucast_packets",
+        "rx_completed_desc[*]",
+    ];
+    if !NAMES.contains(&without_queue(name).as_str()) {
+        return None;
+    }
+    let digits = name.trim_start_matches(|char: char| !char.is_ascii_digit());
+    digits.split(|char: char| !char.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// The counter's name with a `*` in the place of a queue's number: `rx_queue_3_drops` → `rx_queue_*_drops`. The number in
@@ -118,10 +200,40 @@ mod tests {
         assert_eq!(loss(name).map(|loss| loss.kind), kind);
     }
 
+    #[rstest::rstest]
+    #[case::link("rx_missed_errors", Some(Trouble::Ring))]
+    #[case::standard("FrameCheckSequenceErrors", Some(Trouble::Crc))]
+    #[case::i40e("port.link_xoff_rx", Some(Trouble::Paused))]
+    #[case::ice("rx_dropped.nic", Some(Trouble::Ring))]
+    #[case::ice_crc("rx_crc_errors.nic", Some(Trouble::Crc))]
+    #[case::mlx5("rx_prio3_pause", Some(Trouble::Paused))]
+    #[case::bnxt("[12]: rx_discards", Some(Trouble::Ring))]
+    #[case::ena("queue_1_rx_page_alloc_fail", Some(Trouble::Memory))]
+    #[case::gve("rx_drops_packet_over_mru[0]", Some(Trouble::Length))]
+    #[case::virtio("rx0_drops", Some(Trouble::Discard))]
+    #[case::no_loss("rx_packets", None)]
+    fn what_is_wrong(#[case] name: &str, #[case] expected: Option<Trouble>) {
+        assert_eq!(trouble(name), expected);
+    }
+
+    #[rstest::rstest]
+    #[case("rx_queue_13_packets", Some(13))]
+    #[case("rx-2.packets", Some(2))]
+    #[case("rx0_packets", Some(0))]
+    #[case("queue_7_rx_cnt", Some(7))]
+    #[case("[3]: rx_ucast_packets", Some(3))]
+    #[case("rx_completed_desc[1]", Some(1))]
+    #[case("rx_packets", None)]
+    #[case("tx_queue_1_packets", None)]
+    #[case("rx99999999999_packets", None)]
+    fn queues(#[case] name: &str, #[case] queue: Option<u32>) {
+        assert_eq!(receive_queue(name), queue);
+    }
+
     #[test]
     fn every_counter_of_the_kernels_own_is_named() {
         for name in super::super::links::LOSSES.map(|(_, name)| name) {
-            assert!(TABLE.iter().any(|(pattern, loss)| *pattern == name && loss.is_some()), "{name}");
+            assert!(TABLE.iter().any(|(pattern, loss, _)| *pattern == name && loss.is_some()), "{name}");
         }
     }
 
@@ -130,10 +242,11 @@ mod tests {
         for line in include_str!("losses.tsv").lines().filter(|line| !line.starts_with('#')) {
             let fields: Vec<&str> = line.split('\t').collect();
             assert!(
-                matches!(fields[..], [_, "-", "-"] | [_, "hardware" | "stack" | "xdp" | "total", _]),
+                matches!(fields[..], [_, "-", "-", _] | [_, "hardware" | "stack" | "xdp" | "total", _, _]),
                 "{line}"
             );
-            let pattern = fields[0];
+            let (pattern, trouble) = (fields[0], fields[3]);
+            assert!(trouble == "-" || Trouble::of(trouble).is_some(), "{line}");
             assert_eq!(pattern, pattern.to_ascii_lowercase());
         }
     }

@@ -32,18 +32,46 @@ pub fn dump(message_type: u16, request: &[u8]) -> io::Result<Vec<Vec<u8>>> {
 
 /// The same of another protocol.
 pub fn dump_of(protocol: SockProtocol, message_type: u16, request: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+    dump_most(protocol, message_type, request, usize::MAX)
+}
+
+/// The same, and no more than `most` answers and what came together with the last.
+pub fn dump_most(
+    protocol: SockProtocol,
+    message_type: u16,
+    request: &[u8],
+    most: usize,
+) -> io::Result<Vec<Vec<u8>>> {
+    let mut answers = Vec::new();
+    each_of(protocol, message_type, request, |answer| {
+        answers.push(answer.to_vec());
+        answers.len() < most
+    })?;
+    Ok(answers)
+}
+
+/// Hands each answer over as it comes, for what may be many, until `take` wants no more.
+pub fn each_of(
+    protocol: SockProtocol,
+    message_type: u16,
+    request: &[u8],
+    mut take: impl FnMut(&[u8]) -> bool,
+) -> io::Result<()> {
     let socket = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
     send(socket.as_raw_fd(), &message(message_type, request), MsgFlags::empty())?;
     let mut buffer = vec![0; DATAGRAM];
-    let mut answers = Vec::new();
     loop {
         let length = recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
+        let mut goes_on = true;
         for message in messages(&buffer[..length]) {
             match message {
-                Message::Answer(payload) => answers.push(payload.to_vec()),
+                Message::Answer(payload) => goes_on = take(payload),
                 Message::Error(error) => return Err(error),
-                Message::Done => return Ok(answers),
+                Message::Done => return Ok(()),
             }
+        }
+        if !goes_on {
+            return Ok(());
         }
     }
 }
@@ -57,6 +85,16 @@ pub(super) fn message(message_type: u16, request: &[u8]) -> Vec<u8> {
     message.extend([0; 8]);
     message.extend_from_slice(request);
     message
+}
+
+/// An attribute of a request.
+pub(crate) fn encode(kind: u16, value: &[u8]) -> Vec<u8> {
+    let length =
+        u16::try_from(ATTRIBUTE_HEADER + value.len()).expect("attributes of requests are a few bytes");
+    let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
+    bytes.extend_from_slice(value);
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
 }
 
 /// The messages of a datagram, up to the first that isn't whole.
@@ -96,6 +134,11 @@ pub fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
     bytes.get(offset..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
 }
 
+/// The same, 64 bits wide.
+pub fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
+    bytes.get(offset..)?.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes))
+}
+
 /// The same, 16 bits wide.
 pub fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
     bytes.get(offset..)?.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes))
@@ -114,13 +157,7 @@ pub(super) mod tests {
     use super::*;
 
     /// An attribute as the kernel lays it out.
-    pub fn encoded(kind: u16, value: &[u8]) -> Vec<u8> {
-        let length = u16::try_from(4 + value.len()).unwrap();
-        let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
-        bytes.extend_from_slice(value);
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
-        bytes
-    }
+    pub(crate) use super::encode as encoded;
 
     proptest! {
         #[test]

@@ -43,6 +43,8 @@ impl States {
             | (1 << tcp_state::LAST_ACK)
             | (1 << tcp_state::CLOSING),
     );
+    /// Those, and [`Self::SYN_RECV`]: both by one walk.
+    pub const CONNECTED_OR_ASKED: Self = Self(Self::CONNECTED.0 | Self::SYN_RECV.0);
 }
 
 /// A socket. IPv4 addresses of IPv6 sockets (`::ffff:a.b.c.d`) are told as what they are.
@@ -80,9 +82,19 @@ impl TcpSockets {
     }
 
     /// Calls `each` with every socket in one of `states`, IPv4 first. After an error, open another one: answers may be left in this.
-    pub fn list(&mut self, states: States, mut each: impl FnMut(TcpSocket)) -> io::Result<()> {
-        self.list_family(libc::AF_INET, states, &mut each)?;
-        match self.list_family(libc::AF_INET6, states, &mut each) {
+    pub fn list(&mut self, states: States, each: impl FnMut(TcpSocket)) -> io::Result<()> {
+        self.list_most(states, usize::MAX, each)
+    }
+
+    /// The same, and no more than `most` of each family and what came together with the last.
+    pub fn list_most(
+        &mut self,
+        states: States,
+        most: usize,
+        mut each: impl FnMut(TcpSocket),
+    ) -> io::Result<()> {
+        self.list_family(libc::AF_INET, states, most, &mut each)?;
+        match self.list_family(libc::AF_INET6, states, most, &mut each) {
             // A kernel without IPv6.
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
             done => done,
@@ -93,16 +105,19 @@ impl TcpSockets {
         &mut self,
         family: i32,
         states: States,
+        most: usize,
         each: &mut impl FnMut(TcpSocket),
     ) -> io::Result<()> {
         let request = message(SOCK_DIAG_BY_FAMILY, &request(family, states));
         send(self.socket.as_raw_fd(), &request, MsgFlags::empty())?;
-        loop {
+        let mut told = 0;
+        while told < most {
             let length = recv(self.socket.as_raw_fd(), &mut self.buffer, MsgFlags::empty())?;
             for message in messages(&self.buffer[..length]) {
                 match message {
                     Message::Answer(answer) => {
                         if let Some(socket) = tcp_socket(answer) {
+                            told += 1;
                             each(socket);
                         }
                     }
@@ -111,6 +126,9 @@ impl TcpSockets {
                 }
             }
         }
+        // The rest is asked for no more.
+        *self = Self::open()?;
+        Ok(())
     }
 }
 

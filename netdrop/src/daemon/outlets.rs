@@ -10,6 +10,7 @@ use super::recording::Recordings;
 use super::screen::Screen;
 use super::sink::{Sink, SinkError};
 use super::terminal::Terminal;
+use crate::doctor::Finding;
 use crate::model::tcp::TcpEvent;
 use crate::model::{Drop, Summary};
 use crate::output::{Output, Redrawn};
@@ -70,6 +71,14 @@ impl Format {
             Self::Lines(output) => output.summary(summary, out),
             Self::Live(table, _) => table.summary(summary, out),
             Self::Screen(screen) => screen.top.summary(summary),
+        }
+    }
+
+    fn findings(&mut self, findings: &[Finding], out: &mut Vec<u8>) {
+        match self {
+            Self::Lines(output) => output.findings(findings, out),
+            // Shown in short, with the summary.
+            Self::Live(..) | Self::Screen(_) => {}
         }
     }
 
@@ -189,6 +198,13 @@ impl Outlets {
         self.all.iter_mut().for_each(|outlet| outlet.summary(summary));
         if let Some(told) = self.recordings.summary(summary) {
             self.tell(told);
+        }
+    }
+
+    /// What the doctor found that explains the run's drops; before its end.
+    pub(super) fn findings(&mut self, findings: &[Finding]) {
+        for outlet in &mut self.all {
+            outlet.format.findings(findings, &mut outlet.chunk);
         }
     }
 

@@ -12,6 +12,7 @@ use tracing::warn;
 
 use super::command::CommandError;
 use super::events::Events;
+use super::examiner::{Attendance, Attending};
 use super::follow::Follower;
 use super::input::Input;
 use super::lookups::Lookups;
@@ -60,6 +61,8 @@ pub struct Plan {
     pub look: Duration,
     /// What the program logs is shown for as long as this lives.
     pub log: Option<Log>,
+    /// When the doctor is asked what explains the drops.
+    pub doctor: Attendance,
 }
 
 /// When a run ends by itself.
@@ -129,6 +132,7 @@ struct Run {
     events: Option<Events>,
     lookups: Lookups,
     context: Surroundings,
+    doctor: Option<Attending>,
     /// A summary waits for names.
     owes_summary: bool,
     started: Instant,
@@ -161,6 +165,7 @@ pub async fn run(mut plan: Plan) -> Result<Ended, RunError> {
     let mut run = Run {
         // The first frame of a table, before anything happens.
         owes_summary: plan.outlets.is_live(),
+        doctor: Attending::start(plan.doctor),
         input: plan.outlets.take_input(),
         plan,
         events: rings.map(Events::new),
@@ -378,7 +383,8 @@ impl Run {
         let mut names = Named { enricher, beyond: &mut self.context };
         let summary = aggregator.summary(now, counters.iter().map(counts), &mut names);
         let tcp = tcp.as_mut().map(|tcp| tcp.interval(&mut names)).transpose()?.map(Arc::new);
-        outlets.summary(&Summary { tcp, ..summary });
+        let findings = self.doctor.as_mut().map(|doctor| doctor.look(&summary)).unwrap_or_default();
+        outlets.summary(&Summary { tcp, findings, ..summary });
         Ok(())
     }
 
@@ -405,7 +411,12 @@ impl Run {
         let mut names = Named { enricher, beyond: &mut self.context };
         let end = aggregator.end(now, counters.iter().map(counts), &mut names);
         let tcp = tcp.as_mut().map(|tcp| tcp.whole(&mut names)).transpose()?.map(Arc::new);
-        let end = Summary { attribution, tcp, ..end };
+        let (findings, told) = match self.doctor.take() {
+            Some(doctor) => doctor.end(&end).await,
+            None => Default::default(),
+        };
+        let end = Summary { attribution, tcp, findings: told, ..end };
+        outlets.findings(&findings);
         outlets.end(&end);
         let finished = self.plan.outlets.finish().await;
         if self.undecodable > 0 {

@@ -57,6 +57,7 @@ pub(super) fn routes(served: Served, settings: &Settings, ending: watch::Receive
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/api/v1/summary", get(api::summary))
+        .route("/api/v1/findings", get(api::findings))
         .route("/api/v1/build", get(api::build))
         .route("/api/v1/drops", get(drops::drops))
         .route("/api/v1/stream", get(stream::stream))

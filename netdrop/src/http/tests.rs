@@ -65,7 +65,11 @@ impl Lab {
         let shutdown = async {
             let _ = stopped.await;
         };
-        let server = tokio::spawn(run(bound, Served { hub, metrics, ready, build }, shutdown));
+        let server = tokio::spawn(run(
+            bound,
+            Served { hub, metrics, findings: Arc::new(|| None), ready, build },
+            shutdown,
+        ));
         let readings = Arc::default();
         let (drops, lines) = tokio::sync::mpsc::unbounded_channel();
         tokio::spawn(answer(writer, lines, Arc::clone(&readings)));

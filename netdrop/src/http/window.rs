@@ -9,7 +9,7 @@ use crate::model::{Counts, Row, Summary};
 use crate::order::InOrder as _;
 
 /// What all drops since the start were.
-pub(super) fn since_start(summary: &Summary) -> Summary {
+pub(crate) fn since_start(summary: &Summary) -> Summary {
     let row = |row: &Row| Row { counts: row.total, ..row.clone() };
     let rows = summary.rows.iter().map(row).collect();
     let tcp = summary.tcp.as_deref().map(TcpSummary::since_start);
@@ -17,7 +17,7 @@ pub(super) fn since_start(summary: &Summary) -> Summary {
 }
 
 /// What was added since `earlier`.
-pub(super) fn since(earlier: &Summary, summary: &Summary) -> Summary {
+pub(crate) fn since(earlier: &Summary, summary: &Summary) -> Summary {
     let before: HashMap<Key<'_>, Counts> = earlier.rows.iter().map(|row| (key(row), row.total)).collect();
     let added = |row: &Row| {
         let counts = row.total.since(before.get(&key(row)).copied().unwrap_or_default());
@@ -49,6 +49,7 @@ fn summarize(
         total: of.total,
         attribution: of.attribution.clone(),
         tcp: tcp.map(Arc::new),
+        findings: Arc::clone(&of.findings),
     }
 }
 

@@ -1,6 +1,6 @@
 //! From what a person names (a reason, a function, a number, an address) to what is known about it.
 
-use super::base::{entries, reason, reset, site, trap};
+use super::base::{check, entries, reason, reset, setting, site, trap};
 use super::entry::{Entry, Kind};
 use crate::kernel::near::closest;
 use crate::kernel::symbols::SymbolsError;
@@ -62,7 +62,7 @@ fn suggestions(near: &[&str]) -> String {
 }
 
 /// Looks up a reason (in any case, with or without `SKB_DROP_REASON_`), a reset's reason (likewise, `SK_RST_REASON_`), a function
-/// (with or without an offset), a trap, a drop reason's number, or a code address.
+/// (with or without an offset), a trap, a check of the doctor's, a drop reason's number, or a code address.
 ///
 /// # Errors
 /// When nothing is known about it, with the names that are nearest.
@@ -73,7 +73,7 @@ pub fn ask(text: &str, kernel: &mut impl Kernel) -> Result<Answer, AskError> {
             let meant = meaning_of(text, number, kernel)?;
             // A number is a drop reason's: a reset of the same name isn't meant.
             let mut entries = named(&meant)?;
-            entries.retain(|entry| entry.kind() != Kind::Reset);
+            entries.retain(|entry| entry.kind().is_drop());
             if entries.is_empty() {
                 return Err(AskError::Unknown { name: meant, near: Vec::new() });
             }
@@ -114,8 +114,14 @@ fn named(text: &str) -> Result<Vec<&'static Entry>, AskError> {
     // The enum's two oldest have a short prefix (SKB_CONSUMED), and some names begin with SKB_ themselves.
     let by_reason = reason(own).or_else(|| reason(own.strip_prefix("SKB_")?));
     let by_reset = reset(own).filter(|_| !of_drops);
-    let entries: Vec<_> =
-        by_reason.into_iter().chain(site(function)).chain(trap(text)).chain(by_reset).collect();
+    let entries: Vec<_> = by_reason
+        .into_iter()
+        .chain(site(function))
+        .chain(trap(text))
+        .chain(by_reset)
+        .chain(check(text))
+        .chain(setting(text))
+        .collect();
     if entries.is_empty() {
         return Err(AskError::Unknown { name: text.into(), near: near(own, function) });
     }
@@ -125,7 +131,10 @@ fn named(text: &str) -> Result<Vec<&'static Entry>, AskError> {
 /// The nearest reason, function, trap and reset, as far as there are any.
 fn near(own: &str, function: &str) -> Vec<&'static str> {
     let reasons = near_names(own, &[Kind::Reason, Kind::Reset]);
-    reasons.into_iter().chain(near_names(function, &[Kind::Function, Kind::Trap])).collect()
+    reasons
+        .into_iter()
+        .chain(near_names(function, &[Kind::Function, Kind::Trap, Kind::Check, Kind::Setting]))
+        .collect()
 }
 
 /// The nearest of each kind; a name that two have once.

@@ -8,8 +8,8 @@ use super::entry::{Entry, Kind};
 use crate::order::InOrder as _;
 use crate::packed::{self, packed};
 
-/// Subsystem and records. Functions, traps and resets are in files of their own.
-const FILES: [(&str, &[u8]); 7] = [
+/// Subsystem and records. Functions, traps, resets and checks are in files of their own.
+const FILES: [(&str, &[u8]); 9] = [
     ("core", packed!("core.rec")),
     ("mac80211", packed!("mac80211.rec")),
     ("openvswitch", packed!("openvswitch.rec")),
@@ -17,6 +17,8 @@ const FILES: [(&str, &[u8]); 7] = [
     ("core", packed!("sites.rec")),
     ("devlink", packed!("traps.rec")),
     ("tcp", packed!("resets.rec")),
+    ("doctor", packed!("checks.rec")),
+    ("net", packed!("settings.rec")),
 ];
 
 /// By kind and name. Made when something is first looked up, in a fraction of a millisecond: whoever asks nothing pays nothing.
@@ -40,13 +42,15 @@ pub(super) fn read(subsystem: &'static str, text: &'static str) -> impl Iterator
                 .map(|name| (Kind::Reason, name))
                 .or_else(|| line.strip_prefix("Site: ").map(|name| (Kind::Function, name)))
                 .or_else(|| line.strip_prefix("Trap: ").map(|name| (Kind::Trap, name)))
-                .or_else(|| line.strip_prefix("Reset: ").map(|name| (Kind::Reset, name)))?;
+                .or_else(|| line.strip_prefix("Reset: ").map(|name| (Kind::Reset, name)))
+                .or_else(|| line.strip_prefix("Check: ").map(|name| (Kind::Check, name)))
+                .or_else(|| line.strip_prefix("Setting: ").map(|name| (Kind::Setting, name)))?;
             Some(Entry { kind, name, subsystem, record })
         })
     })
 }
 
-/// All entries: reasons by name, then functions, then traps, then resets.
+/// All entries: reasons by name, then functions, then traps, then resets, then the doctor's checks.
 pub fn entries() -> impl Iterator<Item = &'static Entry> {
     ENTRIES.iter()
 }
@@ -69,6 +73,16 @@ pub fn trap(name: &str) -> Option<&'static Entry> {
 /// Why TCP sent a reset, by the name that `enum sk_rst_reason` gives it, without `SK_RST_REASON_`.
 pub fn reset(name: &str) -> Option<&'static Entry> {
     find(Kind::Reset, name)
+}
+
+/// A check of the doctor's, by its name: `udp-receive-queue-full`.
+pub fn check(name: &str) -> Option<&'static Entry> {
+    find(Kind::Check, name)
+}
+
+/// A setting of the network, by its name with dots: `net.ipv4.tcp_rmem`.
+pub fn setting(name: &str) -> Option<&'static Entry> {
+    find(Kind::Setting, name)
 }
 
 fn find(kind: Kind, name: &str) -> Option<&'static Entry> {

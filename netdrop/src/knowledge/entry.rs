@@ -13,9 +13,18 @@ pub enum Kind {
     Trap,
     /// Why TCP sent a reset, by its name without `SK_RST_REASON_`. It is no drop, and has no class.
     Reset,
+    /// A check of the doctor's. It is no drop either.
+    Check,
+    /// A setting of the network, by its name with dots: `net.ipv4.tcp_rmem`.
+    Setting,
 }
 
 impl Kind {
+    /// Whether it tells of drops, and so has a class.
+    pub const fn is_drop(self) -> bool {
+        !matches!(self, Self::Reset | Self::Check | Self::Setting)
+    }
+
     /// As it is written in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -23,11 +32,13 @@ impl Kind {
             Self::Function => "function",
             Self::Trap => "trap",
             Self::Reset => "reset",
+            Self::Check => "check",
+            Self::Setting => "setting",
         }
     }
 }
 
-/// What is known about one reason, function, trap or reset: the text of its record, whose fields are found when they are asked for.
+/// What is known about one reason, function, trap, reset or check: the text of its record, whose fields are found when they are asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
     pub(super) kind: Kind,
@@ -55,7 +66,7 @@ pub struct Source {
 }
 
 impl Entry {
-    /// Reason, function, trap or reset.
+    /// Reason, function, trap, reset or check.
     pub const fn kind(&self) -> Kind {
         self.kind
     }
@@ -66,14 +77,29 @@ impl Entry {
     }
 
     /// The part of the kernel that defines the reason: `core`, `mac80211`, `openvswitch`, `qdisc`; `core` for functions,
-    /// `devlink` for traps, `tcp` for resets.
+    /// `devlink` for traps, `tcp` for resets, `doctor` for checks.
     pub const fn subsystem(&self) -> &'static str {
         self.subsystem
     }
 
-    /// The class; [`Class::Unknown`] where the causes are of different ones, and for a reset, which has none.
+    /// The class; [`Class::Unknown`] where the causes are of different ones, and for resets and checks, which have none.
     pub fn class(&self) -> Class {
         self.field("Class").and_then(|name| name.parse().ok()).unwrap_or(Class::Unknown)
+    }
+
+    /// A setting's value in a kernel that nobody set anything in.
+    pub fn default(&self) -> Option<&'static str> {
+        self.field("Default")
+    }
+
+    /// Whether a setting is the whole host's, and not a network namespace's.
+    pub fn is_of_host(&self) -> bool {
+        self.field("Scope") == Some("host")
+    }
+
+    /// Which values of a setting are odd: lines for the doctor.
+    pub fn rules(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.fields("Rule")
     }
 
     /// What it means, in one sentence.
@@ -120,6 +146,7 @@ impl Entry {
         let name = self.field("Like")?;
         match self.kind {
             Kind::Reset => base::reset(name),
+            Kind::Check => base::check(name),
             _ => base::reason(name).or_else(|| base::site(name)).or_else(|| base::trap(name)),
         }
     }

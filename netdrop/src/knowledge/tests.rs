@@ -12,8 +12,8 @@ use crate::kernel::symbols::SymbolsError;
 
 /// What the commands of the data files may begin with.
 const TOOLS: &str = "arping audit2allow ausearch bpftool bpftrace bridge candump cat conntrack devlink dmesg echo ethtool grep hostapd_cli ip \
-    iptables iptables-save iw journalctl lnstat modprobe mpstat netdrop nft nstat ovs-appctl ovs-ofctl ping ps ss swanctl sysctl \
-    systemctl tc tcpdump wc wg wpa_cli";
+    iptables iptables-save iw journalctl lnstat modprobe mpstat netdrop nft nstat ovs-appctl ovs-ofctl ping ps renice ss swanctl sysctl \
+    systemctl tc tcpdump wc wg wpa_cli docker kill perf strace taskset top";
 /// What fits into 80 columns behind `  $ `.
 const COMMAND_WIDTH: usize = 76;
 const SENTENCE_LENGTH: usize = 170;
@@ -86,9 +86,9 @@ fn names_are_there_once() {
 /// A misspelt field would be lost in silence.
 #[test]
 fn records_have_known_fields_alone() {
-    const FIELDS: [&str; 13] = [
-        "Reason", "Site", "Trap", "Reset", "Class", "Like", "Meaning", "Normal", "Cause", "Confirm",
-        "Remedy", "Caution", "Source",
+    const FIELDS: [&str; 18] = [
+        "Reason", "Site", "Trap", "Reset", "Check", "Class", "Like", "Meaning", "Normal", "Cause", "Confirm",
+        "Remedy", "Caution", "Source", "Setting", "Default", "Scope", "Rule",
     ];
     for entry in entries() {
         for line in entry.record.lines().filter(|line| !line.starts_with('#')) {
@@ -107,7 +107,7 @@ fn every_entry_is_complete() {
         let name = entry.name();
         let class = entry.field("Class").map(str::parse::<Class>);
         match entry.kind() {
-            Kind::Reset => assert_eq!(class, None, "{name}: a reset is no drop"),
+            Kind::Reset | Kind::Check | Kind::Setting => assert_eq!(class, None, "{name} is no drop"),
             _ => assert!(class.is_some_and(|class| class.is_ok()), "{name} has no class"),
         }
         assert!(!entry.meaning().is_empty(), "{name} has no meaning");
@@ -119,6 +119,10 @@ fn every_entry_is_complete() {
         );
         if entry.class() == Class::Lifecycle {
             assert!(entry.normal().is_some(), "{name}: why is it normal, and when not?");
+            continue;
+        }
+        if entry.kind() == Kind::Setting {
+            assert!(entry.default().is_some() && entry.caution().is_some(), "{name}");
             continue;
         }
         let has = [!entry.causes().is_empty(), !entry.confirm().is_empty(), !entry.remedy().is_empty()];
@@ -166,8 +170,9 @@ fn unquoted(command: &str) -> String {
 #[test]
 fn sources_are_files_of_the_kernel() {
     for source in entries().flat_map(Entry::sources) {
-        let in_tree =
-            ["net/", "drivers/net/", "include/net/"].iter().any(|folder| source.file.starts_with(folder));
+        let in_tree = ["net/", "drivers/net/", "include/net/", "kernel/sched/", "mm/", "fs/proc/"]
+            .iter()
+            .any(|folder| source.file.starts_with(folder));
         let suffix = std::path::Path::new(source.file).extension().and_then(|suffix| suffix.to_str());
         assert!(in_tree && matches!(suffix, Some("c" | "h")), "{source:?}");
         let name = |function: &str| function.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod attribution;
+mod explanation;
 mod host;
 mod owner;
 mod packet;
@@ -19,6 +20,7 @@ pub use attribution::{
     Attribution, BpfProgram, Certainty, CounterSource, DeviceCount, Direction, RuleHit, RuleSystem,
     RuleVerdict, VerdictCount,
 };
+pub use explanation::Explanation;
 pub use host::Host;
 pub use owner::{Container, Holding, Owner, OwnerName, Pod, Process, Runtime, Workload};
 pub use packet::{Endpoint, Family, Gso, Packet, Protocol, TcpFlags, Vlan};

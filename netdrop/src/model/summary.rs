@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::tcp::TcpSummary;
 use super::{
-    Accounts, Attribution, Device, Endpoint, Netns, OwnerName, Protocol, Reason, Site, Timestamp, Workload,
+    Accounts, Attribution, Device, Endpoint, Explanation, Netns, OwnerName, Protocol, Reason, Site,
+    Timestamp, Workload,
 };
 use crate::knowledge::Class;
 
@@ -98,6 +99,12 @@ impl Row {
         self.function.as_deref().or_else(|| self.site.as_ref()?.function.as_deref())
     }
 
+    /// What tells why it was dropped: the reason or, where the kernel gives none, the function.
+    pub fn cause_name(&self) -> Option<&str> {
+        let reason = self.reason.as_ref().map(|reason| reason.name.as_str());
+        reason.filter(|name| *name != "NOT_SPECIFIED").or_else(|| self.function())
+    }
+
     /// What it would be counted by: all that tells rows by site, reason, device, namespace and protocol apart.
     pub fn count_key(&self) -> CountKey {
         CountKey {
@@ -129,4 +136,6 @@ pub struct Summary {
     pub attribution: Attribution,
     /// TCP's own events, where they are asked for.
     pub tcp: Option<Arc<TcpSummary>>,
+    /// What the doctor found that explains some of these drops; empty where nobody asked it.
+    pub findings: Arc<[Explanation]>,
 }

@@ -21,6 +21,10 @@ pub fn text(entry: &Entry, answer: Option<&Answer>, width: usize, color: bool) -
     }
     page.title(entry);
     page.paragraph(0, entry.meaning());
+    if let Some(default) = entry.default() {
+        page.heading("Default");
+        page.paragraph(INDENT, default);
+    }
     if let Some(normal) = entry.normal() {
         page.heading("When it is normal");
         page.paragraph(INDENT, normal);
@@ -60,11 +64,13 @@ impl Page {
             (Kind::Function, _) => "function".to_owned(),
             (Kind::Trap, _) => "packet trap of hardware".to_owned(),
             (Kind::Reset, _) => "reset reason".to_owned(),
+            (Kind::Check, _) => "check of netdrop doctor".to_owned(),
+            (Kind::Setting, _) => "setting of the network".to_owned(),
             (Kind::Reason, "core") => "drop reason".to_owned(),
             (Kind::Reason, subsystem) => format!("drop reason of {subsystem}"),
         };
         let name = self.painted(BOLD, entry.name());
-        if entry.kind() == Kind::Reset {
+        if !entry.kind().is_drop() {
             return self.line(&format!("{name} ({kind})"));
         }
         let class = self.painted(color::of(class), class.as_str());
@@ -160,10 +166,12 @@ pub fn list(entries: &[&Entry], width: Option<usize>, color: bool) -> String {
     text
 }
 
-/// A reset has no class; that it is one must be told, as drop reasons have the same names.
+/// A reset has no class, nor has a check; that it is one must be told, as drop reasons have the same names.
 fn class_or_kind(entry: &Entry) -> &'static str {
     match entry.kind() {
         Kind::Reset => "(reset)",
+        Kind::Check => "(check)",
+        Kind::Setting => "(setting)",
         _ => entry.class().as_str(),
     }
 }
@@ -223,7 +231,7 @@ pub fn json(entry: &Entry, answer: Option<&Answer>) -> String {
         name: entry.name(),
         asked: answer.map(|answer| answer.asked.as_str()),
         meant: answer.and_then(|answer| answer.meant.as_deref()),
-        class: (entry.kind() != Kind::Reset).then(|| entry.class().as_str()),
+        class: entry.kind().is_drop().then(|| entry.class().as_str()),
         subsystem: entry.subsystem(),
         meaning: entry.meaning(),
         normal: entry.normal(),

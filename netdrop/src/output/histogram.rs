@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::columns::{Column, about, cut, lines as table};
+use super::explain::wrap;
 use super::fold::{Folded, fold, sentence};
 use super::report::{bar, headline, share};
 use super::words::accounts;
-use super::{Output, attribution};
+use super::{Output, attribution, doctor};
 use crate::aggregate::{Aggregator, By, Dimension, Names, Now, Series, order};
 use crate::knowledge::Class;
 use crate::model::{CountKey, Counts, Device, Drop, Netns, Protocol, Reason, Row, Site, Summary};
@@ -72,6 +73,11 @@ impl Histogram {
         }
         lines.extend(accounts(&end.accounts));
         lines.extend(attribution::lines(&end.attribution, self.width));
+        let told = doctor::explanations(&end.findings);
+        lines.extend(
+            told.iter()
+                .flat_map(|line| if line.is_empty() { vec![String::new()] } else { wrap(line, self.width) }),
+        );
         if let Some(tcp) = &end.tcp {
             lines.push(String::new());
             lines.extend(digest::lines(tcp));

@@ -17,7 +17,8 @@ pub(crate) use tests::validate;
 
 use serde::Serialize;
 
-use super::{Clock, Output, append};
+use super::{Clock, Output, append, doctor};
+use crate::doctor::Finding;
 use crate::knowledge::Class;
 use crate::model::tcp::TcpEvent;
 use crate::model::{
@@ -51,7 +52,7 @@ impl Json {
         Self { host: Some(host), ..self }
     }
 
-    /// A `summary` as one object: round-trip times, elsewhere lines of their own, stand in its member `tcp`.
+    /// A `summary` as one object: round-trip times and findings, elsewhere lines of their own, stand in it.
     pub fn object(&mut self, summary: &Summary, out: &mut Vec<u8>) {
         self.totals("summary", summary, Times::Inside, out);
     }
@@ -76,6 +77,10 @@ impl Json {
         push_attribution(out, &summary.attribution);
         if let Some(summed) = &summary.tcp {
             tcp::push_summary(out, summed, kind == "end", times);
+        }
+        // Elsewhere they are lines of their own, too.
+        if times == Times::Inside {
+            push_list(out, br#","findings":"#, &summary.findings);
         }
         out.extend_from_slice(b"}\n");
     }
@@ -124,6 +129,12 @@ impl Output for Json {
     fn summary(&mut self, summary: &Summary, out: &mut Vec<u8>) {
         self.rtt(Of::Interval, summary, out);
         self.totals("summary", summary, Times::Apart, out);
+    }
+
+    fn findings(&mut self, findings: &[Finding], out: &mut Vec<u8>) {
+        for finding in findings {
+            out.extend_from_slice(doctor::finding_line(finding).as_bytes());
+        }
     }
 
     fn end(&mut self, summary: &Summary, out: &mut Vec<u8>) {

@@ -8,6 +8,7 @@ pub(crate) mod columns;
 mod comparison;
 pub(crate) mod csv;
 mod datagram;
+pub mod doctor;
 mod dropwatch;
 mod escape;
 pub mod explain;
@@ -61,12 +62,13 @@ pub(crate) use text::{context as told_context, packet as told_packet};
 
 use std::io::Write as _;
 
+use crate::doctor::Finding;
 use crate::model::tcp::TcpEvent;
 use crate::model::{Drop, Summary};
 
 /// A format. Each call appends whole lines (or terminal control sequences, for the live table) to `out`.
 ///
-/// A run is any number of drops and summaries, then one last summary of the unfinished interval, then the end.
+/// A run is any number of drops and summaries, then one last summary of the unfinished interval, then findings, then the end.
 pub trait Output {
     /// One detailed drop.
     fn drop(&mut self, drop: &Drop<'_>, out: &mut Vec<u8>);
@@ -74,6 +76,8 @@ pub trait Output {
     fn tcp(&mut self, _event: &TcpEvent, _out: &mut Vec<u8>) {}
     /// The exact counts of an interval.
     fn summary(&mut self, summary: &Summary, out: &mut Vec<u8>);
+    /// What the doctor found that explains the run's drops, in full; in short it stands in the end.
+    fn findings(&mut self, _findings: &[Finding], _out: &mut Vec<u8>) {}
     /// The exact counts of the whole run; nothing follows.
     fn end(&mut self, summary: &Summary, out: &mut Vec<u8>);
 }

@@ -1,9 +1,9 @@
 //! The final summary for people: every row with its share, then the accounts in words.
 
-use super::attribution;
 use super::columns::{Column, about, identity, lines as table};
 use super::fold::{Folded, fold, sentence};
 use super::words::accounts;
+use super::{attribution, doctor};
 use crate::model::{Row, Summary};
 use crate::tcp::digest;
 use crate::units::{elapsed, rate, thousands};
@@ -27,6 +27,7 @@ pub fn lines(summary: &Summary, width: usize, color: bool, folds: bool) -> Vec<S
     }
     lines.extend(accounts(&summary.accounts));
     lines.extend(attribution::lines(&summary.attribution, width));
+    lines.extend(doctor::explanations(&summary.findings));
     if let Some(tcp) = &summary.tcp {
         lines.push(String::new());
         lines.extend(digest::lines(tcp));

@@ -250,6 +250,7 @@ pub fn summary() -> Summary {
         total,
         attribution: Attribution::default(),
         tcp: None,
+        findings: Arc::default(),
     }
 }
 

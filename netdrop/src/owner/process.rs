@@ -43,7 +43,7 @@ impl Procfs {
     }
 
     /// The ids of all processes, lowest first.
-    pub(super) fn processes(&self) -> Vec<u32> {
+    pub(crate) fn processes(&self) -> Vec<u32> {
         let Some(folder) = open(self.0.as_fd(), ".", OFlags::DIRECTORY).ok() else { return Vec::new() };
         let mut pids = numbers(folder.as_fd());
         pids.sort_unstable();
@@ -60,6 +60,14 @@ impl Procfs {
             Err(Errno::ACCESS | Errno::PERM) => Descriptors::Refused,
             Err(_) => Descriptors::Gone,
         }
+    }
+
+    /// The ids of a process's threads, lowest first.
+    pub(crate) fn threads(&self, pid: u32) -> Vec<u32> {
+        let folder = open(self.0.as_fd(), &format!("{pid}/task"), OFlags::DIRECTORY);
+        let mut threads = folder.map(|folder| numbers(folder.as_fd())).unwrap_or_default();
+        threads.sort_unstable();
+        threads
     }
 
     /// The sockets among a process's descriptors, as far as this process may look itself.
@@ -113,7 +121,7 @@ impl Procfs {
         text.split('\0').next().map(str::to_owned)
     }
 
-    fn read(&self, path: &str) -> Option<String> {
+    pub(crate) fn read(&self, path: &str) -> Option<String> {
         /// More than any of these files holds.
         const LONGEST: u64 = 64 << 10;
         let file = std::fs::File::from(open(self.0.as_fd(), path, OFlags::empty()).ok()?);

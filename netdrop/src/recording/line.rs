@@ -11,8 +11,8 @@ use super::tcp::{self, RttLine};
 use crate::knowledge::Class;
 use crate::model::tcp::{TcpEvent, TcpSummary};
 use crate::model::{
-    Accounts, Attribution, Container, Counts, Endpoint, Family, Gso, Holding, Host, Owner, Packet, Pod,
-    Process, Protocol, Runtime, Source, TcpFlags, Timestamp, Trap, Vlan, Workload,
+    Accounts, Attribution, Container, Counts, Endpoint, Explanation, Family, Gso, Holding, Host, Owner,
+    Packet, Pod, Process, Protocol, Runtime, Source, TcpFlags, Timestamp, Trap, Vlan, Workload,
 };
 
 /// The version of the schema that is read here.
@@ -31,6 +31,8 @@ pub enum Line<'a> {
     Rtt(Box<RttLine>),
     /// What TCP sent again, or a reset.
     Tcp(Box<TcpEvent>),
+    /// What the doctor found that explains the run's drops.
+    Finding(Box<Explanation>),
     /// Of a kind that tells of something else.
     Other,
 }
@@ -145,8 +147,11 @@ impl<'a> Line<'a> {
     /// # Errors
     /// When it isn't one of the schema's, or of a newer one.
     pub fn parse(line: &'a [u8]) -> Result<Self, LineError> {
-        let object: Object<'a> =
-            serde_json::from_slice(line).map_err(|error| newer(line).unwrap_or(error.into()))?;
+        let object: Object<'a> = match serde_json::from_slice(line) {
+            Ok(object) => object,
+            // It has members of the same names, and others in them.
+            Err(error) => return finding(line).ok_or_else(|| newer(line).unwrap_or(error.into())),
+        };
         match object.v.ok_or(LineError::Missing("v"))? {
             VERSION => {}
             other => return Err(LineError::Version(other)),
@@ -161,9 +166,27 @@ impl<'a> Line<'a> {
                 let event = tcp::event(time(object.time.as_ref())?, line)?;
                 Ok(event.map_or(Self::Other, |event| Self::Tcp(Box::new(event))))
             }
+            "doctor.finding" => Ok(finding(line).unwrap_or(Self::Other)),
             _ => Ok(Self::Other),
         }
     }
+}
+
+/// One of the doctor's.
+fn finding(line: &[u8]) -> Option<Line<'static>> {
+    #[derive(serde::Deserialize)]
+    struct Finding {
+        v: u64,
+        kind: String,
+        netns: Option<String>,
+        #[serde(flatten)]
+        explanation: Explanation,
+    }
+    let Finding { v, kind, netns, mut explanation } = serde_json::from_slice(line).ok()?;
+    if let Some(netns) = netns {
+        explanation.subject = format!("{} in {netns}", explanation.subject);
+    }
+    (v == VERSION && kind == "doctor.finding").then(|| Line::Finding(Box::new(explanation)))
 }
 
 /// What a newer schema means can't be read here: then that is what is to be said.

@@ -2,6 +2,7 @@
 //! rows are here.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::book::Book;
@@ -10,7 +11,8 @@ use super::line::{DropLine, Line, RowLine, Totals};
 use super::tcp::Told;
 use crate::aggregate::{Aggregator, By, Dimension, Now};
 use crate::model::{
-    Accounts, Attribution, Context, CountKey, Counts, Drop, Header, Host, Row, Summary, Timestamp,
+    Accounts, Attribution, Context, CountKey, Counts, Drop, Explanation, Header, Host, Row, Summary,
+    Timestamp,
 };
 
 /// A part of the time; counts are those of the summaries in it.
@@ -85,6 +87,8 @@ struct Run {
     attribution: Attribution,
     /// TCP's own events.
     tcp: Told,
+    /// What the doctor said.
+    findings: Vec<Explanation>,
     /// What the rows tell apart.
     in_rows: By,
     /// What the details tell.
@@ -129,7 +133,8 @@ impl Replay {
             }
             Line::Rtt(rtt) => run.tcp.rtt((**rtt).clone()),
             Line::Drop(_) | Line::Summary(_) => run.tcp.pass(),
-            Line::Tcp(_) | Line::Other => {}
+            Line::Finding(finding) if window.is_all() => run.findings.push((**finding).clone()),
+            Line::Finding(_) | Line::Tcp(_) | Line::Other => {}
         }
         Ok(())
     }
@@ -168,6 +173,7 @@ impl Run {
             details: Details::default(),
             attribution: Attribution::default(),
             tcp: Told::default(),
+            findings: Vec::new(),
             in_rows: By::NONE,
             in_details: By::NONE,
         }
@@ -228,6 +234,7 @@ impl Run {
             total: self.now.accounts,
             attribution: Attribution::default(),
             tcp: None,
+            findings: Arc::default(),
         }
     }
 
@@ -275,7 +282,8 @@ impl Run {
         };
         let mut aggregator = self.estimated.filter(|_| !counted).unwrap_or(self.counted);
         let end = aggregator.end(self.now, self.counters, &mut self.book);
-        Ok(Summary { attribution: self.attribution, tcp: self.tcp.finish(), ..end })
+        let findings = self.findings.into();
+        Ok(Summary { attribution: self.attribution, tcp: self.tcp.finish(), findings, ..end })
     }
 }
 

@@ -49,5 +49,6 @@ fn add(mut all: Summary, run: Summary) -> Summary {
             }
             (one, other) => one.or(other),
         },
+        findings: if run.findings.is_empty() { all.findings } else { run.findings },
     }
 }

@@ -8,7 +8,9 @@ use super::book::{Book, Place};
 use super::line::{DropLine, Line, Totals};
 use crate::aggregate::{Aggregator, By, Dimension, Now};
 use crate::model::tcp::{TcpEvent, TcpSummary};
-use crate::model::{Accounts, Context, CountKey, Counts, Drop, Header, Owner, Packet, Summary, Timestamp};
+use crate::model::{
+    Accounts, Context, CountKey, Counts, Drop, Explanation, Header, Owner, Packet, Summary, Timestamp,
+};
 
 /// Summaries that are kept; of longer recordings, two become one.
 const FRAMES: usize = 2048;
@@ -35,6 +37,8 @@ pub struct Tape {
     events: Events,
     /// What was counted of TCP so far.
     tcp: Option<TcpSummary>,
+    /// What the doctor said.
+    findings: Vec<Explanation>,
 }
 
 /// Events of TCP's since the last summary, and how many are kept in all.
@@ -86,6 +90,7 @@ impl Default for Tape {
             now: Now::default(),
             events: Events { unread: Vec::new(), kept: 0, every: 1, came: 0 },
             tcp: None,
+            findings: Vec::new(),
         }
     }
 }
@@ -99,6 +104,7 @@ impl Tape {
             // What a run's summaries have told already.
             Line::End(totals) if self.frames.is_empty() => self.summary(totals),
             Line::Tcp(event) => self.event(event),
+            Line::Finding(finding) => self.findings.push((**finding).clone()),
             Line::End(_) | Line::Rtt(_) | Line::Other => {}
         }
     }
@@ -108,6 +114,9 @@ impl Tape {
         if self.frames.is_empty() && !self.drops.is_empty() {
             self.estimate();
         }
+        // Said at the end, of the whole run.
+        let findings: Arc<[_]> = std::mem::take(&mut self.findings).into();
+        self.frames.iter_mut().for_each(|frame| frame.summary.findings = Arc::clone(&findings));
     }
 
     /// How many summaries there are.

@@ -44,7 +44,7 @@ fn written_again(line: &[u8]) -> Vec<u8> {
         }
         Line::Summary(totals) => Json::new().summary(&summary_of(&mut book, &totals), &mut out),
         Line::End(totals) => Json::new().end(&summary_of(&mut book, &totals), &mut out),
-        Line::Rtt(_) | Line::Tcp(_) | Line::Other => panic!("a line of another kind"),
+        Line::Rtt(_) | Line::Tcp(_) | Line::Finding(_) | Line::Other => panic!("a line of another kind"),
     }
     out
 }
@@ -284,6 +284,34 @@ fn what_other_counters_said_is_read_as_it_was_written() {
         sum(vec![all[0].clone(), all[0].clone()]).attribution.rules.len(),
         2 * attribution.rules.len()
     );
+}
+
+/// As watch writes them, before the end that they belong to; those of other namespaces have a member that drops have too, of another kind.
+#[test]
+fn what_the_doctor_said_is_of_its_run() {
+    use crate::doctor::{Finding, Severity};
+    let finding = Finding {
+        check: "tcp-listen-overflow",
+        netns: Some("web".into()),
+        ..Finding::new(Severity::Critical, "listener 0.0.0.0:8080", "3000 SYNs were dropped.")
+            .explains(&["TCP_LISTEN_OVERFLOW"])
+    };
+    let mut lines = Vec::new();
+    let mut json = Json::new();
+    json.findings(&[finding], &mut lines);
+    json.end(&samples::end(), &mut lines);
+    json.end(&samples::end(), &mut lines);
+    let all = replayed("site,reason".parse().unwrap(), Window::default(), &lines).unwrap();
+    let [one] = &all[0].findings[..] else { panic!("{:?}", all[0].findings) };
+    assert_eq!((one.check.as_str(), one.severity.as_str()), ("tcp-listen-overflow", "critical"));
+    assert!(all[0].rows.iter().any(|row| one.is_of(row)) && all[1].findings.is_empty());
+    let told = samples::written(|out| Text::new(Clock::utc(), false).end(&all[0], out));
+    assert!(told.contains("# doctor: listener 0.0.0.0:8080 in web: 3,000 SYNs were dropped."), "{told}");
+    assert_eq!(sum(all).findings.len(), 1);
+    let mut tape = Tape::default();
+    lines.split_inclusive(|byte| *byte == b'\n').for_each(|line| tape.take(&Line::parse(line).unwrap()));
+    tape.finish();
+    assert!(tape.until(1).all(|frame| frame.summary().findings.len() == 1));
 }
 
 /// Where its code begins.

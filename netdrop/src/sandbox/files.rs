@@ -19,7 +19,7 @@ const READ: [&str; 29] = [
     "/sys/fs/cgroup",
     "/sys/kernel",
     "/sys/module",
-    "/sys/devices/system/cpu",
+    "/sys/devices",
     "/sys/class/net",
     "/etc/resolv.conf",
     "/etc/hosts",

@@ -1,6 +1,7 @@
 //! What `netdrop serve` is told: a file, variables of the environment, flags. Later ones win; each key is checked.
 
 mod capture;
+mod doctor;
 mod error;
 mod log;
 mod overrides;
@@ -10,6 +11,7 @@ mod sources;
 mod tests;
 
 pub use capture::{Capture, Hardware, Names, named};
+pub use doctor::Doctor;
 pub use error::SettingsError;
 pub use log::{Log, Target};
 pub use overrides::{Override, environment};
@@ -34,6 +36,8 @@ pub struct Settings {
     pub otlp: otlp::Settings,
     /// Where drops are written.
     pub log: Log,
+    /// What is wrong with this host's network.
+    pub doctor: Doctor,
     /// What is given up once all is attached.
     pub sandbox: sandbox::Settings,
 }

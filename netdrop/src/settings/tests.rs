@@ -48,7 +48,7 @@ fn a_file_says_what_it_changes() {
 )]
 #[case(
     "[captur]",
-    "netdrop.toml:1: there is no key `captur`; did you mean `capture`? (choose from capture, metrics, http, otlp, log, sandbox"
+    "netdrop.toml:1: there is no key `captur`; did you mean `capture`? (choose from capture, metrics, http, otlp, log, doctor, sandbox"
 )]
 #[case("[capture]\n\ninterval = 'soon'", "netdrop.toml:3: interval: ")]
 #[case("[capture]\ninterval = '1ms'", "netdrop.toml:2: interval: write a time of 100ms or more")]

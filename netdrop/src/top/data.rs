@@ -1,6 +1,7 @@
 //! What the screen shows: the rows of each pane, the accounts, the last packets. It can be kept as it is while the run goes on.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::entry::{Entry, TREND, tally};
@@ -11,7 +12,7 @@ use super::tcp::TcpRows;
 use crate::aggregate::{Aggregator, By, Dimension, Now};
 use crate::knowledge::Class;
 use crate::model::tcp::TcpEvent;
-use crate::model::{Accounts, CountKey, Counts, Drop, Row, Summary, Timestamp};
+use crate::model::{Accounts, CountKey, Counts, Drop, Explanation, Row, Summary, Timestamp};
 
 /// What there is to be seen now.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +29,8 @@ pub struct Data {
     pub drops: u64,
     /// The rows by site, reason, device, namespace and protocol.
     pub rows: Vec<Row>,
+    /// What the doctor says of them.
+    pub findings: Arc<[Explanation]>,
     /// The last packets.
     pub history: History,
     /// Drops of each of the last intervals, the latest last.
@@ -153,6 +156,7 @@ impl Feed {
         data.accounts = summary.total.since(&cleared.accounts);
         data.drops = summary.accounts.passed();
         data.rows.clone_from(&summary.rows);
+        data.findings = Arc::clone(&summary.findings);
         for row in &mut data.rows {
             met.row(row);
             row.total = row.total.since(cleared.rows.get(&row.count_key()).copied().unwrap_or_default());

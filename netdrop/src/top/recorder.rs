@@ -62,6 +62,7 @@ impl Output for Recorder {
             // Other counters were read at the run's start.
             attribution: Attribution::default(),
             tcp: summary.tcp.as_deref().map(|tcp| Arc::new(tcp.whole_since(self.tcp.as_deref()))),
+            findings: Arc::clone(&summary.findings),
         };
         self.json.end(&end, out);
     }

@@ -98,6 +98,35 @@ fn click(top: &mut Top, column: u16, row: u16) {
     mouse(top, MouseEventKind::Down(MouseButton::Left), column, row);
 }
 
+/// In the site that it explains, and in no other.
+#[test]
+fn what_the_doctor_says_stands_in_its_site() {
+    let mut top = busy(100, 40);
+    let explanation = crate::model::Explanation {
+        check: "udp-x".into(),
+        severity: "warning".into(),
+        subject: "port 9".into(),
+        sentence: "Nobody listens.".into(),
+        cause: "It ended.".into(),
+        explains: vec!["NO_SOCKET".into()],
+        netns: None,
+    };
+    let last = top.last().clone();
+    top.summary(&Summary { findings: [explanation].into(), ..last });
+    let sites = ["NO_SOCKET", "TCP_LISTEN_OVERFLOW"].map(|reason| {
+        press(&mut top, KeyCode::Char('/'));
+        type_in(&mut top, reason);
+        press(&mut top, KeyCode::Enter);
+        press(&mut top, KeyCode::Enter);
+        let shown = screen(&mut top);
+        press(&mut top, KeyCode::Esc);
+        press(&mut top, KeyCode::Esc);
+        shown
+    });
+    assert!(sites[0].contains("doctor: port 9: Nobody listens. It ended."), "{}", sites[0]);
+    assert!(!sites[1].contains("doctor:"), "{}", sites[1]);
+}
+
 #[test]
 fn nothing_yet() {
     assert_snapshot!(screen(&mut top(80, 24)));

@@ -98,7 +98,8 @@ impl MadeUp {
                 kernel: "6.18.2".into(),
                 ..Build::default()
             };
-            let served = Served { hub, metrics, ready: Arc::new(|| Ok(())), build };
+            let findings = Arc::new(|| None);
+            let served = Served { hub, metrics, findings, ready: Arc::new(|| Ok(())), build };
             let (end, ended) = watch::channel(());
             runtime.block_on(async {
                 let shutdown = async move {

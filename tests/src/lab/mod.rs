@@ -2,6 +2,7 @@
 
 mod folder;
 pub mod guest;
+mod held;
 mod namespace;
 mod topology;
 mod tun;
@@ -9,6 +10,7 @@ mod wait;
 pub mod wire;
 
 pub use folder::Folder;
+pub use held::Held;
 pub use namespace::{Namespace, remove_leftovers};
 pub use topology::{Lab, RECEIVER, SENDER, wait_reachable, wait_running};
 pub use tun::open_tun;

@@ -44,13 +44,13 @@ pub struct Lab {
     /// Where the drops are expected.
     pub receiver: Namespace,
     /// Behind the receiver, when it forwards: held, so that its end of the link is up.
-    _destination: Option<Namespace>,
+    destination: Option<Namespace>,
 }
 
 impl Lab {
     /// One namespace with a loopback.
     pub fn alone() -> Result<Self> {
-        Ok(Self { sender: None, receiver: Namespace::create("receiver")?, _destination: None })
+        Ok(Self { sender: None, receiver: Namespace::create("receiver")?, destination: None })
     }
 
     /// One namespace with a loopback that speaks IPv6 too.
@@ -112,7 +112,12 @@ impl Lab {
         destination.ip(&["addr add 10.9.1.2/24 dev d0"])?;
         lab.receiver.sysctl("net/ipv4/ip_forward", "1")?;
         lab.receiver.sysctl("net/ipv6/conf/all/forwarding", "1")?;
-        Ok(Self { _destination: Some(destination), ..lab })
+        Ok(Self { destination: Some(destination), ..lab })
+    }
+
+    /// What lies behind the receiver of a topology that forwards.
+    pub fn behind(&self) -> &Namespace {
+        self.destination.as_ref().expect("only called on topologies built with a destination")
     }
 
     /// The sender of a topology that has one.

@@ -4,6 +4,7 @@ mod attribution;
 mod bridge;
 mod classes;
 mod devlink;
+mod doctor;
 mod exactness;
 mod failures;
 mod filters;
@@ -105,5 +106,5 @@ pub fn all() -> Vec<Case> {
         soak::table(),
     ];
     let scenarios = tables.into_iter().flatten().map(Case::Scenario);
-    scenarios.chain(systems.into_iter().flatten().map(Case::System)).collect()
+    scenarios.chain(systems.into_iter().flatten().map(Case::System)).chain(doctor::table()).collect()
 }

@@ -305,6 +305,34 @@ impl Cgroup {
         }
     }
 
+    /// Where this controller limits what is inside: of version 1 where it is there, else of version 2.
+    pub fn limiting(controller: &str, below: &str) -> Result<Self> {
+        let hierarchy = if let Some(mount) = Mount::find("cgroup", controller) {
+            mount
+        } else {
+            let mount =
+                Mount::find("cgroup2", "").with_context(|| Skip("no cgroup hierarchy is mounted".into()))?;
+            // What version 2 freezes by isn't a controller.
+            if controller != "freezer" {
+                fs::write(mount.point.join("cgroup.subtree_control"), format!("+{controller}"))
+                    .map_err(|error| Skip(format!("no {controller} in cgroup v2 here: {error}")))?;
+            }
+            mount
+        };
+        let path = hierarchy.point.join(below);
+        fs::create_dir_all(&path)
+            .map_err(|error| Skip(format!("can't make the cgroup {}: {error}", path.display())))?;
+        Ok(Self { hierarchy, path })
+    }
+
+    /// Writes to the first of these files that is there.
+    pub fn set(&self, files: &[(&str, &str)]) -> Result<()> {
+        let there = files.iter().find(|(file, _)| self.path.join(file).exists());
+        let (file, value) = there.with_context(|| Skip(format!("none of {files:?} in this cgroup")))?;
+        fs::write(self.path.join(file), value)
+            .with_context(|| format!("can't write {value} to {file} of {}", self.path.display()))
+    }
+
     /// Its folder.
     pub fn path(&self) -> &Path {
         &self.path

@@ -172,7 +172,8 @@ fn client_gone(bench: &Bench) -> Result<()> {
         Ok(())
     })?;
     let client = told.one(&[("/connection/opened", "active")])?;
-    is_owned(client, child, CHILD, &["connect"])?;
+    // A search may have met it in the milliseconds that it lived.
+    is_owned(client, child, CHILD, &["connect", "socket"])?;
     told::expect(client, &[("/owner/gone", "true"), ("/tcp/payload_sent", "3")])?;
     let server = told.one(&[("/connection/opened", "passive")])?;
     is_owned(server, std::process::id(), &own_command(), &["close", "socket"])

@@ -8,6 +8,7 @@
 
 mod bpf;
 mod daemon;
+mod doctor;
 mod explained;
 mod flood;
 mod limits;
@@ -84,6 +85,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let rows = measure(&netdrop, &flood, options)?;
     let explained = explain(&netdrop, &flood, options.rounds)?;
     let idle = idle(&netdrop, &flood, options.rounds)?;
+    let doctor = doctor::over_its_window(&netdrop, options.rounds)?;
     let events_per_second = events_per_second(&pipeline, options.rounds)?;
     let binary = fs::metadata(&netdrop).context("cannot read the size of the binary")?.len();
     let report = Report {
@@ -92,7 +94,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         place: flood.place(),
         rounds: options.rounds.into(),
         packets: options.packets,
-        limits: limits(&rows, &explained, &idle, events_per_second.as_ref(), binary)
+        limits: limits(&rows, &explained, &idle, doctor.as_ref(), events_per_second.as_ref(), binary)
             .into_iter()
             .chain(tcp.limits())
             .collect(),
@@ -177,6 +179,7 @@ fn limits(
     rows: &[Row],
     explained: &[Explained],
     idle: &[Idle],
+    doctor: Option<&Sample>,
     events_per_second: Option<&Sample>,
     binary: u64,
 ) -> Vec<Limit> {
@@ -218,6 +221,7 @@ fn limits(
         most("serve at rest", "% of a core", 0.1, idle(|one| one.cpu * 100.0)),
         most("serve at rest, wake-ups", "a second", 0.5, idle(|one| one.wake_ups)),
         most("serve, resident memory", "MB", 25.0, idle(|one| one.memory as f64 / 1e6)),
+        most("doctor, over its window", "ms", 150.0, doctor.map(Sample::median)),
         most("static binary", "MB", dist::LIMIT as f64 / 1e6, Some(binary as f64 / 1e6)),
         limit(
             "events to JSON lines on one core",

@@ -12,12 +12,14 @@ use crate::workspace;
 const SECONDS_EACH: u32 = 10;
 
 /// Good inputs to begin with, by target: folders of the repository.
-const SEEDS: [(&str, &str); 7] = [
+const SEEDS: [(&str, &str); 9] = [
     ("btf", "netdrop/tests/fixtures/btf"),
     ("cgroup_path", "fuzz/seeds/cgroup_path"),
+    ("counters", "fuzz/seeds/counters"),
     ("debug_info", "netdrop/tests/fixtures/debug_info"),
     ("decode", "fuzz/seeds/decode"),
     ("filter", "fuzz/seeds/filter"),
+    ("process_files", "fuzz/seeds/process_files"),
     ("recording", "fuzz/seeds/recording"),
     ("rules", "fuzz/seeds/rules"),
 ];

@@ -13,7 +13,7 @@ use super::modules::{self, Modules};
 use crate::workspace;
 
 /// Tools that the scenarios call; those the host lacks are left out, and the scenarios that need them say so.
-const TOOLS: [&str; 13] = [
+const TOOLS: [&str; 17] = [
     "dash",
     "ip",
     "tc",
@@ -27,6 +27,11 @@ const TOOLS: [&str; 13] = [
     "ethtool",
     "dropwatch",
     "conntrack",
+    // busybox's own would prefer its small tools for what they run.
+    "nsenter",
+    "unshare",
+    "taskset",
+    "renice",
 ];
 
 /// Files and folders that the tools read.

@@ -16,7 +16,7 @@ use super::TcpCapture;
 use super::filter::TcpFilters;
 use crate::aggregate::{Aggregator, By};
 use crate::daemon::{
-    Ended, Format, Limits, Outlet, Outlets, Plan, Signals, Sink, Stop, Terminal, Witness, run,
+    Attendance, Ended, Format, Limits, Outlet, Outlets, Plan, Signals, Sink, Stop, Terminal, Witness, run,
 };
 use crate::enrich::Enricher;
 use crate::kernel::host;
@@ -209,7 +209,7 @@ async fn follow(story: &impl Story, mut identity: Identity) -> anyhow::Result<En
     let tcp = capture.attach(kernel, &wanted, &identity.reasons)?;
     let (aggregator, stop) = (Aggregator::new(story.by()), Stop::Signals(signals));
     let plan = if story.with_drops() {
-        let details = Details { rate: None, all: true, socket: true, ..Details::default() };
+        let details = Details { rate: None, all: true, socket: true, no_doctor: true, ..Details::default() };
         let wanted = wanted.of_either_side("tcp");
         let capture = Capture { details: &details, rate: LINES_RATE, needs_owners: true, for_daemon: false };
         let captured = capture.attach(identity, &wanted, true)?;
@@ -230,6 +230,7 @@ async fn follow(story: &impl Story, mut identity: Identity) -> anyhow::Result<En
             interval: shared.interval,
             look: LOOK,
             log: None,
+            doctor: Attendance::None,
         }
     };
     eprintln!("netdrop: attached to TCP's tracepoints (kernel {release}); Ctrl-C ends");

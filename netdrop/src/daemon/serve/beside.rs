@@ -1,4 +1,4 @@
-//! What runs beside the loop, on the same thread: the web server and the exporter. Both read the hub alone.
+//! What runs beside the loop, on the same thread: the web server, the exporter, who asks the doctor. They read the hub alone.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{error, warn};
 
+use super::doctor;
 use crate::export::metrics::Metrics;
 use crate::export::otlp::{Exporter, Stats};
 use crate::export::{Hub, Resource};
@@ -53,10 +54,14 @@ impl Beside {
         }
     }
 
-    /// Starts both. `settings` are followed: certificates and tokens are read again with them.
+    /// Starts them. `settings` are followed: certificates and tokens are read again with them.
     pub fn run(self, hub: &Hub, metrics: &Metrics, settings: watch::Receiver<Arc<Settings>>) -> Running {
         let (end, ended) = watch::channel(false);
         let mut tasks = JoinSet::new();
+        let doctor = settings.borrow().doctor.clone();
+        if doctor.enabled {
+            tasks.spawn(doctor::run(doctor.interval.0, hub.clone(), metrics.clone(), told(ended.clone())));
+        }
         tasks.spawn(follow(settings, self.bound.secrets(), ended.clone()));
         let served = served(hub, metrics, &self.resource);
         let (bound, shutdown) = (self.bound, told(ended.clone()));
@@ -89,13 +94,14 @@ fn served(hub: &Hub, metrics: &Metrics, resource: &Resource) -> Served {
     let about = metrics.about();
     let mut started = Vec::new();
     Clock::utc().push(Timestamp::now(), &mut started);
-    let (asked, text) = (metrics.clone(), (metrics.clone(), hub.clone()));
+    let (asked, text, found) = (metrics.clone(), (metrics.clone(), hub.clone()), metrics.clone());
     Served {
         hub: hub.clone(),
         metrics: Arc::new(move |format| {
             let (metrics, hub) = text.clone();
             Box::pin(async move { metrics.scrape(&hub, format).await })
         }),
+        findings: Arc::new(move || found.examination()),
         ready: Arc::new(move || {
             let attached = asked.is_attached().then_some(());
             attached.ok_or_else(|| "the program was taken off its tracepoint".into())
@@ -131,6 +137,7 @@ async fn follow(
         for (section, is_same) in [
             ("http", old.http == new.http),
             ("otlp", old.otlp == new.otlp),
+            ("doctor", old.doctor == new.doctor),
             ("sandbox", old.sandbox == new.sandbox),
         ] {
             if !is_same {

@@ -3,6 +3,7 @@
 
 mod alarm;
 mod beside;
+mod doctor;
 mod logs;
 mod notify;
 mod reload;

@@ -18,6 +18,7 @@ pub use own::Own;
 use serde::{Deserialize, Serialize};
 pub use series::{OTHER, Series};
 
+use super::examination::Examination;
 use super::hub::{Gone, Hub};
 use super::otlp;
 use crate::model::{Accounts, Summary, Timestamp};
@@ -88,6 +89,8 @@ struct State {
     exports: Option<Arc<otlp::Stats>>,
     /// Where it is asked for; it stays when it no longer is, as counters don't go.
     tcp: Option<tcp::Tcp>,
+    /// What the doctor found last, where it is asked.
+    examination: Option<Arc<Examination>>,
     reattached: u64,
     reloads: [u64; 2],
     up: bool,
@@ -104,6 +107,7 @@ impl Metrics {
             stages: Vec::new(),
             exports: None,
             tcp: None,
+            examination: None,
             reattached: 0,
             reloads: [0; 2],
             up: false,
@@ -169,6 +173,16 @@ impl Metrics {
         self.state().reloads[usize::from(well)] += 1;
     }
 
+    /// The doctor has looked again.
+    pub fn examined(&self, examination: Examination) {
+        self.state().examination = Some(Arc::new(examination));
+    }
+
+    /// What the doctor found last.
+    pub fn examination(&self) -> Option<Arc<Examination>> {
+        self.state().examination.clone()
+    }
+
     /// Whether the program is attached.
     pub fn is_attached(&self) -> bool {
         self.state().up
@@ -202,6 +216,9 @@ fn encode(state: &State, own: &Own, format: Format) -> String {
     exports(state, &mut to);
     if let Some(tcp) = &state.tcp {
         tcp.encode(&mut to);
+    }
+    if let Some(examination) = &state.examination {
+        examination.encode(&mut to);
     }
     about(state, &mut to);
     daemon(state, &mut to);

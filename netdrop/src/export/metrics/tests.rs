@@ -69,6 +69,41 @@ fn tcp() {
     );
 }
 
+/// One series a check and severity, however many it found; gone when it is fine.
+#[test]
+fn findings() {
+    use crate::doctor::{Area, Diagnosis, Finding, Home, Severity};
+    let metrics = Metrics::new(&Settings::default());
+    assert!(!metrics.encode(Format::Text).contains("netdrop_finding"));
+    let finding = |subject: &str| Finding {
+        check: "tcp-listen-overflow",
+        area: Area::Tcp,
+        ..Finding::new(Severity::Critical, subject, "It overflows.").explains(&["TCP_LISTEN_OVERFLOW"])
+    };
+    let found =
+        Diagnosis { findings: vec![finding("one"), finding("other")], checked: 12, ..Diagnosis::default() };
+    let homes = [Home { inode: 7, ..Home::default() }];
+    metrics.examined(Examination::new(&found, &homes, 60.0));
+    let text = metrics.encode(Format::Text);
+    let of: Vec<_> =
+        text.lines().filter(|line| line.contains("finding") || line.contains("doctor")).collect();
+    insta::assert_snapshot!(of.join("\n"), @r#"
+    # HELP netdrop_finding What the doctor found in its last examination; gone when it is fine again.
+    # TYPE netdrop_finding gauge
+    netdrop_finding{area="tcp",check="tcp-listen-overflow",severity="critical"} 1
+    # HELP netdrop_doctor_checks Checks that were made in the doctor's last examination, and those that could not be.
+    # TYPE netdrop_doctor_checks gauge
+    netdrop_doctor_checks{state="made"} 12
+    netdrop_doctor_checks{state="unreadable"} 0
+    "#);
+    let examination = metrics.examination().unwrap();
+    crate::output::json::validate(&examination.json);
+    crate::output::json::validate(&Examination::none().json);
+    assert_eq!((examination.explanations.len(), examination.explanations[0].netns), (2, Some(7)));
+    metrics.examined(Examination::new(&Diagnosis { checked: 12, ..Diagnosis::default() }, &homes, 60.0));
+    assert!(!metrics.encode(Format::Text).contains("netdrop_finding{"));
+}
+
 #[test]
 fn a_stage_has_one_counter() {
     let metrics = sample();

@@ -5,6 +5,7 @@
 const HISTORY = 60;      // seconds of a sparkline
 const SITES = 200;       // rows on the page
 const DROPS = 50;        // last drops on the page
+const DOCTOR_MS = 15000; // between two questions what the doctor found
 const KEPT_DROPS = 500;  // last drops in memory
 const FLOWS = 2000;      // flows in memory
 const CLASSES = ['policy', 'congestion', 'no-receiver', 'malformed', 'routing', 'unknown', 'lifecycle'];
@@ -24,7 +25,7 @@ const UNCOUNTED = new Set(['table_full', 'recursion_misses']);
 
 const $ = id => document.getElementById(id);
 const state = {
-  sites: new Map(), tcp: null, flows: new Map(), drops: [], accounts: {}, history: [], began: 0, elapsed: 0, rate: 0, host: '',
+  sites: new Map(), tcp: null, doctor: null, flows: new Map(), drops: [], accounts: {}, history: [], began: 0, elapsed: 0, rate: 0, host: '',
   sort: 'rate', ascending: false, filter: '', chosen: new Map(), pane: 'reason', noise: false, paused: false, open: null, skipped: 0,
 };
 
@@ -447,6 +448,39 @@ function dropRow(drop) {
   return row;
 }
 
+// ---- the doctor
+
+async function askDoctor() {
+  const response = await ask('/api/v1/findings').catch(() => null);
+  if (!response || !response.ok) return;
+  state.doctor = await response.json();
+  if (!state.paused) drawDoctor();
+}
+function drawDoctor() {
+  const told = state.doctor;
+  $('doctor').hidden = !told || !told.time;
+  if ($('doctor').hidden) return;
+  const left = told.unchecked.length;
+  const at = new Intl.DateTimeFormat('en-GB', { timeStyle: 'medium' }).format(new Date(told.time));
+  write($('doctor-of'), `${told.checked} things checked over ${span(told.seconds)} until ${at}` + (left ? `, ${left} could not be` : ''));
+  $('doctor-of').title = told.unchecked.map(one => `${one.check}: ${one.why}`).join('\n');
+  renew($('findings'), JSON.stringify(told.findings), () => told.findings.length
+    ? told.findings.map(finding) : [make('li', { class: 'faint' }, 'All fine.')]);
+}
+function finding(one) {
+  const remedy = ({ what, now = [], persistently }) => [make('p', {}, what), ...now.map(command => make('pre', {}, '$ ' + command)),
+    persistently && make('p', { class: 'faint' }, 'For good: ' + persistently)];
+  return make('li', { 'data-severity': one.severity }, make('details', {},
+    make('summary', {}, make('b', {}, one.severity), make('span', {}, ' ' + one.subject + ': ' + one.sentence.replace(/^\d{4,}/, number => whole.format(number)))),
+    make('p', {}, `Cause (${one.certainty}): ${one.cause}`), ...one.remedies.flatMap(remedy),
+    one.caution && make('p', { class: 'caution' }, one.caution), make('pre', {}, '$ ' + one.verify)));
+}
+// What it says of a site: of its reason or, where the kernel gives none, of its function.
+function diagnosed(row) {
+  const cause = !row.reason || row.reason === 'NOT_SPECIFIED' ? row.function : row.reason;
+  return state.doctor ? state.doctor.findings.filter(one => one.explains.includes(cause)) : [];
+}
+
 // ---- drill-down
 
 async function open(key) {
@@ -460,6 +494,7 @@ async function open(key) {
   svg.id = 'open-line';
   body.replaceChildren(
     make('p', { class: 'tag', 'data-class': row.class || 'unknown' }, make('span', { class: 'dot' }), row.class || 'unknown', make('code', { class: 'faint' }, functionOf(row))),
+    make('ul', { id: 'open-doctor', class: 'findings' }),
     make('div', { id: 'open-told' }),
     make('div', { 'data-class': row.class || 'unknown' }, svg),
     make('dl', { class: 'facts', id: 'open-facts' }),
@@ -483,6 +518,8 @@ function drawOpenSite() {
   const known = state.drops.find(drop => siteOf(drop) === site.key && drop.source);
   if (known) facts.push(['Source line', known.source]);
   $('open-facts').replaceChildren(...facts.filter(([, value]) => value).flatMap(([label, value]) => [make('dt', {}, label), make('dd', {}, value)]));
+  const told = diagnosed(site.row);
+  renew($('open-doctor'), JSON.stringify(told), () => told.map(finding));
   const drops = state.drops.filter(drop => siteOf(drop) === site.key).slice(0, 10);
   const none = [make('li', { class: 'faint' }, 'None with details yet.')];
   renew($('open-drops'), drops.map(drop => drop.time).join(), () => drops.length ? drops.map(openDrop) : none);
@@ -588,7 +625,9 @@ async function run() {
       if (!response.ok) throw new Error(String(response.status));
       await first();
       pause = 1;
-      await follow(response);
+      await askDoctor();
+      const doctor = setInterval(askDoctor, DOCTOR_MS);
+      await follow(response).finally(() => clearInterval(doctor));
     } catch (error) {
       // The server has gone, or the network has: both may come back.
     }

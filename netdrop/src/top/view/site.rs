@@ -14,7 +14,7 @@ use super::super::ui::Opened;
 use super::Screen;
 use super::theme::Theme;
 use crate::knowledge::{self, Entry as Known};
-use crate::model::Row;
+use crate::model::{Explanation, Row};
 use crate::output::words::{DeviceName, NetnsName, Plain};
 use crate::output::{Clock, explain, sparkline};
 use crate::units::{per_second, thousands};
@@ -128,7 +128,17 @@ impl<'d> Site<'d> {
                 Span::raw(Plain(&line).to_string()),
             ]));
         }
+        lines.extend(self.explained(width));
         lines
+    }
+
+    /// What the doctor says of it.
+    fn explained(&self, width: usize) -> Vec<Line<'static>> {
+        let is_of = |one: &&Explanation| self.rows.iter().any(|row| one.is_of(row));
+        let told = self.data.findings.iter().filter(is_of).map(|one| Plain(&one.to_string()).to_string());
+        told.flat_map(|text: String| folded(&text, width))
+            .map(|line| Line::styled(line, self.theme.strong()))
+            .collect()
     }
 
     fn trend(entry: &Entry, width: usize) -> String {

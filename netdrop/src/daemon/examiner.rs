@@ -1,0 +1,210 @@
+//! The doctor beside a run that counts drops anyway: asked now and then, it tells of the time since it was asked last.
+
+use std::cell::RefCell;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::doctor::{Subject, Time};
+use crate::doctor::{Area, Check, Diagnosis, Extent, Finding, Home, Span, all, ties};
+use crate::http::window::since;
+use crate::kernel::netns::{Namespaces, inode_of};
+use crate::model::{Explanation, Row, Summary};
+use crate::owner::Owners;
+
+/// A run that ends waits no longer for what the doctor says.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// While somebody looks on, it is asked so often: as long as its own window is.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// A thread that reads counters when it is started and when it is asked.
+pub struct Examiner {
+    asks: Sender<Ask>,
+}
+
+/// Which network namespaces are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Where {
+    /// The one that netdrop is in.
+    Here,
+    /// All of them, where there are few: each takes some milliseconds.
+    Everywhere,
+}
+
+impl Where {
+    /// More than so many others are left to `netdrop doctor --netns`.
+    const FEW: usize = 16;
+
+    /// As of now, netdrop's own first.
+    fn homes(self) -> Vec<Home> {
+        let own = inode_of(Path::new("/proc/self/ns/net")).unwrap_or(0);
+        let mut homes = vec![Home { inode: own, ..Home::default() }];
+        if self == Self::Everywhere {
+            let mut namespaces = Namespaces::new(Path::new("/"));
+            namespaces.refresh();
+            let others = namespaces.iter().filter(|(inode, _)| *inode != own).filter_map(|(inode, name)| {
+                let enter = Some(namespaces.path(inode)?.to_owned());
+                Some(Home { inode, name: Some(name.to_owned()), enter })
+            });
+            let others: Vec<_> = others.collect();
+            homes.extend(Some(others).filter(|others| others.len() <= Self::FEW).into_iter().flatten());
+        }
+        homes
+    }
+}
+
+struct Ask {
+    rows: Vec<Row>,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// What was found since the examiner was asked last, or was started.
+#[derive(Debug)]
+pub struct Answer {
+    /// The worst finding first.
+    pub diagnosis: Diagnosis,
+    /// The time that was looked at.
+    pub lasted: Duration,
+    /// Where, netdrop's own namespace first.
+    pub homes: Arc<[Home]>,
+}
+
+impl Examiner {
+    /// Starts the thread, which reads the counters at once; it ends with this.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub fn start(checks: Vec<&'static Check>, place: Where) -> io::Result<Self> {
+        let (asks, asked) = channel();
+        let run = move || examine(&checks, &place.homes().into(), &asked);
+        thread::Builder::new().name("doctor".into()).spawn(run)?;
+        Ok(Self { asks })
+    }
+
+    /// Asks, with the drops that were counted since the last time. No answer comes where the thread has panicked.
+    pub fn ask(&self, rows: Vec<Row>) -> oneshot::Receiver<Answer> {
+        let (answer, receiver) = oneshot::channel();
+        // That nobody is there shows where the answer is waited for.
+        let _ = self.asks.send(Ask { rows, answer });
+        receiver
+    }
+}
+
+fn examine(checks: &[&'static Check], homes: &Arc<[Home]>, asked: &Receiver<Ask>) {
+    let of = Subject { checks, homes, extent: Extent::All };
+    let mut before = of.read();
+    for Ask { rows, answer } in asked {
+        let after = of.read();
+        let lasted = after[0].1.duration_since(before[0].1);
+        // Its index of all processes' sockets is made when a finding asks, and not kept.
+        let owners = RefCell::new(Owners::new(Path::new("/")));
+        let time = Time { span: Span::Window, lasted };
+        let diagnosis = of.judge(time, (&before, &after), &Ok(&rows), &owners);
+        // Who has asked may be gone.
+        let _ = answer.send(Answer { diagnosis, lasted, homes: Arc::clone(homes) });
+        before = after;
+    }
+}
+
+/// When a run asks the doctor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attendance {
+    /// Never.
+    None,
+    /// At its end.
+    AtEnd,
+    /// All the time, as somebody looks on.
+    Throughout,
+}
+
+/// The doctor beside a run: what it said last, and what it was asked.
+pub(super) struct Attending {
+    examiner: Examiner,
+    throughout: bool,
+    /// When it was asked last, and what had been counted then.
+    since: (Instant, Summary),
+    answer: Option<(oneshot::Receiver<Answer>, Vec<Row>)>,
+    told: Arc<[Explanation]>,
+}
+
+impl Attending {
+    /// None where it isn't asked for, or no thread is to be had: it is no part of the run.
+    pub fn start(attendance: Attendance) -> Option<Self> {
+        let throughout = match attendance {
+            Attendance::None => return None,
+            Attendance::AtEnd => false,
+            Attendance::Throughout => true,
+        };
+        // Settings drop no packets.
+        let checks = all().filter(|check| check.area != Area::Settings).collect();
+        let examiner = Examiner::start(checks, Where::Everywhere).ok()?;
+        let since = (Instant::now(), Summary::default());
+        Some(Self { examiner, throughout, since, answer: None, told: Arc::default() })
+    }
+
+    /// What explains drops as of now. Asks again, where it is time and somebody looks on.
+    pub fn look(&mut self, summary: &Summary) -> Arc<[Explanation]> {
+        if let Some((receiver, rows)) = &mut self.answer
+            && let Ok(answer) = receiver.try_recv()
+        {
+            self.told = told(&answer, rows).1;
+            self.answer = None;
+        }
+        if self.throughout && self.answer.is_none() && self.since.0.elapsed() >= PAUSE {
+            let rows = since(&self.since.1, summary).rows;
+            self.answer = Some((self.examiner.ask(rows.clone()), rows));
+            self.since = (Instant::now(), summary.clone());
+        }
+        Arc::clone(&self.told)
+    }
+
+    /// What explains the drops of the whole run: the findings, and the same in short. Where somebody looked on, it was told meanwhile.
+    pub async fn end(self, end: &Summary) -> (Vec<Finding>, Arc<[Explanation]>) {
+        if self.throughout || end.accounts.passed() == 0 {
+            return (Vec::new(), self.told);
+        }
+        match timeout(PATIENCE, self.examiner.ask(end.rows.clone())).await {
+            Ok(Ok(answer)) => told(&answer, &end.rows),
+            _ => (Vec::new(), Arc::default()),
+        }
+    }
+}
+
+fn told(answer: &Answer, rows: &[Row]) -> (Vec<Finding>, Arc<[Explanation]>) {
+    let tied = ties(&answer.diagnosis.findings, &answer.homes, rows);
+    (
+        tied.iter().map(|(finding, _)| (*finding).clone()).collect(),
+        tied.into_iter().map(|(_, one)| one).collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn each_answer_is_of_the_time_since_the_last() {
+        let examiner = Examiner::start(all().collect(), Where::Here).unwrap();
+        let first = examiner.ask(Vec::new()).await.unwrap();
+        assert_ne!(first.homes[0].inode, 0);
+        let pause = Duration::from_millis(30);
+        tokio::time::sleep(pause).await;
+        let second = examiner.ask(Vec::new()).await.unwrap();
+        assert!(second.lasted >= pause, "{:?}", second.lasted);
+        let made = |diagnosis: &Diagnosis| diagnosis.checked + diagnosis.unchecked.len();
+        assert_eq!([made(&first.diagnosis), made(&second.diagnosis)], [all().count(); 2]);
+    }
+
+    #[tokio::test]
+    async fn a_run_without_drops_asks_nothing() {
+        assert!(Attending::start(Attendance::None).is_none());
+        let attending = Attending::start(Attendance::AtEnd).unwrap();
+        assert_eq!(attending.end(&Summary::default()).await, (Vec::new(), Arc::default()));
+    }
+}

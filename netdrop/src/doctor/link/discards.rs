@@ -1,0 +1,147 @@
+//! `link-discards`: packets that a device's driver or the stack discarded though nothing was wrong with them: ifInDiscards and ifOutDiscards of
+//! RFC 2863 (`rx_dropped`, `tx_dropped` of `struct rtnl_link_stats64`). What the ring lost is counted apart, by `rx_missed_errors`.
+
+use crate::counters::losses::Trouble;
+use crate::doctor::ports::{Pair, Ports, most, pairs};
+use crate::doctor::{
+    Area, Certainty, Check, Drops, Evidence, Finding, Moved, Remedy, Scope, Severity, Unread, Window, source,
+};
+use crate::model::Row;
+
+pub const CHECK: Check =
+    Check { name: "link-discards", area: Area::Link, scope: Scope::Netns, needs: &[source::<Ports>()], run };
+
+/// Frames of protocols that this host doesn't speak (LLDP, STP, CDP) come every second or two on any network, and are discarded.
+const STRAYS: u64 = 10;
+/// Reasons that other checks explain, and that are counted here too (`enqueue_to_backlog`, `__dev_forward_skb2`, net/core/dev.c).
+const OF_OTHERS: [&str; 3] = ["CPU_BACKLOG", "__dev_forward_skb2", "__dev_forward_skb"];
+
+fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
+    let mut findings = Vec::new();
+    for pair in pairs(window)? {
+        let [received, sent, ..] = pair.traffic();
+        // The driver's own counters of it say so in their names.
+        let is_out = |sign: &Moved| sign.counter.starts_with("tx") || sign.counter.contains(" tx");
+        let (out, inwards): (Vec<_>, Vec<_>) = pair.signs(Trouble::Discard).into_iter().partition(is_out);
+        for (signs, verb, passed) in [(inwards, "received", received), (out, "was to send", sent)] {
+            findings.extend(discarded(window, &pair, signs, verb, passed));
+        }
+    }
+    Ok(findings)
+}
+
+fn discarded(window: &Window, pair: &Pair, signs: Vec<Moved>, verb: &str, passed: u64) -> Option<Finding> {
+    let name = pair.now.name();
+    let mut reasons = reasons(window, pair.now.link.index);
+    let of_others: u64 = reasons
+        .iter()
+        .filter(|(name, _)| OF_OTHERS.contains(&name.as_str()))
+        .map(|(_, drops)| drops.drops)
+        .sum();
+    reasons.retain(|(name, _)| !OF_OTHERS.contains(&name.as_str()));
+    let lost = most(&signs).saturating_sub(of_others);
+    if lost < STRAYS {
+        return None;
+    }
+    let sentence = format!(
+        "{lost} packets that {name} {verb} were discarded by its driver or the stack, though nothing was wrong with them."
+    );
+    let worst = reasons.iter().max_by_key(|(_, drops)| drops.drops).map(|(name, _)| name.clone());
+    let cause = match worst.as_deref() {
+        Some("UNHANDLED_PROTO") => "They are of a protocol or a VLAN that nobody here takes: others' broadcasts, most likely.".to_owned(),
+        Some(reason) => format!("netdrop saw most of them dropped with {reason}: netdrop explain {reason} tells more."),
+        None => "The driver dropped them before the stack saw them, or after it gave them away: no buffer, a full queue, a filter.".to_owned(),
+    };
+    let judged = Severity::of_loss(lost, passed);
+    let is_foreign = worst.as_deref() == Some("UNHANDLED_PROTO");
+    let severity = if is_foreign { Severity::Info } else { judged.min(Severity::Warning) };
+    let certainty = if worst.is_some() { Certainty::Likely } else { Certainty::Possible };
+    Some(
+        Finding::new(severity, name, sentence)
+            .losing(window.rate(lost))
+            .because(certainty, cause)
+            .shown_by(signs)
+            .shown_by(reasons.into_iter().map(|(_, drops)| Evidence::Drops(drops)))
+            .remedy(
+                Remedy::command(
+                    "See each with its reason and its flow.",
+                    format!("netdrop watch --device {name} --duration 30s"),
+                )
+                .inside(window),
+            ),
+    )
+}
+
+/// netdrop's own drops at a device, by reason or, where the kernel gives none, by function.
+fn reasons(window: &Window, index: u32) -> Vec<(String, Drops)> {
+    let rows = window.drops.as_ref().copied().unwrap_or_default();
+    let here = |row: &&Row| {
+        let netns = row.netns.as_ref().map_or(0, |netns| netns.inode);
+        (netns == 0 || netns == window.home.inode)
+            && row.device.as_ref().is_some_and(|device| device.index == index)
+    };
+    let mut found: Vec<(String, Drops)> = Vec::new();
+    for row in rows.iter().filter(here) {
+        let drops = window.told(row);
+        let known = drops.reason.clone().filter(|reason| reason != "NOT_SPECIFIED");
+        let Some(name) = known.or_else(|| drops.function.clone()) else { continue };
+        match found.iter_mut().find(|(one, _)| *one == name) {
+            Some((_, sum)) => {
+                sum.drops += drops.drops;
+                sum.rate = window.rate(sum.drops);
+            }
+            None => found.push((name, drops)),
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::counters::ethtool_netlink::Told;
+    use crate::doctor::made::Made;
+    use crate::doctor::ports::made::{port, told};
+    use crate::model::{Counts, Device, Reason};
+
+    fn of(received: u64, dropped: u64) -> Ports {
+        let mut port = port(received, &[]);
+        port.link.losses = vec![("rx_dropped", dropped)];
+        told(port, Told::default())
+    }
+
+    fn row(name: &str, packets: u64) -> Row {
+        let class = crate::knowledge::Class::Unknown;
+        Row {
+            counts: Counts { packets, bytes: 0 },
+            reason: Some(Arc::new(Reason { number: 9, name: name.into(), class, subsystem: "core".into() })),
+            device: Some(Arc::new(Device { index: 2, name: None })),
+            ..Row::default()
+        }
+    }
+
+    #[test]
+    fn with_the_reason_that_netdrop_saw() {
+        let made = Made::default().part(of(0, 0), of(10_000, 400));
+        assert_snapshot!(made.drops(vec![row("TC_INGRESS", 390), row("UNHANDLED_PROTO", 4)]).told(&CHECK));
+    }
+
+    #[test]
+    fn foreign_protocols_are_information_and_strays_nothing() {
+        let made = |dropped| {
+            Made::default().part(of(0, 0), of(10_000, dropped)).drops(vec![row("UNHANDLED_PROTO", dropped)])
+        };
+        assert_eq!(made(400).check(&CHECK).unwrap()[0].severity, Severity::Info);
+        assert_eq!(made(9).check(&CHECK), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_full_backlog_is_anothers() {
+        let made = Made::default().part(of(0, 0), of(10_000, 400)).drops(vec![row("CPU_BACKLOG", 395)]);
+        assert_eq!(made.check(&CHECK), Ok(Vec::new()));
+    }
+}

@@ -1,0 +1,331 @@
+//! The devices of a namespace with all that is counted at them: what the areas of link, ring and interrupts judge by.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::evidence::{Evidence, Moved};
+use super::{Part, Place, Remedy, Unread, Window};
+use crate::counters::ethtool::Ethtool;
+use crate::counters::ethtool_netlink::{self, Told};
+use crate::counters::links::{self, Link};
+use crate::counters::losses::{Trouble, receive_queue, trouble, without_queue};
+
+/// All devices.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ports {
+    /// The devices.
+    pub all: Vec<Port>,
+    /// Why ethtool's netlink interface told nothing.
+    pub untold: Option<String>,
+}
+
+/// A device.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Port {
+    /// What the kernel itself knows.
+    pub link: Link,
+    /// Its driver; absent for virtual devices.
+    pub driver: Option<String>,
+    /// What it counts, as far as anything is concluded from it.
+    pub counters: Vec<(Group, String, u64)>,
+    /// Packets of each receive queue, where its driver tells.
+    pub queues: BTreeMap<u32, u64>,
+    /// What ethtool's netlink interface tells.
+    pub told: Told,
+    /// Whether UDP over IPv4 is spread over its queues by ports; absent where that isn't known, or nothing is spread.
+    pub hashes_udp_ports: Option<bool>,
+    /// The queue of each part of the hash.
+    pub indirection: Vec<u32>,
+    /// The MTU of the other end of a veth pair, where it may be asked.
+    pub peer_mtu: Option<u32>,
+}
+
+/// Where a counter is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Group {
+    /// By the kernel.
+    Kernel,
+    /// A standard group of ethtool.
+    Standard(&'static str),
+    /// Flow control.
+    Pause,
+    /// By the driver's own names.
+    Driver,
+}
+
+impl Group {
+    fn read_from(self, device: &str) -> String {
+        match self {
+            Self::Kernel => format!("ip -s -s link show {device}"),
+            Self::Standard(group) => format!("ethtool -S {device} --groups {group}"),
+            Self::Pause => format!("ethtool -I -a {device}"),
+            Self::Driver => format!("ethtool -S {device}"),
+        }
+    }
+}
+
+impl Part for Ports {
+    const FROM: &'static str = "rtnetlink and ethtool (ip -s link, ethtool -S)";
+
+    fn read(_: &Place) -> Result<Self, Unread> {
+        let refused = |error| Unread::io(Self::FROM, &error);
+        let (mut told, untold) = match ethtool_netlink::read() {
+            Ok(told) => (told, None),
+            Err(error) => (BTreeMap::new(), Some(error.to_string())),
+        };
+        let ethtool = Ethtool::new().map_err(refused)?;
+        let links = links::read().map_err(refused)?;
+        let mut peers = Peers { own: &links, others: BTreeMap::new() };
+        let mut all = Vec::new();
+        for link in &links {
+            let told = told.remove(&link.index).unwrap_or_default();
+            all.push(Port { peer_mtu: peers.mtu_behind(link), ..port(told, link.clone(), &ethtool) });
+        }
+        Ok(Self { all, untold })
+    }
+}
+
+/// The links of this namespace, and of those that a veth pair leads to.
+struct Peers<'a> {
+    own: &'a [Link],
+    others: BTreeMap<u32, Vec<Link>>,
+}
+
+impl Peers<'_> {
+    /// More than that isn't asked: each namespace takes a question.
+    const MOST: usize = 200;
+
+    fn mtu_behind(&mut self, link: &Link) -> Option<u32> {
+        let index = link.peer.filter(|_| link.kind.as_deref() == Some("veth"))?;
+        let links = match link.peer_netns {
+            None => self.own,
+            Some(netns) => {
+                if self.others.len() >= Self::MOST && !self.others.contains_key(&netns) {
+                    return None;
+                }
+                self.others.entry(netns).or_insert_with(|| links::read_of(netns).unwrap_or_default())
+            }
+        };
+        links.iter().find(|one| one.index == index).map(|peer| peer.mtu)
+    }
+}
+
+/// What a driver doesn't tell is left out: many tell nothing at all.
+fn port(told: Told, link: Link, ethtool: &Ethtool) -> Port {
+    let mut port = Port { link, told, ..Port::default() };
+    if port.link.is_hardware() {
+        let name = &port.link.name;
+        port.driver = ethtool.driver(name).ok();
+        port.hashes_udp_ports = ethtool.hashes_udp_ports(name).ok().flatten();
+        port.indirection = ethtool.indirection(name).unwrap_or_default();
+        let counters = ethtool.read(name).unwrap_or_default();
+        port.take(counters);
+    }
+    port.take_standard();
+    port
+}
+
+impl Port {
+    /// The driver's counters that anything is concluded from; those of its queues are added up.
+    pub fn take(&mut self, counters: Vec<(String, u64)>) {
+        let mut sums: BTreeMap<String, u64> = BTreeMap::new();
+        for (name, value) in counters {
+            if let Some(queue) = receive_queue(&name) {
+                self.queues.insert(queue, value);
+            } else if trouble(&name).is_some() {
+                let sum = sums.entry(without_queue(&name)).or_default();
+                *sum = sum.saturating_add(value);
+            }
+        }
+        self.counters.extend(sums.into_iter().map(|(name, sum)| (Group::Driver, name, sum)));
+    }
+
+    fn take_standard(&mut self) {
+        let kernels =
+            self.link.losses.iter().map(|(name, value)| (Group::Kernel, (*name).to_owned(), *value));
+        let standard = self
+            .told
+            .standard
+            .iter()
+            .map(|(group, name, value)| (Group::Standard(group), (*name).to_owned(), *value));
+        let pause = self.told.pause.unwrap_or_default();
+        let paused = [("rx_pause_frames", pause.received), ("tx_pause_frames", pause.sent)];
+        let paused =
+            paused.into_iter().filter_map(|(name, count)| Some((Group::Pause, name.to_owned(), count?)));
+        let all: Vec<_> =
+            kernels.chain(standard).chain(paused).filter(|(_, name, _)| trouble(name).is_some()).collect();
+        self.counters.splice(0..0, all);
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.link.name
+    }
+
+    /// Queues that receive.
+    pub fn receive_queues(&self) -> u32 {
+        let channels = self.told.channels.unwrap_or_default();
+        channels.combined.0 + channels.receive.0
+    }
+
+    /// A command about it, and how it stays so: a rule of udev, which finds the device by its address, whatever its name will be.
+    pub fn remedy(
+        &self,
+        window: &Window,
+        what: impl Into<String>,
+        kind: &str,
+        (before, after): (&str, &str),
+    ) -> Remedy {
+        let remedy =
+            Remedy::command(what, format!("ethtool {before} {} {after}", self.name())).inside(window);
+        if window.home.enter.is_some() || self.link.address.is_empty() {
+            return remedy;
+        }
+        remedy.kept_by(self.rule(kind, &format!("RUN+=\"/usr/sbin/ethtool {before} $name {after}\"")))
+    }
+
+    /// A command that writes a rule of udev for this device.
+    pub fn rule(&self, kind: &str, does: &str) -> String {
+        let mut address = String::new();
+        for byte in &self.link.address {
+            let colon = if address.is_empty() { "" } else { ":" };
+            let _ = write!(address, "{colon}{byte:02x}");
+        }
+        format!(
+            "printf '%s\\n' 'ACTION==\"add\", SUBSYSTEM==\"net\", DRIVERS==\"?*\", ATTR{{address}}==\"{address}\", {does}' > /etc/udev/rules.d/90-{}-{kind}.rules",
+            self.name()
+        )
+    }
+
+    /// How its link goes, in words: `1000 Mbit/s, full duplex, negotiated`.
+    pub fn link_evidence(&self) -> Option<Evidence> {
+        let modes = self.told.modes?;
+        let duplex = if modes.is_half { "half" } else { "full" };
+        let how = if modes.is_negotiated { "negotiated" } else { "fixed" };
+        let value = format!("{} Mbit/s, {duplex} duplex, {how}", modes.speed?);
+        Some(Evidence::value("link", value, format!("ethtool {}", self.name())))
+    }
+}
+
+/// A device at both ends of the window.
+#[derive(Clone, Copy)]
+pub struct Pair<'a> {
+    /// At the start; absent where it is new, or all since the boot counts.
+    pub before: Option<&'a Port>,
+    /// At the end.
+    pub now: &'a Port,
+    window: &'a Window<'a>,
+}
+
+/// The devices of a window.
+pub fn pairs<'a>(window: &'a Window<'a>) -> Result<Vec<Pair<'a>>, Unread> {
+    let (before, after) = window.both::<Ports>()?;
+    let was = |now: &Port| {
+        before.all.iter().find(|port| port.link.index == now.link.index && port.name() == now.name())
+    };
+    Ok(after.all.iter().map(|now| Pair { before: was(now), now, window }).collect())
+}
+
+/// Those with a port.
+pub fn hardware<'a>(window: &'a Window<'a>) -> Result<Vec<Pair<'a>>, Unread> {
+    Ok(pairs(window)?.into_iter().filter(|pair| pair.now.link.is_hardware()).collect())
+}
+
+impl Pair<'_> {
+    /// A counter of the kernel's own.
+    pub fn kernel(&self, name: &str) -> Option<Moved> {
+        self.moved(Group::Kernel, name)
+    }
+
+    fn moved(&self, group: Group, name: &str) -> Option<Moved> {
+        let of = |port: &Port| {
+            let found = port.counters.iter().find(|(one, own, _)| *one == group && own == name);
+            found.map(|(.., value)| *value)
+        };
+        let before = self.before.and_then(of).unwrap_or(0);
+        Some(self.window.moved(name, (before, of(self.now)?), group.read_from(self.now.name())))
+    }
+
+    /// The counters that are a sign of this and moved.
+    pub fn signs(&self, of: Trouble) -> Vec<Moved> {
+        let names = self.now.counters.iter().filter(|(_, name, _)| trouble(name) == Some(of));
+        let moved = names.filter_map(|(group, name, _)| self.moved(*group, name));
+        moved.filter(|moved| moved.by() > 0).collect()
+    }
+
+    /// Packets received and sent, bytes received and sent.
+    pub fn traffic(&self) -> [u64; 4] {
+        let before = self.before.map_or([0; 4], |port| port.link.traffic);
+        let now = self.now.link.traffic;
+        [0, 1, 2, 3].map(|place| now[place].checked_sub(before[place]).unwrap_or(now[place]))
+    }
+
+    /// Packets of each receive queue.
+    pub fn queues(&self) -> Vec<(u32, u64)> {
+        let before = |queue| self.before.and_then(|port| port.queues.get(queue)).copied().unwrap_or(0);
+        self.now
+            .queues
+            .iter()
+            .map(|(queue, now)| (*queue, now.checked_sub(before(queue)).unwrap_or(*now)))
+            .collect()
+    }
+}
+
+/// Several places count the same: as much as the highest of them is certain.
+pub fn most(signs: &[Moved]) -> u64 {
+    signs.iter().map(Moved::by).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+pub mod made {
+    use super::*;
+
+    /// A network card `eth0` with its link up that received so many packets, and these counters of its driver.
+    pub fn port(received: u64, counters: &[(&str, u64)]) -> Port {
+        let link = Link {
+            index: 2,
+            name: "eth0".into(),
+            flags: 0x41,
+            address: vec![2, 0, 0, 0, 0, 7],
+            mtu: 1500,
+            carrier_changes: Some(2),
+            traffic: [received, received, received * 1000, received * 1000],
+            ..Link::default()
+        };
+        let mut port = Port { link, driver: Some("ixgbe".into()), ..Port::default() };
+        port.take(counters.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect());
+        port
+    }
+
+    /// Alone.
+    pub fn ports(port: Port) -> Ports {
+        Ports { all: vec![port], untold: None }
+    }
+
+    /// The same with what ethtool tells.
+    pub fn told(port: Port, told: Told) -> Ports {
+        let mut port = Port { told, ..port };
+        port.take_standard();
+        ports(port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_of_queues_are_added_up_and_the_rest_is_left_out() {
+        let port = made::port(
+            0,
+            &[
+                ("rx_packets", 9),
+                ("[0]: rx_discards", 3),
+                ("[1]: rx_discards", 4),
+                ("[1]: rx_ucast_packets", 5),
+            ],
+        );
+        assert_eq!(port.counters, [(Group::Driver, "[*]: rx_discards".to_owned(), 7)]);
+        assert_eq!(port.queues, BTreeMap::from([(1, 5)]));
+    }
+}

@@ -1,0 +1,78 @@
+//! What helps: exact commands, which netdrop never runs.
+
+use std::fmt::Display;
+
+use serde::Serialize;
+
+use super::Window;
+
+/// Something to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Remedy {
+    /// What it does, in one sentence.
+    pub what: String,
+    /// Commands for a shell that make it so until the next boot; none where it is somebody's program or its settings.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub now: Vec<String>,
+    /// A command, or where to write what, so that it stays so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub persistently: Option<String>,
+}
+
+impl Remedy {
+    /// Something that no command does: a change in a program or its configuration.
+    pub fn advice(what: impl Into<String>) -> Self {
+        Self { what: what.into(), now: Vec::new(), persistently: None }
+    }
+
+    /// A command that helps for now.
+    pub fn command(what: impl Into<String>, command: impl Into<String>) -> Self {
+        Self { what: what.into(), now: vec![command.into()], persistently: None }
+    }
+
+    /// And how it stays so.
+    #[must_use]
+    pub fn kept_by(self, how: impl Into<String>) -> Self {
+        Self { persistently: Some(how.into()), ..self }
+    }
+
+    /// Settings of the whole host (`net.core.netdev_max_backlog`).
+    pub fn host_sysctl(what: impl Into<String>, settings: &[(&str, &dyn Display)]) -> Self {
+        let now = settings.iter().map(|(key, value)| format!("sysctl -w {key}={}", quoted(value)));
+        let lines: Vec<_> = settings.iter().map(|(key, value)| format!("{key} = {value}\\n")).collect();
+        // One file a remedy: a later one of another check doesn't undo it.
+        let file = settings.first().map_or("", |(key, _)| key).replace(['/', '.'], "-");
+        Self {
+            what: what.into(),
+            now: now.collect(),
+            persistently: Some(format!("printf '{}' > /etc/sysctl.d/90-{file}.conf", lines.concat())),
+        }
+    }
+
+    /// Settings that each network namespace has its own of (`net.core.somaxconn`).
+    pub fn sysctl(window: &Window, what: impl Into<String>, settings: &[(&str, &dyn Display)]) -> Self {
+        let remedy = Self::host_sysctl(what, settings).inside(window);
+        if window.home.enter.is_none() {
+            return remedy;
+        }
+        let flags = settings.iter().map(|(key, value)| format!(" --sysctl {key}={}", quoted(value)));
+        remedy.kept_by(format!(
+            "where the namespace is made, as for a container: docker run{}",
+            flags.collect::<String>()
+        ))
+    }
+
+    /// The same commands, run in the window's network namespace.
+    #[must_use]
+    pub fn inside(self, window: &Window) -> Self {
+        let Some(path) = &window.home.enter else { return self };
+        let now = self.now.iter().map(|command| format!("nsenter --net={} {command}", path.display()));
+        Self { now: now.collect(), ..self }
+    }
+}
+
+/// Numbers stand as they are, several in quotes.
+fn quoted(value: &dyn Display) -> String {
+    let value = value.to_string();
+    if value.contains(char::is_whitespace) { format!("\"{value}\"") } else { value }
+}

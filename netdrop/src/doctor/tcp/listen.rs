@@ -1,0 +1,205 @@
+//! `tcp-listen-overflow`: connections that found their listener's accept queue full (`tcp_conn_request`, `tcp_v4_syn_recv_sock`).
+
+use super::Listeners;
+use crate::counters::inet_sockets::InetSocket;
+use crate::doctor::parts::{Counters, Sysctls};
+use crate::doctor::{
+    Area, Certainty, Check, Evidence, Finding, Moved, Part as _, Remedy, Scope, Severity, Unread, Window,
+    source,
+};
+
+pub const CHECK: Check = Check {
+    name: "tcp-listen-overflow",
+    area: Area::Tcp,
+    scope: Scope::Netns,
+    needs: &[source::<Listeners>(), source::<Counters>(), source::<Sysctls>()],
+    run,
+};
+
+const SETTING: &str = "net.core.somaxconn";
+/// `listen(2)`'s backlog is 16 bits wide in some programs, and no accept queue needs more.
+const LARGEST: u64 = 65_535;
+const EXPLAINED: [&str; 3] = ["TCP_LISTEN_OVERFLOW", "tcp_conn_request", "tcp_v4_syn_recv_sock"];
+
+/// How programs call their backlog in their configuration.
+const CONFIGURED: [(&str, &str); 8] = [
+    ("nginx", "listen … backlog=N"),
+    ("redis-server", "tcp-backlog N"),
+    ("haproxy", "backlog N"),
+    ("apache2", "ListenBacklog N"),
+    ("httpd", "ListenBacklog N"),
+    ("mysqld", "back_log = N"),
+    ("mariadbd", "back_log = N"),
+    ("gunicorn", "--backlog N"),
+];
+
+fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
+    let overflows = window.delta("TcpExt", "ListenOverflows")?;
+    if overflows.by() == 0 {
+        return Ok(Vec::new());
+    }
+    let (before, after) = window.both::<Listeners>()?;
+    let accepted = window.delta("Tcp", "PassiveOpens").map_or(0, |moved| moved.by());
+    let drops = |listener: &InetSocket| {
+        let was = before.0.iter().find(|one| one.is(listener)).map_or(0, |one| one.memory.drops);
+        Moved::of_32_bits("drops", (was, listener.memory.drops), window.lasted, Listeners::FROM)
+    };
+    let is_short =
+        |listener: &InetSocket| drops(listener).by() > 0 || listener.receive_queue > listener.send_queue;
+    let listeners: Vec<_> = after.0.iter().filter(|listener| is_short(listener)).collect();
+    if listeners.is_empty() {
+        return Ok(vec![of_closed(window, overflows, accepted)]);
+    }
+    Ok(listeners
+        .into_iter()
+        .map(|listener| of_listener(window, listener, drops(listener), &overflows, accepted))
+        .collect())
+}
+
+fn of_listener(
+    window: &Window,
+    listener: &InetSocket,
+    drops: Moved,
+    overflows: &Moved,
+    opened: u64,
+) -> Finding {
+    let (lost, limit) = (drops.by(), u64::from(listener.send_queue));
+    let (queue, local) = (listener.receive_queue, listener.local);
+    let subject = format!("listener {local}{}", window.of_owner(listener.socket));
+    let sentence = format!(
+        "{lost} SYNs and handshakes were dropped as the accept queue was full, at a backlog of {limit}."
+    );
+    let waits = format!("{queue} of {limit}");
+    let finding = Finding::new(Severity::of_loss(lost, opened), subject, sentence)
+        .losing(drops.rate)
+        .shown_by([drops, overflows.clone()])
+        .shown_by([Evidence::value("accept queue", waits, Listeners::FROM)])
+        .shown_by(window.setting(SETTING))
+        .shown_by(window.drops_of(&EXPLAINED))
+        .explains(&EXPLAINED)
+        .caution("A longer queue carries bursts of connections. An application that accepts too slowly all the time fills any queue, and clients then wait instead of being refused.");
+    // Had all of them come at once, so many would have found room.
+    let enough = (limit + lost).max(limit * 2).max(16).next_power_of_two().min(LARGEST);
+    let somaxconn = window.sysctl(SETTING).unwrap_or(u64::MAX);
+    let configured = configured(window, listener);
+    if limit >= somaxconn {
+        let what = format!(
+            "Allow longer queues, and start the process again, as listen(2) sets the backlog once{}.",
+            configured.map_or(String::new(), |name| format!(" (its own setting: {name})"))
+        );
+        finding
+            .because(
+                Certainty::Likely,
+                format!("Connections come faster than the application accepts them. It asked for a backlog of {limit} or more: somaxconn allows no more than {somaxconn}."),
+            )
+            .remedy(Remedy::sysctl(window, what, &[(SETTING, &enough)]))
+    } else {
+        let name = configured.unwrap_or("the backlog of listen(2)");
+        let what = format!("Have the application ask for a backlog of {} ({name}).", enough.min(somaxconn));
+        let finding = finding
+            .because(
+                Certainty::Certain,
+                format!("Connections come faster than the application accepts them, and it asked for a backlog of {limit} only: somaxconn would allow {somaxconn}."),
+            )
+            .remedy(Remedy::advice(what));
+        if enough <= somaxconn {
+            return finding;
+        }
+        finding.remedy(Remedy::sysctl(
+            window,
+            "Allow more first, if that isn't enough.",
+            &[(SETTING, &enough)],
+        ))
+    }
+}
+
+/// How the program that has the listener calls its backlog.
+fn configured(window: &Window, listener: &InetSocket) -> Option<&'static str> {
+    let owner = window.whose.owner(listener.socket)?.first()?;
+    CONFIGURED.iter().find(|(command, _)| **command == *owner.command).map(|(_, name)| *name)
+}
+
+/// Nobody that listens now has dropped any.
+fn of_closed(window: &Window, overflows: Moved, opened: u64) -> Finding {
+    let lost = overflows.by();
+    let sentence =
+        format!("{lost} connections found their accept queue full, at listeners that are closed by now.");
+    Finding::new(
+        Severity::of_loss(lost, opened).min(Severity::Warning),
+        "listeners that are closed",
+        sentence,
+    )
+    .losing(overflows.rate)
+    .shown_by([overflows])
+    .shown_by(window.drops_of(&EXPLAINED))
+    .explains(&EXPLAINED)
+    .because(
+        Certainty::Possible,
+        "An application that ended since, or was started again, accepted too slowly.",
+    )
+    .remedy(Remedy::command(
+        "See which listener it is when it happens again.",
+        "netdrop watch --proto tcp --by dst --reason TCP_LISTEN_OVERFLOW --duration 30s",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::counters::inet_sockets::tests::made as socket;
+    use crate::doctor::Home;
+    use crate::doctor::made::Made;
+
+    fn made(somaxconn: u64, overflows: u64, drops: u32) -> Made {
+        let counters = |overflows, opens| {
+            Counters::from([("TcpExt", "ListenOverflows", overflows), ("Tcp", "PassiveOpens", opens)])
+        };
+        let idle = socket("127.0.0.1:6379", 6, (0, 511), 0);
+        let before = socket("0.0.0.0:8080", 7, (0, 128), 10);
+        let after = socket("0.0.0.0:8080", 7, (129, 128), 10 + drops);
+        let settings: Sysctls = [(SETTING, somaxconn)].into_iter().collect();
+        Made::default()
+            .part(Listeners(vec![idle, before]), Listeners(vec![idle, after]))
+            .part(counters(5, 0), counters(5 + overflows, 2000))
+            .part(Sysctls::default(), settings)
+            .owner(7, "nginx", 4242)
+    }
+
+    #[test]
+    fn a_backlog_that_somaxconn_cuts() {
+        assert_snapshot!(made(128, 300, 300).told(&CHECK));
+    }
+
+    #[test]
+    fn a_backlog_that_the_application_asked_for() {
+        assert_snapshot!(made(4096, 300, 300).told(&CHECK));
+    }
+
+    #[test]
+    fn in_another_namespace_commands_enter_it() {
+        let home = Home { inode: 9, name: Some("web".into()), enter: Some(PathBuf::from("/run/netns/web")) };
+        let findings = made(128, 300, 300).at(home).check(&CHECK).unwrap();
+        let remedy = &findings[0].remedies[0];
+        assert_eq!(remedy.now, ["nsenter --net=/run/netns/web sysctl -w net.core.somaxconn=512"]);
+        assert!(
+            remedy.persistently.as_ref().unwrap().ends_with("docker run --sysctl net.core.somaxconn=512")
+        );
+        assert_eq!(findings[0].verify, "netdrop doctor --only tcp-listen-overflow --netns web");
+        assert_eq!(findings[0].netns.as_deref(), Some("web"));
+    }
+
+    #[test]
+    fn without_overflows_there_is_nothing() {
+        assert_eq!(made(128, 0, 0).check(&CHECK), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_listener_may_be_closed_by_the_end() {
+        let made = made(128, 300, 300).part(Listeners::default(), Listeners::default());
+        assert_eq!(made.check(&CHECK).unwrap()[0].subject, "listeners that are closed");
+    }
+}
