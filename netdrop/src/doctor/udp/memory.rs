@@ -6,6 +6,7 @@ use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Moved, Part as _, Remedy, Scope, Severity, Unread, Window,
     source,
 };
+use crate::model::Row;
 
 pub const CHECK: Check = Check {
     name: "udp-memory-full",
@@ -24,7 +25,8 @@ const EXPLAINED: [&str; 2] = ["PROTO_MEM", "__udp_enqueue_schedule_skb"];
 fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     // Since 5.14 (IPv4) and 5.17 (IPv6).
     let counters = of_all(window, "MemErrors")?;
-    let lost: u64 = counters.iter().map(Moved::by).sum();
+    // 6.18 drops them without counting.
+    let lost = counters.iter().map(Moved::by).sum::<u64>().max(refused(window));
     let used = window.now::<Sockstat>().ok().and_then(|sockstat| sockstat.get("UDP", "mem"));
     let is_nearly_full = matches!((used, most(window)), (Some(used), Some(most)) if used * 10 >= most * 9);
     let (severity, sentence) = match lost {
@@ -53,6 +55,13 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     Ok(vec![larger.into_iter().fold(finding, Finding::remedy)])
 }
 
+/// The datagrams that netdrop saw dropped for it; TCP has the same reason.
+fn refused(window: &Window) -> u64 {
+    const UDP: u8 = 17;
+    let of_udp = |row: &&Row| row.protocol.is_some_and(|protocol| protocol.ip == Some(UDP));
+    window.rows_of(&["PROTO_MEM"]).filter(of_udp).map(|row| row.counts.packets).sum()
+}
+
 /// The last of the three limits, in pages. A container's namespace doesn't show them.
 fn most(window: &Window) -> Option<u64> {
     window.now::<Sysctls>().ok()?.get(SETTING)?.split_ascii_whitespace().nth(2)?.parse().ok()
@@ -73,7 +82,8 @@ fn larger(window: &Window, lost: u64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::made::Made;
+    use crate::doctor::made::{Made, row};
+    use crate::model::Protocol;
 
     fn made(errors: u64) -> Made {
         let counters = |errors| Counters::from([("Udp", "MemErrors", errors), ("Udp", "InDatagrams", 5)]);
@@ -99,6 +109,17 @@ mod tests {
         let commands: Vec<_> = findings[0].remedies.iter().flat_map(|remedy| &remedy.now).collect();
         assert_eq!(commands[1], "sysctl -w net.ipv4.udp_mem=\"200 400 600\"");
         assert_eq!(made(0).check(&CHECK), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn what_the_kernel_drops_uncounted_is_lost_too() {
+        let of = |ip| Row {
+            protocol: Some(Protocol { ethertype: 0x0800, ip: Some(ip) }),
+            ..row("PROTO_MEM", "__udp_enqueue_schedule_skb", "lo", 400)
+        };
+        let findings = made(0).drops(vec![of(17), of(6)]).check(&CHECK).unwrap();
+        assert!(findings[0].sentence.starts_with("400 datagrams were dropped"), "{findings:?}");
+        assert_eq!(made(0).drops(vec![of(6)]).check(&CHECK), Ok(Vec::new()));
     }
 
     #[test]
