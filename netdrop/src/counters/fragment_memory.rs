@@ -1,5 +1,7 @@
 //! What waits to be put together again: the lines of fragments in `/proc/net/sockstat` and `sockstat6` (`net/ipv4/proc.c`, `net/ipv6/proc.c`).
 
+use super::sockstat::Sockstat;
+
 /// Fragments of each version.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FragmentMemory {
@@ -21,18 +23,14 @@ pub struct Waiting {
 impl FragmentMemory {
     /// `FRAG: inuse 3 memory 7296`, `FRAG6: inuse 0 memory 0`. What isn't there is zero.
     pub fn parse(sockstat: &str, sockstat6: &str) -> Self {
-        Self { v4: waiting(sockstat, "FRAG:"), v6: waiting(sockstat6, "FRAG6:") }
+        Self { v4: waiting(sockstat, "FRAG"), v6: waiting(sockstat6, "FRAG6") }
     }
 }
 
-fn waiting(text: &str, name: &str) -> Waiting {
-    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-    let words: Vec<&str> = line.split_ascii_whitespace().collect();
-    let number = |name| {
-        let index = words.iter().position(|word| *word == name)?;
-        words.get(index + 1)?.parse().ok()
-    };
-    Waiting { packets: number("inuse").unwrap_or(0), memory: number("memory").unwrap_or(0) }
+fn waiting(text: &str, protocol: &str) -> Waiting {
+    let sockstat = Sockstat::parse(text);
+    let number = |name| sockstat.get(protocol, name).unwrap_or(0);
+    Waiting { packets: number("inuse"), memory: number("memory") }
 }
 
 #[cfg(test)]

@@ -26,6 +26,13 @@ const RECEIVING: u32 = (1 << tcp_state::ESTABLISHED)
     | (1 << tcp_state::FIN_WAIT2)
     | (1 << tcp_state::CLOSE_WAIT);
 
+/// States in which data may wait for its acknowledgment.
+const UNACKNOWLEDGED: u32 = (1 << tcp_state::ESTABLISHED)
+    | (1 << tcp_state::CLOSE_WAIT)
+    | (1 << tcp_state::FIN_WAIT1)
+    | (1 << tcp_state::LAST_ACK)
+    | (1 << tcp_state::CLOSING);
+
 /// Which sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
@@ -35,6 +42,8 @@ pub enum Which {
     TcpListeners,
     /// TCP's connections that may still receive.
     TcpConnections,
+    /// TCP's connections that may wait for an acknowledgment.
+    TcpSenders,
 }
 
 /// A socket.
@@ -90,13 +99,14 @@ fn request(which: Which, family: i32) -> [u8; REQUEST] {
         Which::Udp => (libc::IPPROTO_UDP, u32::MAX),
         Which::TcpListeners => (libc::IPPROTO_TCP, 1 << tcp_state::LISTEN),
         Which::TcpConnections => (libc::IPPROTO_TCP, RECEIVING),
+        Which::TcpSenders => (libc::IPPROTO_TCP, UNACKNOWLEDGED),
     };
     let byte = |number: i32| u8::try_from(number).expect("families and protocols are small numbers");
     let mut request = [0; REQUEST];
     request[0] = byte(family);
     request[1] = byte(protocol);
     request[2] = 1 << (SKMEMINFO - 1);
-    if which == Which::TcpConnections {
+    if matches!(which, Which::TcpConnections | Which::TcpSenders) {
         request[2] |= 1 << (INFO - 1);
     }
     request[4..8].copy_from_slice(&states.to_ne_bytes());

@@ -3,26 +3,10 @@
 use std::io;
 use std::net::SocketAddr;
 
-use netdrop_common::tcp_state;
-use nix::sys::socket::SockProtocol;
-
-use super::inet_sockets;
-use super::netlink::{attribute, dump_of, u32_at};
+use super::inet_sockets::{self, ANSWER, INFO, Which, answers};
+use super::netlink::{attribute, u32_at};
 use crate::owner;
 
-/// `SOCK_DIAG_BY_FAMILY` (`include/uapi/linux/sock_diag.h`).
-const SOCK_DIAG_BY_FAMILY: u16 = 20;
-/// Bytes of `struct inet_diag_req_v2` and `struct inet_diag_msg`.
-const REQUEST: usize = 56;
-const ANSWER: usize = 72;
-/// `INET_DIAG_INFO` (`include/uapi/linux/inet_diag.h`).
-const INFO: u16 = 2;
-/// Those in which data may wait for its acknowledgment.
-const STATES: u32 = 1 << tcp_state::ESTABLISHED
-    | 1 << tcp_state::CLOSE_WAIT
-    | 1 << tcp_state::FIN_WAIT1
-    | 1 << tcp_state::LAST_ACK
-    | 1 << tcp_state::CLOSING;
 /// Members of `struct tcp_info` (`include/uapi/linux/tcp.h`) by their offsets; those behind `tcpi_total_retrans` came by and by, all before 5.10.
 const RETRANSMITS: usize = 2;
 const SND_MSS: usize = 16;
@@ -61,24 +45,7 @@ pub struct Stall {
 /// # Errors
 /// When the kernel doesn't answer (`CONFIG_INET_DIAG`).
 pub fn read() -> io::Result<Vec<Stall>> {
-    let mut stalls = list(libc::AF_INET)?;
-    match list(libc::AF_INET6) {
-        // A kernel without IPv6.
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
-        listed => stalls.extend(listed?),
-    }
-    Ok(stalls)
-}
-
-fn list(family: i32) -> io::Result<Vec<Stall>> {
-    let byte = |number: i32| u8::try_from(number).expect("families and protocols are small numbers");
-    let mut request = [0; REQUEST];
-    request[0] = byte(family);
-    request[1] = byte(libc::IPPROTO_TCP);
-    request[2] = 1 << (INFO - 1);
-    request[4..8].copy_from_slice(&STATES.to_ne_bytes());
-    let answers = dump_of(SockProtocol::NetlinkSockDiag, SOCK_DIAG_BY_FAMILY, &request)?;
-    Ok(answers.iter().filter_map(|answer| parse(answer)).collect())
+    Ok(answers(Which::TcpSenders, usize::MAX)?.iter().filter_map(|answer| parse(answer)).collect())
 }
 
 /// Reads a `struct inet_diag_msg` and its `tcp_info`; nothing where it isn't whole, or its timer didn't run out lately.

@@ -1,7 +1,9 @@
 //! Made-up windows for the tests of checks.
 
 use std::collections::HashMap;
+use std::fs;
 use std::hash::BuildHasher;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +11,13 @@ use super::{Check, Extent, Finding, Home, Part, Snapshot, Span, Unread, Whose, W
 use crate::knowledge::Class;
 use crate::model::{Counts, Device, Holding, Owner, Process, Reason, Row, Site};
 use crate::owner::Socket;
+
+/// A file below a made-up root, with the folders that it lies in.
+pub fn file(root: &Path, path: &str, text: &str) {
+    let path = root.join(path);
+    fs::create_dir_all(path.parent().expect("it lies below the root")).expect("the root is ours");
+    fs::write(path, text).expect("the root is ours");
+}
 
 /// A window under way. It lasts five seconds.
 #[derive(Default)]

@@ -124,49 +124,8 @@ impl Window<'_> {
     /// netdrop's own drops with one of these reasons or, where the kernel gives none, in one of these functions: those of this
     /// namespace, or of all where it concerns the host, and those whose namespace isn't known.
     pub fn drops_of(&self, names: &[&str]) -> Vec<Evidence> {
-        self.added_up(self.rows_of(names))
-    }
-
-    /// The same of all namespaces: what the host has once drops packets of each.
-    pub fn drops_anywhere(&self, names: &[&str]) -> Vec<Evidence> {
-        self.added_up(self.rows(names))
-    }
-
-    /// How many those of this namespace are.
-    pub fn lost_by(&self, names: &[&str]) -> u64 {
-        self.rows_of(names).map(|row| row.counts.packets).sum()
-    }
-
-    /// The rows of [`Self::drops_of`].
-    pub fn rows_of<'w>(&'w self, names: &'w [&str]) -> impl Iterator<Item = &'w Row> {
-        self.rows(names).filter(|row| match row.netns.as_ref().map_or(0, |netns| netns.inode) {
-            0 => true,
-            inode => self.home.inode == 0 || inode == self.home.inode,
-        })
-    }
-
-    /// The devices of those drops by name, the one with the most first.
-    pub fn devices_of(&self, names: &[&str]) -> Vec<(String, u64)> {
-        let mut devices: Vec<(String, u64)> = Vec::new();
-        for row in self.rows_of(names) {
-            let Some(name) = row.device.as_ref().and_then(|device| device.name.as_ref()) else { continue };
-            match devices.iter_mut().find(|(one, _)| one == name) {
-                Some((_, drops)) => *drops += row.counts.packets,
-                None => devices.push((name.clone(), row.counts.packets)),
-            }
-        }
-        devices.sort_by(|(one, of_one), (other, of_other)| (of_other, one).cmp(&(of_one, other)));
-        devices
-    }
-
-    fn rows<'w>(&'w self, names: &'w [&str]) -> impl Iterator<Item = &'w Row> {
-        let rows: &'w [Row] = self.drops.as_ref().copied().unwrap_or_default();
-        rows.iter().filter(|row| row.cause_name().is_some_and(|name| names.contains(&name)))
-    }
-
-    fn added_up<'w>(&'w self, rows: impl Iterator<Item = &'w Row>) -> Vec<Evidence> {
         let mut found: Vec<Drops> = Vec::new();
-        for row in rows {
+        for row in self.rows_of(names) {
             let drops = self.told(row);
             let same = |one: &&mut Drops| {
                 (&one.function, one.offset, &one.reason) == (&drops.function, drops.offset, &drops.reason)
@@ -181,6 +140,36 @@ impl Window<'_> {
             }
         }
         found.into_iter().map(Evidence::Drops).collect()
+    }
+
+    /// How many those of this namespace are.
+    pub fn lost_by(&self, names: &[&str]) -> u64 {
+        self.rows_of(names).map(|row| row.counts.packets).sum()
+    }
+
+    /// The rows of [`Self::drops_of`].
+    pub fn rows_of<'w>(&'w self, names: &'w [&str]) -> impl Iterator<Item = &'w Row> {
+        let rows: &'w [Row] = self.drops.as_ref().copied().unwrap_or_default();
+        let is_here = |row: &&Row| match row.netns.as_ref().map_or(0, |netns| netns.inode) {
+            0 => true,
+            inode => self.home.inode == 0 || inode == self.home.inode,
+        };
+        let is_of = |row: &&Row| row.cause_name().is_some_and(|name| names.contains(&name));
+        rows.iter().filter(is_of).filter(is_here)
+    }
+
+    /// The devices of those drops by name, the one with the most first.
+    pub fn devices_of(&self, names: &[&str]) -> Vec<(String, u64)> {
+        let mut devices: Vec<(String, u64)> = Vec::new();
+        for row in self.rows_of(names) {
+            let Some(name) = row.device.as_ref().and_then(|device| device.name.as_ref()) else { continue };
+            match devices.iter_mut().find(|(one, _)| one == name) {
+                Some((_, drops)) => *drops += row.counts.packets,
+                None => devices.push((name.clone(), row.counts.packets)),
+            }
+        }
+        devices.sort_by(|(one, of_one), (other, of_other)| (of_other, one).cmp(&(of_one, other)));
+        devices
     }
 
     /// The device where most drops with one of these reasons were counted in this namespace.

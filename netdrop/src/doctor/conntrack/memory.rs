@@ -69,16 +69,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::doctor::made;
 
     #[test]
     fn it_is_read_from_the_slab() {
         let root = tempfile::tempdir().unwrap();
         let place = Place::new(root.path());
-        let write = |path: &str, text: &str| {
-            let path = root.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        };
+        let write = |path: &str, text: &str| made::file(root.path(), path, text);
         assert_eq!(Memory::read(&place).unwrap(), Memory::default());
         write(
             "proc/slabinfo",

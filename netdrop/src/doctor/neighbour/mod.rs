@@ -103,12 +103,7 @@ fn room(family: usize, enough: u64) -> Remedy {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn write(root: &std::path::Path, path: &str, text: &str) {
-        let path = root.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
+    use crate::doctor::made::file as write;
 
     #[test]
     fn counters_are_found_from_any_namespace() {

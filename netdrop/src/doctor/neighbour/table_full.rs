@@ -65,11 +65,7 @@ fn of_table(window: &Window, before: &NeighbourTable, table: &NeighbourTable) ->
         .shown_by((exempt > 0).then(|| Evidence::value("permanent", exempt, Neighbours::FROM)))
         .remedy(room(family, enough))
         .caution("Each entry takes half a KiB or so that can't be swapped. If addresses are being scanned, stop the scan instead.");
-    Some(if is_full {
-        finding.shown_by(window.drops_anywhere(&EXPLAINED)).explains(&EXPLAINED)
-    } else {
-        finding
-    })
+    Some(if is_full { finding.shown_by(window.drops_of(&EXPLAINED)).explains(&EXPLAINED) } else { finding })
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
         .shown_by(full)
         .shown_by(waiting(&cpus, limit))
         .shown_by(window.setting(SETTING))
-        .shown_by(window.drops_anywhere(&EXPLAINED))
+        .shown_by(window.drops_of(&EXPLAINED))
         .explains(&EXPLAINED);
     Ok(vec![mended(finding, limit, worst)])
 }

@@ -37,7 +37,7 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
                 "A flow had more than half of the last 128 packets of a backlog that was half full, and a flow limit is set (FLOW_LIMIT_HISTORY).",
             )
             .shown_by(limited)
-            .shown_by(window.drops_anywhere(&["CPU_BACKLOG", "enqueue_to_backlog"]))
+            .shown_by(window.drops_of(&["CPU_BACKLOG", "enqueue_to_backlog"]))
             .explains(&["CPU_BACKLOG", "enqueue_to_backlog"])
             .remedy(Remedy::host_sysctl("Switch the limit off, on all CPUs.", &[(
                 "net.core.flow_limit_cpu_bitmap",

@@ -78,15 +78,12 @@ fn percent(part: u64, of: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doctor::made;
 
     #[test]
     fn the_kernels_threads_are_found() {
         let root = tempfile::tempdir().unwrap();
-        let write = |path: &str, text: &str| {
-            let path = root.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        };
+        let write = |path: &str, text: &str| made::file(root.path(), path, text);
         let place = Place::new(root.path());
         let line = "0 ".repeat(13);
         write("proc/thread-self/net/softnet_stat", &format!("{line}\n{line}\n"));
