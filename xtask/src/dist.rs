@@ -13,7 +13,7 @@ pub const LIMIT: u64 = 10_000_000;
 
 /// Builds `target/dist/netdrop` and checks its size.
 pub fn run() -> Result<()> {
-    let built = workspace::static_release(&["netdrop"])?.join("netdrop");
+    let built = workspace::static_release("netdrop")?.join("netdrop");
     let folder = workspace::target().join("dist");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let binary = folder.join("netdrop");

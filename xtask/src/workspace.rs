@@ -35,42 +35,50 @@ pub fn cargo() -> Command {
     command
 }
 
-/// A release build of `packages` for the host that needs no shared library, so that it runs in any guest.
-/// Returns the folder that holds the binaries.
-pub fn static_release(packages: &[&str]) -> Result<PathBuf> {
-    static_build(cargo(), packages)
-}
+/// The workspace without the eBPF program, which only builds for its own target.
+pub const HOST_CRATES: [&str; 3] = ["--workspace", "--exclude", "netdrop-ebpf"];
 
-fn static_build(mut command: Command, packages: &[&str]) -> Result<PathBuf> {
-    const HOST: &str = "x86_64-unknown-linux-gnu";
-    // An explicit --target keeps the flag off build scripts and procedural macros.
-    command.args(["build", "--release", "--locked", "--target", HOST]);
-    for package in packages {
-        command.args(["--package", package]);
-    }
+/// An explicit `--target` keeps `RUSTFLAGS` off build scripts and procedural macros.
+const HOST: &str = "x86_64-unknown-linux-gnu";
+
+/// A release build of a package for the host that needs no shared library, so that it runs in any guest.
+/// Returns the folder that holds the binary.
+pub fn static_release(package: &str) -> Result<PathBuf> {
+    let mut command = cargo();
+    command.args(["build", "--release", "--locked", "--target", HOST, "--package", package]);
     run(command.env("RUSTFLAGS", linking::static_flags()?))?;
     Ok(target().join(HOST).join("release"))
 }
 
-/// Builds netdrop exactly as it ships, and beside it the scenarios and the guests' init.
-pub fn test_binaries() -> Result<PathBuf> {
-    beside_netdrop(&["netdrop-tests", "netdrop-guest"])
+/// `cargo VERB` for what tests netdrop: unit tests, scenarios, peers, the guests' init. All of it is built in one way, so that
+/// dependencies are compiled once; static, as guests have no libraries; without debug information, which would be most of an initramfs.
+pub fn cargo_for_tests(verb: &str) -> Command {
+    let mut command = cargo();
+    command.args([verb, "--locked", "--target", HOST]).args(HOST_CRATES);
+    command.env("RUSTFLAGS", "-C target-feature=+crt-static").env("CARGO_PROFILE_DEV_DEBUG", "0");
+    command
 }
 
-/// As [`test_binaries`], with the tests beside netdrop's peers.
-pub fn peer_binaries() -> Result<PathBuf> {
-    beside_netdrop(&["netdrop-peers"])
+/// What runs scenarios.
+pub struct Binaries {
+    /// netdrop exactly as it ships.
+    pub netdrop: PathBuf,
+    /// The folder of `netdrop-tests`, `netdrop-peers` and `netdrop-guest`.
+    tests: PathBuf,
 }
 
-fn beside_netdrop(packages: &[&str]) -> Result<PathBuf> {
-    // Apart, because packages that are built together share the features of their dependencies.
-    static_release(&["netdrop"])?;
-    // What tests it mostly waits, for kernels and for netdrop: optimizing all of it takes longer than is won.
-    let mut quick = cargo();
-    quick.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
-    // The release is one unit for its size, which matters here as little as its speed.
-    quick.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
-    static_build(quick, packages)
+impl Binaries {
+    pub fn build() -> Result<Self> {
+        let netdrop = static_release("netdrop")?.join("netdrop");
+        // They mostly wait, for kernels and for netdrop: optimizing them takes longer than is won.
+        let programs = ["netdrop-tests", "netdrop-peers", "netdrop-guest"];
+        run(cargo_for_tests("build").args(programs.iter().flat_map(|program| ["--bin", program])))?;
+        Ok(Self { netdrop, tests: target().join(HOST).join("debug") })
+    }
+
+    pub fn test_program(&self, name: &str) -> PathBuf {
+        self.tests.join(name)
+    }
 }
 
 /// Runs a command with its output passed through; fails unless it exits with 0.

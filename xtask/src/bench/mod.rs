@@ -68,7 +68,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     let netdrop = match &options.netdrop {
         Some(netdrop) => netdrop.clone(),
-        None => workspace::static_release(&["netdrop"])?.join("netdrop"),
+        None => workspace::static_release("netdrop")?.join("netdrop"),
     };
     machine::mount_tracefs()?;
     if options.tcp {
@@ -77,7 +77,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         println!("\n{}\n{}", tcp.render(), limits::render(&limits));
         return Ok(verdict(options, &limits));
     }
-    let pipeline = workspace::static_release(&["netdrop-pipeline"])?.join("netdrop-pipeline");
+    let pipeline = workspace::static_release("netdrop-pipeline")?.join("netdrop-pipeline");
     let machine = machine::describe();
 
     let flood = Flood::new()?;

@@ -1,6 +1,5 @@
 //! The stages that run on this machine: each gives its counts, or an error that fails it as a whole.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
@@ -8,10 +7,7 @@ use anyhow::Result;
 use crate::dist;
 use crate::ebpf::{self, Checked};
 use crate::tally::{Tally, failures, not_passed, skip_reason};
-use crate::workspace;
-
-/// The workspace without the eBPF program, which only builds for its own target.
-const HOST_CRATES: [&str; 3] = ["--workspace", "--exclude", "netdrop-ebpf"];
+use crate::workspace::{self, Binaries};
 
 /// Format, clippy, licences: each counts as one.
 pub fn lint(notes: &mut Vec<String>) -> Tally {
@@ -28,7 +24,7 @@ pub fn lint(notes: &mut Vec<String>) -> Tally {
         "clippy",
         workspace::cargo()
             .args(["clippy", "--quiet", "--locked", "--all-targets"])
-            .args(HOST_CRATES)
+            .args(workspace::HOST_CRATES)
             .args(["--", "--deny", "warnings"]),
     );
     // Advisories are left out: their database comes from the network, and a new one would fail an old commit.
@@ -47,8 +43,8 @@ pub fn lint(notes: &mut Vec<String>) -> Tally {
 /// All tests beside the code.
 pub fn unit() -> Result<Tally> {
     let mut tally = Tally::default();
-    let mut command = workspace::cargo();
-    command.args(["test", "--locked", "--no-fail-fast"]).args(HOST_CRATES);
+    let mut command = workspace::cargo_for_tests("test");
+    command.arg("--no-fail-fast");
     let status = workspace::tee(&mut command, |line| {
         if let Some(counted) = Tally::from_cargo_test(line) {
             tally += counted;
@@ -76,18 +72,17 @@ pub fn ebpf(notes: &mut Vec<String>) -> Result<Tally> {
 
 /// The scenarios on the running kernel; `None` where they weren't run, else the names of those that it has not passed.
 pub fn scenarios(arguments: &[String], notes: &mut Vec<String>) -> Result<(Tally, Option<Vec<String>>)> {
-    cases("netdrop-tests", &workspace::test_binaries, arguments, notes)
+    cases("netdrop-tests", arguments, notes)
 }
 
 /// netdrop beside its peers, on the running kernel.
 pub fn peers(arguments: &[String], notes: &mut Vec<String>) -> Result<Tally> {
-    Ok(cases("netdrop-peers", &workspace::peer_binaries, arguments, notes)?.0)
+    Ok(cases("netdrop-peers", arguments, notes)?.0)
 }
 
 /// Runs a program of cases; the names of those that it has not passed.
 fn cases(
     program: &str,
-    build: &dyn Fn() -> Result<PathBuf>,
     arguments: &[String],
     notes: &mut Vec<String>,
 ) -> Result<(Tally, Option<Vec<String>>)> {
@@ -95,13 +90,13 @@ fn cases(
         notes.push("skipped: real drops need root".to_owned());
         return Ok((Tally::SKIPPED, None));
     }
-    let binaries = build()?;
-    let netdrop = binaries.join("netdrop");
-    let checks = [dist::check_size(&netdrop).map(drop), dist::check_errors(&netdrop)];
+    let binaries = Binaries::build()?;
+    let netdrop = &binaries.netdrop;
+    let checks = [dist::check_size(netdrop).map(drop), dist::check_errors(netdrop)];
     // The cases bound their own waits; the limit is for the case that this fails too.
     let mut command = Command::new("timeout");
-    command.args(["--kill-after=10", "1200"]).arg(binaries.join(program));
-    command.arg("--netdrop").arg(binaries.join("netdrop")).args(arguments);
+    command.args(["--kill-after=10", "1200"]).arg(binaries.test_program(program));
+    command.arg("--netdrop").arg(netdrop).args(arguments);
     let mut lines = Vec::new();
     let status = workspace::tee(&mut command, |line| lines.push(line.to_owned()))?;
     let lines = lines.iter().map(String::as_str);

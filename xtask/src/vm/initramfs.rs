@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::cpio::Archive;
 use super::modules::{self, Modules};
-use crate::workspace;
+use crate::workspace::{self, Binaries};
 
 /// Tools that the scenarios call; those the host lacks are left out, and the scenarios that need them say so.
 const TOOLS: [&str; 17] = [
@@ -45,16 +45,15 @@ const DATA: [&str; 7] = [
     "/usr/lib/tc",
 ];
 
-/// The part that is the same for every kernel: programs and tools. `binaries` holds the static release build,
-/// `more` names further tools of the host, or paths of files and folders.
-pub fn system(binaries: &Path, more: &[String]) -> Result<Vec<u8>> {
+/// The part that is the same for every kernel: programs and tools. `more` names further tools of the host, or paths of files and folders.
+pub fn system(binaries: &Binaries, more: &[String]) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
     for (path, program) in [
-        ("/init", "netdrop-guest"),
-        ("/netdrop/netdrop", "netdrop"),
-        ("/netdrop/netdrop-tests", "netdrop-tests"),
+        ("/init", binaries.test_program("netdrop-guest")),
+        ("/netdrop/netdrop", binaries.netdrop.clone()),
+        ("/netdrop/netdrop-tests", binaries.test_program("netdrop-tests")),
     ] {
-        archive.file(path, &read(&binaries.join(program))?, 0o755);
+        archive.file(path, &read(&program)?, 0o755);
     }
     let busybox = workspace::which("busybox")
         .context("busybox not found; on Debian: apt-get install busybox-static")?;
@@ -95,9 +94,9 @@ pub fn system(binaries: &Path, more: &[String]) -> Result<Vec<u8>> {
 }
 
 /// A boot without system or command: init alone. Shows whether a machine comes up at all.
-pub fn bare(binaries: &Path) -> Result<Vec<u8>> {
+pub fn bare(binaries: &Binaries) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
-    archive.file("/init", &read(&binaries.join("netdrop-guest"))?, 0o755);
+    archive.file("/init", &read(&binaries.test_program("netdrop-guest"))?, 0o755);
     Ok(archive.finish())
 }
 

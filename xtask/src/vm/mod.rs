@@ -18,7 +18,7 @@ use anyhow::{Context, Result};
 
 pub use kernels::MATRIX;
 
-use crate::workspace;
+use crate::workspace::{self, Binaries};
 use kernels::Kernel;
 use qemu::{Accelerator, Outcome};
 
@@ -113,7 +113,7 @@ struct Lab {
 impl Lab {
     /// Builds the guests' programs and finds out how guests run here, by a trial boot of `kernel`.
     fn new(kernel: &Kernel, more_tools: &[String], limit: Duration) -> Result<Self> {
-        let binaries = workspace::test_binaries()?;
+        let binaries = Binaries::build()?;
         let folder = workspace::target().join("vm/guests");
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let bare = folder.join("bare.cpio");
