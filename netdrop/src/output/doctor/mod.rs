@@ -1,0 +1,20 @@
+//! What the doctor found, for people and for programs.
+
+mod closing;
+mod evidence;
+mod explanations;
+mod finding;
+mod json;
+mod list;
+mod page;
+mod paint;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use closing::{Closing, closing};
+pub use explanations::explanations;
+pub use finding::{finding, finding_uncut};
+pub use json::{finding_line, json};
+pub use list::list;
+pub use table::table;
