@@ -5,7 +5,7 @@ use crate::output::words::Plain;
 use crate::units::{rate_of, thousands};
 
 /// What it is, how it stood, where it was read.
-pub(super) fn told(evidence: &Evidence) -> [String; 3] {
+pub fn told(evidence: &Evidence) -> [String; 3] {
     let plain = |text: &str| Plain(text).to_string();
     match evidence {
         Evidence::Counter(moved) => {

@@ -13,6 +13,7 @@ mod table;
 mod tests;
 
 pub use closing::{Closing, closing};
+pub(super) use evidence::told;
 pub use explanations::explanations;
 pub use finding::{finding, finding_uncut};
 pub use json::{finding_line, json};

@@ -82,10 +82,7 @@ impl Page {
             self.command("", command);
         }
         match &remedy.persistently {
-            // A command of a shell, else words.
-            Some(how) if how.starts_with("printf ") || how.starts_with("systemctl ") => {
-                self.command("for good", how);
-            }
+            Some(how) if remedy.is_kept_by_command() => self.command("for good", how),
             Some(how) => self.labelled("for good", how),
             None => {}
         }
