@@ -14,7 +14,7 @@ mod tests;
 
 pub use closing::{Closing, closing};
 pub(super) use evidence::told;
-pub use explanations::explanations;
+pub use explanations::{explanations, repeated};
 pub use finding::{finding, finding_uncut};
 pub use json::{finding_line, json};
 pub use list::list;
