@@ -14,7 +14,7 @@ use super::progress::Progress;
 use crate::aggregate::{By, Dimension};
 use crate::compare::compare;
 use crate::daemon::Terminal;
-use crate::model::{Drop, Host, Summary, Timestamp};
+use crate::model::{Drop, Explanation, Host, Summary, Timestamp};
 use crate::output::{
     About, Clock, Color, Csv, FlameGraph, FoldedStacks, Histogram, Json, Output, Page, Recorded, Stacks,
     Table, Text, View, comparison_csv, comparison_json, comparison_lines, remarks, sentence,
@@ -290,6 +290,13 @@ impl Listener for Written {
             Self::Plain(_) | Self::FlameGraph(_) | Self::Folded(_) => {}
         }
         debug_assert!(out.is_empty(), "{NOTHING}");
+    }
+
+    fn finding(&mut self, finding: &Explanation, line: &[u8]) {
+        // Others have it in short, in the end.
+        if let Self::Page(page) = self {
+            page.finding(finding, line);
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use crate::assertion::Assertion;
 use crate::daemon::{
     Cgroup, Command, Ended, Format, Limits, Outlet, Outlets, Sink, Stop, Terminal, exit_code, run,
 };
+use crate::doctor::Finding;
 use crate::filter::Wanted;
 use crate::kernel::host;
 use crate::model::Summary;
@@ -123,6 +124,7 @@ enum RunFormat {
 /// One run of the command.
 struct Once {
     end: Summary,
+    findings: Vec<Finding>,
     code: u8,
 }
 
@@ -140,7 +142,7 @@ impl Run {
             let once = runtime.context("can't start the event loop")?.block_on(self.once(number));
             runs.push(once?);
             if self.repeat > 1 {
-                let Some(Once { end, code }) = runs.last() else { continue };
+                let Some(Once { end, code, .. }) = runs.last() else { continue };
                 let drops = end.accounts.passed();
                 eprintln!("netdrop: run {number} of {}: {drops} drops, exit code {code}", self.repeat);
             }
@@ -171,10 +173,10 @@ impl Run {
         };
         let (aggregator, stop) = (Aggregator::new(By::default()), Stop::with(command));
         let plan = captured.plan(aggregator, outlets, stop, Limits::default(), self.interval);
-        let Ended { end, output, command } = run(plan).await?;
+        let Ended { end, findings, output, command } = run(plan).await?;
         output?;
         let status = command.context("the command's end was not seen")??;
-        Ok(Once { end, code: exit_code(status) })
+        Ok(Once { end, findings, code: exit_code(status) })
     }
 
     fn wanted(&self, cgroup: Option<&Cgroup>) -> Wanted {
@@ -244,7 +246,7 @@ impl Run {
         if self.repeat > 1 {
             let lines = match self.format {
                 RunFormat::Histogram => repeats(&ends, self.width(), self.has_color()),
-                RunFormat::Json => ends.iter().map(json).collect(),
+                RunFormat::Json => runs.iter().map(json).collect(),
             };
             self.destination()?.write_all((lines.join("\n") + "\n").as_bytes())?;
         }
@@ -307,8 +309,10 @@ impl Run {
     }
 }
 
-fn json(end: &Summary) -> String {
-    let mut out = Vec::new();
-    Json::new().end(end, &mut out);
+/// What the doctor found in a run, then its end: as in a recording.
+fn json(run: &Once) -> String {
+    let (mut out, mut json) = (Vec::new(), Json::new());
+    json.findings(&run.findings, &mut out);
+    json.end(&run.end, &mut out);
     String::from_utf8_lossy(&out).trim_end().to_owned()
 }

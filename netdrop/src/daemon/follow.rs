@@ -34,7 +34,7 @@ impl Follower {
     /// Will follow once it is started; `first` is what the map holds already.
     pub fn new(root: &Path, targets: Targets, first: &Owned, map: OwnerMap) -> Self {
         let (stop, stopped) = channel();
-        let closing = Closing { open: first.entries.clone(), closed: HashMap::new() };
+        let closing = Closing { held: first.entries.clone(), closed: HashMap::new() };
         let mut work = Work { root: root.to_owned(), targets, map, closing, stopped, told: false };
         work.tell(first);
         Self { work: Some(work), stop: Some(stop), thread: None }
@@ -78,10 +78,9 @@ impl Work {
         let mut wait = INTERVAL;
         while self.stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
             let start = Instant::now();
-            let mut owned = self.targets.look(&mut resolver);
+            let owned = self.targets.look(&mut resolver);
             self.tell(&owned);
-            self.closing.keep(&mut owned.entries, start);
-            if let Err(error) = self.map.set(&owned.entries) {
+            if let Err(error) = self.map.set(self.closing.keep(owned.entries, start)) {
                 self.warn(&format!("the filter isn't up to date: {error}"));
             }
             wait = INTERVAL.max(start.elapsed().saturating_mul(SHARE));
@@ -106,24 +105,26 @@ impl Work {
     }
 }
 
-/// The sockets that the last look found, and those that earlier ones found: since when no process has them.
+/// What the map holds, and since when no process has which of its sockets.
 #[derive(Debug)]
 struct Closing {
-    open: HashMap<OwnerKey, u32>,
+    held: HashMap<OwnerKey, u32>,
     closed: HashMap<OwnerKey, (u32, Instant)>,
 }
 
 impl Closing {
-    /// Adds what was closed lately, as far as there is room. The numbers of sockets count up: none comes again so soon.
-    fn keep(&mut self, entries: &mut HashMap<OwnerKey, u32>, now: Instant) {
-        let open = std::mem::replace(&mut self.open, entries.clone());
-        let sockets = open.into_iter().filter(|(key, _)| key.kind == u64::from(OWNER_SOCKET));
-        for (key, value) in sockets.filter(|(key, _)| !entries.contains_key(key)) {
-            self.closed.insert(key, (value, now));
+    /// What a look found and, as far as there is room, what was closed lately. The numbers of sockets count up: none comes again so soon.
+    fn keep(&mut self, found: HashMap<OwnerKey, u32>, now: Instant) -> &HashMap<OwnerKey, u32> {
+        let held = std::mem::replace(&mut self.held, found);
+        let sockets = held.into_iter().filter(|(key, _)| key.kind == u64::from(OWNER_SOCKET));
+        for (key, value) in sockets.filter(|(key, _)| !self.held.contains_key(key)) {
+            // Of those that were kept already, the time stays.
+            self.closed.entry(key).or_insert((value, now));
         }
-        self.closed.retain(|key, (_, since)| !entries.contains_key(key) && now - *since < CLOSING);
-        let room = (MAX_OWNERS as usize).saturating_sub(entries.len());
-        entries.extend(self.closed.iter().take(room).map(|(key, (value, _))| (*key, *value)));
+        self.closed.retain(|key, (_, since)| !self.held.contains_key(key) && now - *since < CLOSING);
+        let room = (MAX_OWNERS as usize).saturating_sub(self.held.len());
+        self.held.extend(self.closed.iter().take(room).map(|(key, (value, _))| (*key, *value)));
+        &self.held
     }
 }
 
@@ -138,11 +139,11 @@ mod tests {
         let key = |id, kind: u32| OwnerKey { id, kind: kind.into() };
         let (socket, task, other) = (key(7, OWNER_SOCKET), key(10, OWNER_TASK), key(8, OWNER_SOCKET));
         let start = Instant::now();
-        let mut closing = Closing { open: HashMap::from([(socket, 1), (task, 1)]), closed: HashMap::new() };
+        let mut closing = Closing { held: HashMap::from([(socket, 1), (task, 1)]), closed: HashMap::new() };
         let mut look = |found: &[OwnerKey], seconds| {
-            let mut entries = found.iter().map(|key| (*key, 1)).collect();
-            closing.keep(&mut entries, start + Duration::from_secs(seconds));
-            let mut keys: Vec<_> = entries.into_keys().map(|key| key.id).collect();
+            let found = found.iter().map(|key| (*key, 1)).collect();
+            let held = closing.keep(found, start + Duration::from_secs(seconds));
+            let mut keys: Vec<_> = held.keys().map(|key| key.id).collect();
             keys.sort_unstable();
             keys
         };

@@ -24,6 +24,7 @@ use super::tcp::TcpSource;
 use super::witness::Witness;
 use crate::aggregate::{Aggregator, Now};
 use crate::decode::{accounts, counts, decode, trap};
+use crate::doctor::Finding;
 use crate::enrich::{Enricher, Named, TrapNames};
 use crate::kernel::debug_info::DebugInfo;
 use crate::model::{Accounts, Summary, Timestamp, Trap};
@@ -79,6 +80,8 @@ pub struct Limits {
 pub struct Ended {
     /// The whole run's counts.
     pub end: Summary,
+    /// What the doctor found that explains its drops.
+    pub findings: Vec<Finding>,
     /// What became of the output.
     pub output: Result<(), SinkError>,
     /// How the command ended, where the run was one's.
@@ -425,7 +428,8 @@ impl Run {
                 self.undecodable
             );
         }
-        Ok(Ended { end, output: output.and(finished), command: self.plan.stop.into_status() })
+        let command = self.plan.stop.into_status();
+        Ok(Ended { end, findings, output: output.and(finished), command })
     }
 
     /// Writes the events that are still in the ring.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Something that was read, and shows what is wrong.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Evidence {
     /// A counter that moved.
@@ -41,7 +41,7 @@ impl From<Moved> for Evidence {
 }
 
 /// A counter at both ends of the window.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Moved {
     /// Its name, as `nstat` or the file has it: `TcpExtListenOverflows`.
     pub counter: String,
@@ -95,7 +95,7 @@ impl Moved {
 }
 
 /// Drops that netdrop counted in the window.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Drops {
     /// The kernel's function.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,17 +2,17 @@
 
 use std::fmt::Display;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Window;
 
 /// Something to do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remedy {
     /// What it does, in one sentence.
     pub what: String,
     /// Commands for a shell that make it so until the next boot; none where it is somebody's program or its settings.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub now: Vec<String>,
     /// A command, or where to write what, so that it stays so.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,6 +34,12 @@ impl Remedy {
     #[must_use]
     pub fn kept_by(self, how: impl Into<String>) -> Self {
         Self { persistently: Some(how.into()), ..self }
+    }
+
+    /// Whether what keeps it so is a command for a shell, and no words.
+    pub fn is_kept_by_command(&self) -> bool {
+        let is_command = |how: &String| how.starts_with("printf ") || how.starts_with("systemctl ");
+        self.persistently.as_ref().is_some_and(is_command)
     }
 
     /// Settings of the whole host (`net.core.netdev_max_backlog`).

@@ -9,6 +9,9 @@ use crate::doctor::{Diagnosis, Finding, Home, Unchecked, explanation};
 use crate::model::{Explanation, Timestamp};
 use crate::output::Clock;
 
+/// Gives what the doctor found last; nothing before the first examination, and where the doctor is switched off.
+pub type Found = Arc<dyn Fn() -> Option<Arc<Examination>> + Send + Sync>;
+
 /// An examination, in the forms that are asked for.
 #[derive(Debug, Default)]
 pub struct Examination {
@@ -17,9 +20,9 @@ pub struct Examination {
     /// What it says of drops.
     pub explanations: Arc<[Explanation]>,
     /// Area, check and severity of what was found, each once.
-    series: Vec<[&'static str; 3]>,
-    checked: usize,
-    unchecked: usize,
+    pub(super) series: Vec<[&'static str; 3]>,
+    pub(super) checked: usize,
+    pub(super) unchecked: usize,
 }
 
 #[derive(Serialize)]

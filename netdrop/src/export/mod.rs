@@ -7,6 +7,6 @@ pub mod otlp;
 mod resource;
 mod tcp;
 
-pub use examination::Examination;
+pub use examination::{Examination, Found};
 pub use hub::{Asked, Gone, Hub, HubWriter, Line, hub};
 pub use resource::{Machine, Resource};

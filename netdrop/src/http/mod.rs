@@ -42,13 +42,10 @@ pub use router::Build;
 pub use secrets::Secrets;
 pub use settings::Settings;
 
-use crate::export::{Examination, Hub};
+use crate::export::{Found, Hub};
 
 /// Says what is not as it should be, in one sentence; nothing when all is well.
 pub type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
-
-/// Gives what the doctor found last.
-pub type Findings = Arc<dyn Fn() -> Option<Arc<Examination>> + Send + Sync>;
 
 /// What is served.
 #[derive(Clone)]
@@ -57,8 +54,8 @@ pub struct Served {
     pub hub: Hub,
     /// The body of `/metrics`.
     pub metrics: Metrics,
-    /// What `/api/v1/findings` tells; nothing before the first examination, and where the doctor is switched off.
-    pub findings: Findings,
+    /// What `/api/v1/findings` tells.
+    pub findings: Found,
     /// What `/readyz` asks besides the loop itself, which must answer with fresh counters.
     pub ready: Ready,
     /// What `/api/v1/build` tells.

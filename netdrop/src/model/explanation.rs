@@ -35,14 +35,19 @@ impl Explanation {
         is_here
             && row.cause_name().is_some_and(|name| self.explains.iter().any(|explained| explained == name))
     }
+
+    /// What, why, and where all of it is told.
+    pub fn told(&self) -> String {
+        let Self { subject, cause, check, .. } = self;
+        let sentence = grouped(&self.sentence);
+        format!("{subject}: {sentence} {cause} What helps: netdrop doctor --only {check}")
+    }
 }
 
 /// As one line; the first word says who says so.
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { subject, cause, check, .. } = self;
-        let sentence = grouped(&self.sentence);
-        write!(f, "doctor: {subject}: {sentence} {cause} What helps: netdrop doctor --only {check}")
+        write!(f, "doctor: {}", self.told())
     }
 }
 

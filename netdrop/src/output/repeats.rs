@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::columns::{Column, lines as table};
+use super::doctor;
 use super::histogram::function;
 use crate::knowledge::Class;
 use crate::model::{Counts, Row, Summary};
 use crate::order::InOrder as _;
 use crate::units::{elapsed, thousands};
 
-/// The lines: a row a function, lifecycle drops left out.
+/// The lines: a row a function, lifecycle drops left out; then what the doctor found, and how often.
 pub fn repeats(ends: &[Summary], width: usize, color: bool) -> Vec<String> {
     let totals: Vec<u64> = ends.iter().map(|end| rows(end).map(|row| row.counts.packets).sum()).collect();
     let times: Vec<u64> =
@@ -52,6 +53,7 @@ pub fn repeats(ends: &[Summary], width: usize, color: bool) -> Vec<String> {
     if !names.is_empty() {
         lines.extend(table(&names, columns, width, color));
     }
+    lines.extend(doctor::repeated(ends));
     lines
 }
 

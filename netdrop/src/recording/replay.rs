@@ -49,6 +49,8 @@ pub trait Listener {
     fn drop(&mut self, drop: &Drop<'_>, line: &[u8]);
     /// The counts of an interval, as they were recorded.
     fn summary(&mut self, summary: &Summary);
+    /// What the doctor found that explains the run's drops, and the line that tells all of it.
+    fn finding(&mut self, _finding: &Explanation, _line: &[u8]) {}
 }
 
 /// All details of a run together.
@@ -133,7 +135,12 @@ impl Replay {
             }
             Line::Rtt(rtt) => run.tcp.rtt((**rtt).clone()),
             Line::Drop(_) | Line::Summary(_) => run.tcp.pass(),
-            Line::Finding(finding) if window.is_all() => run.findings.push((**finding).clone()),
+            Line::Finding(finding) if window.is_all() => {
+                run.findings.push((**finding).clone());
+                if let Some(listener) = listener {
+                    listener.finding(finding, text);
+                }
+            }
             Line::Finding(_) | Line::Tcp(_) | Line::Other => {}
         }
         Ok(())

@@ -173,12 +173,36 @@ fn keeps_hostile_names_text(bench: &Bench) -> Result<()> {
         "rows": [with(serde_json::json!({ "count": 1, "bytes": 1 }))], "host": { "name": name, "kernel": name },
         "accounts": { "seen": 1, "detailed": 1, "sampled_out": 0, "ring_full": 0, "filtered": 0, "table_full": 0, "recursion_misses": 0 },
     });
-    fs::write(&recording, format!("{drop}\n{end}\n"))?;
+    let finding = serde_json::json!({
+        "v": 1, "kind": "doctor.finding", "check": name, "area": "udp", "severity": "critical", "subject": name, "netns": name, "sentence": name,
+        "rate": 1.0, "evidence": [{ "name": name, "value": name, "read_from": name }], "cause": name, "certainty": "likely",
+        "remedies": [{ "what": name, "now": [name], "persistently": name }], "caution": name, "verify": name, "explains": [name],
+    });
+    fs::write(&recording, format!("{drop}\n{finding}\n{end}\n"))?;
     let page = open(&report(bench, &folder, "html", &recording, "hostile.html")?)?;
     page.until("the page", "document.documentElement.dataset.ready === 'true'")?;
     page.ask("document.querySelector('tr.kind').click()")?;
     page.ask("document.querySelector('details.packet').open = true")?;
     page.until("the fields", "document.querySelector('.fields') !== null")?;
+    // The finding stands above, open, and by the drops that it explains.
+    for place in ["#findings", ".drill"] {
+        let finding = format!("document.querySelector('{place} .finding[data-severity=critical]')");
+        let told = page.ask(&format!("{finding}.textContent"))?;
+        for part in ["critical", "Evidence", "Cause (likely)", "Remedy", "Caution: ", &name] {
+            ensure!(told.contains(part), "no {part} in the finding of {place}:\n{told}");
+        }
+        ensure!(
+            page.ask(&format!("{finding}.querySelector('.cmd code').textContent"))? == name,
+            "no command"
+        );
+    }
+    ensure!(
+        page.ask("document.querySelector('#findings .finding').open")? == "true",
+        "the only one is closed"
+    );
+    ensure!(page.ask("document.querySelector('.tie').textContent")? == format!("critical {name}"), "no tie");
+    page.look(1280, 1700, "light")?;
+    page.picture("html-report-finding")?;
     ensure!(page.ask("document.querySelectorAll('img').length")? == "0", "an image came in");
     ensure!(page.ask("document.querySelectorAll('script').length")? == "2", "a script came in");
     ensure!(page.ask("document.title")?.starts_with("netdrop: 1 drops"), "the title was taken");

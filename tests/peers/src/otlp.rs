@@ -1,7 +1,7 @@
 //! A real OTLP receiver beside the daemon: it decodes what is sent, dies, hangs, comes back; the counts match in the end.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use netdrop_tests::lab::{Lab, Skip, until};
 use netdrop_tests::runner::Bench;
-use netdrop_tests::scenario::{Case, System};
+use netdrop_tests::scenario::{Case, systems};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
@@ -33,13 +33,16 @@ use tonic::{Request, Response, Status, async_trait};
 const PATIENCE: Duration = Duration::from_secs(40);
 
 pub fn cases() -> Vec<Case> {
-    vec![Case::System(System::new("otlp-receiver-dies-hangs-returns", receiver_dies_hangs_returns))]
+    systems([
+        ("otlp-receiver-dies-hangs-returns", receiver_dies_hangs_returns),
+        ("otlp-tells-findings", tells_findings),
+    ])
 }
 
 fn receiver_dies_hangs_returns(bench: &Bench) -> Result<()> {
     let lab = Lab::alone()?;
     let mut receiver = Receiver::start()?;
-    let daemon = Daemon::start(bench, receiver.port)?;
+    let daemon = Daemon::start(bench, Command::new(&bench.netdrop), receiver.port)?;
 
     send(&lab, 500)?;
     receiver.wait_for(&lab, 500)?;
@@ -74,6 +77,44 @@ fn receiver_dies_hangs_returns(bench: &Bench) -> Result<()> {
     daemon.stop()
 }
 
+/// A socket that isn't read: found, and gone once its queue is empty.
+fn tells_findings(bench: &Bench) -> Result<()> {
+    const CHECK: &str = "udp-receive-queue-full";
+    let lab = Lab::alone()?;
+    let (listener, full) = lab.receiver.enter(|| {
+        let here = (Ipv4Addr::LOCALHOST, 0);
+        Ok((TcpListener::bind(here)?, UdpSocket::bind(here)?))
+    })?;
+    let receiver = Receiver::on(listener)?;
+    let command = lab.receiver.command(&bench.netdrop.to_string_lossy());
+    let daemon = Daemon::start(bench, command, receiver.port)?;
+    let found = || {
+        let is_it = |all: &Vec<KeyValue>| word(all, "netdrop.check").as_deref() == Some(CHECK);
+        receiver.seen.points("netdrop.finding").into_iter().find(is_it)
+    };
+    let to = full.local_addr()?;
+    let point = until("the finding", PATIENCE, || {
+        lab.receiver.enter(|| {
+            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+            // More than its queue has room for.
+            for _ in 0..1000 {
+                socket.send_to(&[0; 1000], to)?;
+            }
+            Ok(())
+        })?;
+        Ok(found())
+    })?;
+    ensure!(word(&point, "netdrop.area").as_deref() == Some("udp"), "{point:?}");
+    let severity = word(&point, "netdrop.severity");
+    ensure!(severity.is_some_and(|severity| severity != "info"), "{point:?}");
+    let checks = receiver.seen.points("netdrop.doctor.checks");
+    ensure!(checks.iter().any(|all| word(all, "netdrop.state").as_deref() == Some("made")), "{checks:?}");
+    full.set_nonblocking(true)?;
+    while full.recv(&mut [0; 1]).is_ok() {}
+    until("the finding to be gone", PATIENCE, || Ok(found().is_none().then_some(())))?;
+    daemon.stop()
+}
+
 /// Datagrams that nobody waits for: the kernel drops each of them once (`NO_SOCKET`).
 fn send(lab: &Lab, number: u32) -> Result<()> {
     lab.receiver.enter(|| {
@@ -89,7 +130,7 @@ fn send(lab: &Lab, number: u32) -> Result<()> {
 struct Daemon(Child);
 
 impl Daemon {
-    fn start(bench: &Bench, port: u16) -> Result<Self> {
+    fn start(bench: &Bench, mut command: Command, port: u16) -> Result<Self> {
         let help = Command::new(&bench.netdrop).args(["serve", "--help"]).output()?;
         if !help.status.success() {
             return Err(Skip("this netdrop has no `serve`".into()).into());
@@ -98,9 +139,8 @@ impl Daemon {
         write!(
             config,
             "[otlp]\nendpoint = 'http://127.0.0.1:{port}'\ninterval = '1s'\ntimeout = '1s'\n\
-             logs_per_second = 100\nattributes = ['reason', 'function', 'netns']\n"
+             logs_per_second = 100\nattributes = ['reason', 'function', 'netns']\n[doctor]\ninterval = '1s'\n"
         )?;
-        let mut command = Command::new(&bench.netdrop);
         command.args(["serve", "--config"]).arg(config.path()).stdin(Stdio::null());
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let stderr = BufReader::new(child.stderr.take().context("stderr is piped")?);
@@ -155,17 +195,31 @@ impl Receiver {
         Ok(receiver)
     }
 
+    /// On a socket that listens already.
+    fn on(listener: TcpListener) -> Result<Self> {
+        let mut receiver = Self { port: 0, seen: Seen::default(), runtime: None };
+        receiver.serve(listener)?;
+        Ok(receiver)
+    }
+
     /// On the port that it had.
     fn restart(&mut self) -> Result<()> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        // tokio's has SO_REUSEADDR.
         let listener = runtime.block_on(tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)))?;
+        self.serve(listener.into_std()?)
+    }
+
+    fn serve(&mut self, listener: TcpListener) -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         self.port = listener.local_addr()?.port();
+        listener.set_nonblocking(true)?;
         let server = Server::builder()
             .add_service(MetricsServiceServer::new(self.seen.clone()))
             .add_service(LogsServiceServer::new(self.seen.clone()));
         let incoming = {
             let _inside = runtime.enter();
-            TcpIncoming::from(listener)
+            TcpIncoming::from(tokio::net::TcpListener::from_std(listener)?)
         };
         runtime.spawn(server.serve_with_incoming(incoming));
         self.runtime = Some(runtime);
@@ -213,6 +267,18 @@ impl Seen {
         if self.state().hangs {
             std::future::pending::<()>().await;
         }
+    }
+
+    /// The attributes of a gauge's points, as the last metrics have them.
+    fn points(&self, name: &str) -> Vec<Vec<KeyValue>> {
+        let state = self.state();
+        let all = state.metrics.iter().flat_map(|request| &request.resource_metrics);
+        let metrics = all.flat_map(|of| &of.scope_metrics).flat_map(|of| &of.metrics);
+        let gauges = metrics.filter(|metric| metric.name == name).filter_map(|metric| match &metric.data {
+            Some(Data::Gauge(gauge)) => Some(gauge),
+            _ => None,
+        });
+        gauges.flat_map(|gauge| &gauge.data_points).map(|point| point.attributes.clone()).collect()
     }
 
     /// The drops of the lab's closed ports, as the last metrics have them.

@@ -10,7 +10,7 @@ use tracing::{error, warn};
 use super::doctor;
 use crate::export::metrics::Metrics;
 use crate::export::otlp::{Exporter, Stats};
-use crate::export::{Hub, Resource};
+use crate::export::{Found, Hub, Resource};
 use crate::http::{self, Bound, Build, Served};
 use crate::model::Timestamp;
 use crate::output::Clock;
@@ -63,7 +63,9 @@ impl Beside {
             tasks.spawn(doctor::run(doctor.interval.0, hub.clone(), metrics.clone(), told(ended.clone())));
         }
         tasks.spawn(follow(settings, self.bound.secrets(), ended.clone()));
-        let served = served(hub, metrics, &self.resource);
+        let asked = metrics.clone();
+        let found: Found = Arc::new(move || asked.examination());
+        let served = served(hub, metrics, Arc::clone(&found), &self.resource);
         let (bound, shutdown) = (self.bound, told(ended.clone()));
         tasks.spawn(async move {
             if let Err(error) = http::run(bound, served, shutdown).await {
@@ -71,7 +73,7 @@ impl Beside {
             }
         });
         if let Some(exporter) = self.exporter {
-            tasks.spawn(exporter.run(hub.clone(), told(ended)));
+            tasks.spawn(exporter.with_findings(found).run(hub.clone(), told(ended)));
         }
         Running { tasks, end }
     }
@@ -90,18 +92,18 @@ async fn told(mut ended: watch::Receiver<bool>) {
     let _ = ended.wait_for(|ended| *ended).await;
 }
 
-fn served(hub: &Hub, metrics: &Metrics, resource: &Resource) -> Served {
+fn served(hub: &Hub, metrics: &Metrics, findings: Found, resource: &Resource) -> Served {
     let about = metrics.about();
     let mut started = Vec::new();
     Clock::utc().push(Timestamp::now(), &mut started);
-    let (asked, text, found) = (metrics.clone(), (metrics.clone(), hub.clone()), metrics.clone());
+    let (asked, text) = (metrics.clone(), (metrics.clone(), hub.clone()));
     Served {
         hub: hub.clone(),
         metrics: Arc::new(move |format| {
             let (metrics, hub) = text.clone();
             Box::pin(async move { metrics.scrape(&hub, format).await })
         }),
-        findings: Arc::new(move || found.examination()),
+        findings,
         ready: Arc::new(move || {
             let attached = asked.is_attached().then_some(());
             attached.ok_or_else(|| "the program was taken off its tracepoint".into())

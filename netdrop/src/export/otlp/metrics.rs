@@ -13,7 +13,7 @@ use super::points::Metrics;
 use super::retry::{Backoff, Retry};
 use super::stats::{Stats, add};
 use super::transport::Transport;
-use crate::export::Hub;
+use crate::export::{Found, Hub};
 use crate::model::{Summary, Timestamp};
 
 /// The loop reads its counters within milliseconds; who waits longer takes those it has.
@@ -23,6 +23,7 @@ const READING: Duration = Duration::from_secs(5);
 /// failed is in the next export.
 pub(super) async fn export(
     hub: &Hub,
+    found: &Found,
     mut metrics: Metrics,
     mut transport: Transport,
     every: Duration,
@@ -39,7 +40,7 @@ pub(super) async fn export(
         };
         let (summary, gone) = reading(hub).await;
         if summary.time != Timestamp::default() {
-            let body = metrics.request(&summary, stats, Cost::now()).encode_to_vec();
+            let body = metrics.request(&summary, found().as_deref(), stats, Cost::now()).encode_to_vec();
             match transport.send(body.into()).await {
                 Ok(answer) => {
                     add(&stats.metrics_exports, 1);

@@ -12,6 +12,7 @@ mod bucket;
 mod cost;
 mod endpoint;
 mod error;
+mod findings;
 mod grpc;
 mod health;
 mod http;
@@ -48,7 +49,7 @@ pub use settings::{Headers, Protocol, Settings};
 pub use stats::Stats;
 use transport::{Signal, Transport};
 
-use super::{Hub, Resource};
+use super::{Found, Hub, Resource};
 
 /// After the end was asked for, exports may take so long.
 const GRACE: Duration = Duration::from_secs(3);
@@ -60,6 +61,7 @@ pub struct Exporter {
     interval: Duration,
     logs_per_second: u32,
     stats: Arc<Stats>,
+    found: Found,
 }
 
 impl Exporter {
@@ -110,17 +112,24 @@ impl Exporter {
             interval: settings.interval(),
             logs_per_second: settings.logs_per_second(),
             stats,
+            found: Arc::new(|| None),
         }))
+    }
+
+    /// Exports what the doctor found, too.
+    #[must_use]
+    pub fn with_findings(self, found: Found) -> Self {
+        Self { found, ..self }
     }
 
     /// Exports until `shutdown`, or until the run that writes into the hub has ended; then once more, for 3 s at most. Must be called in
     /// a runtime with time and I/O; one thread will do.
     pub async fn run(self, hub: Hub, shutdown: impl Future<Output = ()>) {
-        let Self { metrics, logs, interval, logs_per_second, stats } = self;
+        let Self { metrics, logs, interval, logs_per_second, stats, found } = self;
         let (end, ended) = watch::channel(false);
         let metrics = async {
             if let Some((transport, metrics)) = metrics {
-                metrics::export(&hub, metrics, transport, interval, &stats, ended.clone()).await;
+                metrics::export(&hub, &found, metrics, transport, interval, &stats, ended.clone()).await;
             }
         };
         // Subscribed to only if they are wanted: drops without readers are not even written as lines.

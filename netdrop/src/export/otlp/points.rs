@@ -6,15 +6,16 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
 use opentelemetry_proto::tonic::metrics::v1::{
-    AggregationTemporality, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum,
+    AggregationTemporality, Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum,
 };
 
 use super::cost::Cost;
+use super::findings;
 use super::series::{Key, Series};
 use super::stats::{Stats, read};
 use super::tcp;
 use super::value::{flag, resource, scope, signed, text};
-use crate::export::Resource;
+use crate::export::{Examination, Resource};
 use crate::model::{Counts, Summary, Timestamp};
 
 /// What the specification of metrics' SDKs calls the one series of all that had no room.
@@ -34,8 +35,14 @@ impl Metrics {
         Self { series, resource, start: None }
     }
 
-    /// The request that tells `summary`, what was lost on the way, and what netdrop costs.
-    pub fn request(&mut self, summary: &Summary, stats: &Stats, cost: Cost) -> ExportMetricsServiceRequest {
+    /// The request that tells `summary`, what the doctor found, what was lost on the way, and what netdrop costs.
+    pub fn request(
+        &mut self,
+        summary: &Summary,
+        found: Option<&Examination>,
+        stats: &Stats,
+        cost: Cost,
+    ) -> ExportMetricsServiceRequest {
         self.series.update(&summary.rows);
         let elapsed = u64::try_from(summary.elapsed.as_nanos()).unwrap_or(u64::MAX);
         let start = *self.start.get_or_insert(Timestamp(summary.time.0.saturating_sub(elapsed)));
@@ -54,6 +61,7 @@ impl Metrics {
         ];
         metrics.extend(accounts(&times, summary));
         metrics.extend(summary.tcp.iter().flat_map(|tcp| tcp::metrics(&times, &tcp.since_start())));
+        metrics.extend(found.into_iter().flat_map(|found| findings::metrics(&times, found)));
         metrics.extend(own(&times, stats));
         metrics.extend(costs(&times, cost));
         let scope_metrics = ScopeMetrics { scope: Some(scope()), metrics, ..ScopeMetrics::default() };
@@ -204,6 +212,24 @@ pub(super) fn counter(
 ) -> Metric {
     let point = |(attributes, count)| times.point(attributes, Value::AsInt(signed(count)));
     metric(name, unit, description, true, points.into_iter().map(point).collect())
+}
+
+/// What may go up and down, and go away.
+pub(super) fn gauge(
+    times: &Times,
+    name: &str,
+    unit: &str,
+    description: &str,
+    points: impl IntoIterator<Item = (Vec<KeyValue>, u64)>,
+) -> Metric {
+    let point = |(attributes, count)| times.point(attributes, Value::AsInt(signed(count)));
+    Metric {
+        name: name.into(),
+        unit: unit.into(),
+        description: description.into(),
+        data: Some(Data::Gauge(Gauge { data_points: points.into_iter().map(point).collect() })),
+        ..Metric::default()
+    }
 }
 
 fn metric(

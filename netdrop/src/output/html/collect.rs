@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::findings::Findings;
 use super::thin::Thinned;
 use super::top::Top;
 use crate::aggregate::Series;
 use crate::knowledge::Class;
-use crate::model::{Drop, Row, Site, Summary, Timestamp};
+use crate::model::{Drop, Explanation, Row, Site, Summary, Timestamp};
 use crate::output::histogram;
 use crate::output::words::Address;
 use crate::recording::Listener;
@@ -42,6 +43,8 @@ pub struct Collected {
     pub courses: Option<Series>,
     /// When the first interval began.
     pub start: Option<Timestamp>,
+    /// What the doctor found.
+    pub findings: Findings,
 }
 
 /// Details of one kind.
@@ -102,6 +105,10 @@ impl Listener for Collected {
         let names: Vec<(String, u64)> =
             counts().map(|(row, count)| (course_name(&kind(row)), count)).collect();
         courses.add(summary.interval, names.iter().map(|(name, count)| (name.as_str(), *count)));
+    }
+
+    fn finding(&mut self, finding: &Explanation, line: &[u8]) {
+        self.findings.add(finding, line);
     }
 }
 

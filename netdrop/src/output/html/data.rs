@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::About;
 use super::advice::{self, Advices};
 use super::collect::{Collected, Details, Kind, class, course_name, kind};
+use super::findings;
 use crate::aggregate::Series;
 use crate::knowledge::Class;
 use crate::model::{Accounts, Host, Row, Summary, Timestamp};
@@ -41,6 +42,8 @@ pub struct Data<'a> {
     timeline: Course<BTreeMap<&'static str, Vec<u64>>>,
     course_step_ms: u128,
     kinds: Vec<Shown>,
+    /// What the doctor found.
+    findings: Vec<findings::Shown>,
     /// Kinds that are not shown, and their drops.
     left: (usize, u64),
     advice: Advices,
@@ -64,6 +67,8 @@ struct Shown {
     estimated: bool,
     course: Vec<u64>,
     places: Listed<Located>,
+    /// The findings that explain it, by their places.
+    findings: Vec<usize>,
     advice: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<String>,
@@ -117,13 +122,15 @@ struct Chain {
 impl<'a> Data<'a> {
     /// Of what was collected, and the end of all runs.
     pub fn new(collected: Collected, end: &Summary, about: About<'a>) -> Self {
-        let Collected { mut kinds, classes, courses, start, .. } = collected;
+        let Collected { mut kinds, classes, courses, start, findings, .. } = collected;
         let mut advice = Advices::new();
         let mut groups = groups(&end.rows);
         let left = groups.split_off(groups.len().min(KINDS));
         let left_drops = left.iter().map(|(_, rows)| total(rows).0).sum();
         let shown = groups.iter().map(|(kind, rows)| {
-            shown(kind, rows, kinds.remove(kind).unwrap_or_default(), courses.as_ref(), &mut advice)
+            let details = kinds.remove(kind).unwrap_or_default();
+            let shown = shown(kind, rows, details, courses.as_ref(), &mut advice);
+            Shown { findings: findings.of(rows), ..shown }
         });
         let shown = shown.collect();
         let (drops, bytes) = total(&end.rows.iter().collect::<Vec<_>>());
@@ -147,6 +154,7 @@ impl<'a> Data<'a> {
             timeline: classes.as_ref().map(timeline).unwrap_or_default(),
             course_step_ms: courses.map_or(0, |courses| courses.step().as_millis()),
             kinds: shown,
+            findings: findings.into_shown(),
             left: (left.len(), left_drops),
             advice,
         }
@@ -195,6 +203,7 @@ fn shown(
         estimated: rows.iter().any(|row| row.estimated),
         course: courses.map(|courses| courses.of(&course_name(kind))).unwrap_or_default(),
         places: Listed { rows: rows.iter().take(SHOWN).map(|row| located(row)).collect(), rest: hidden },
+        findings: Vec::new(),
         advice: rows.first().map(|row| advice::of(row, advice)).unwrap_or_default(),
         line,
         weight,

@@ -6,6 +6,7 @@
 mod advice;
 mod collect;
 mod data;
+mod findings;
 mod thin;
 mod top;
 
@@ -13,7 +14,7 @@ use std::fmt::Write as _;
 
 use super::escape::markup;
 use super::report::headline;
-use crate::model::{Drop, Host, Summary};
+use crate::model::{Drop, Explanation, Host, Summary};
 use crate::recording::Listener;
 use collect::Collected;
 use data::Data;
@@ -68,6 +69,10 @@ impl Listener for Page {
 
     fn summary(&mut self, summary: &Summary) {
         self.collected.summary(summary);
+    }
+
+    fn finding(&mut self, finding: &Explanation, line: &[u8]) {
+        self.collected.finding(finding, line);
     }
 }
 

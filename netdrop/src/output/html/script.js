@@ -66,7 +66,8 @@
     kind.text = [kind.function, kind.reason, kind.class, kind.line,
       ...kind.places.rows.flatMap((row) => [row.site, row.device, row.netns, row.protocol]),
       ...kind.flows.rows.flatMap((flow) => [flow.source, flow.destination]),
-      ...kind.owners.rows.map((owner) => owner.name)].filter(Boolean).join("\n").toLowerCase();
+      ...kind.owners.rows.map((owner) => owner.name),
+      ...kind.findings.map((place) => data.findings[place]).flatMap(({ check, subject }) => [check, subject])].filter(Boolean).join("\n").toLowerCase();
   });
 
   // Light and dark: the system's, until somebody chooses.
@@ -288,7 +289,8 @@
       };
       const opener = el("button", { type: "button", class: "opener", id: `opener-${kind.id}`, "aria-expanded": String(isOpen), "aria-controls": `detail-${kind.id}` },
         el("span", { class: "arrow", "aria-hidden": "true" }, "▶"), dot(kind.class),
-        el("span", {}, el("span", { class: "why" }, kind.reason || "no reason given"), el("span", { class: "class" }, kind.class)));
+        el("span", {}, el("span", { class: "why" }, kind.reason || "no reason given"), el("span", { class: "class" }, kind.class),
+          kind.findings.map((place) => data.findings[place]).map(({ severity, check }) => el("span", { class: "tie", "data-severity": severity }, el("b", {}, severity), ` ${check}`))));
       nodes.push(el("tr", { class: isOpen ? "kind open" : "kind", "data-kind": kind.id, onclick: toggle },
         el("td", {}, opener),
         el("td", { class: "func mono" }, kind.function),
@@ -311,6 +313,7 @@
   function drill(kind) {
     const advice = kind.advice.map((name) => data.advice[name]).filter(Boolean);
     return el("div", { class: "drill" },
+      kind.findings.length ? el("div", { class: "wide" }, el("h3", {}, "What the doctor found"), kind.findings.map((place) => finding(data.findings[place], false))) : "",
       el("div", {}, advice.length ? advice.map(meaning) : el("p", { class: "hint" }, "The knowledge base doesn't know this reason or function.")),
       el("div", {}, places(kind), flows(kind), owners(kind)),
       stacks(kind), packets(kind));
@@ -334,6 +337,27 @@
     } }, "copy");
     return el("div", { class: "step" }, el("div", { class: "cmd" }, el("code", {}, command), copy),
       note ? el("div", { class: "note-text" }, note) : "");
+  }
+
+  // A finding, all of it.
+  function finding(one, isOpen) {
+    return el("details", { class: "finding", "data-severity": one.severity, open: isOpen },
+      el("summary", {}, el("b", { class: "severity" }, one.severity), el("b", {}, one.subject), ` ${one.sentence}`),
+      list("Evidence", ["What", "Read from", "How it stood"], one.evidence.map(([what, stood, from]) => [what, from, stood])),
+      el("h3", {}, `Cause (${one.certainty})`), el("p", {}, one.cause),
+      one.remedies.length ? el("h3", {}, "Remedy") : "", one.remedies.map(remedy),
+      one.caution ? el("p", { class: "caution" }, el("strong", {}, "Caution: "), one.caution) : "",
+      el("h3", {}, "To see whether it helped"), step({ command: one.verify }));
+  }
+  function remedy({ what, now, persistently, is_command }) {
+    const lasting = is_command ? step({ command: persistently, note: "so that it stays so" }) : persistently ? el("p", {}, `For good: ${persistently}`) : "";
+    return el("div", { class: "remedy" }, el("p", {}, what), now.map((command) => step({ command })), lasting);
+  }
+  function findings() {
+    // Some are read at once; of many, their sentences first.
+    const isOpen = data.findings.length <= 3;
+    $("findings").replaceChildren(...data.findings.map((one) => finding(one, isOpen)));
+    $("doctor").hidden = data.findings.length === 0;
   }
 
   function list(title, names, records, rest, what) {
@@ -433,6 +457,7 @@
   });
   head();
   accounts();
+  findings();
   if (data.counters.length) {
     $("counters").textContent = data.counters.join("\n").trim();
     $("counters-panel").hidden = false;

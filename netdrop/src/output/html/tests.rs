@@ -86,6 +86,59 @@ fn counts_details_and_meaning_come_together() {
     );
 }
 
+/// A finding of these drops, and its line.
+fn found(subject: &str) -> (Explanation, String) {
+    use crate::doctor::{Certainty, Evidence, Finding, Remedy, Severity};
+    let finding = Finding {
+        check: "tcp-listen-overflow",
+        verify: "netdrop doctor --only tcp-listen-overflow".into(),
+        ..Finding::new(Severity::Critical, subject, "3000 SYNs were dropped.")
+            .because(Certainty::Likely, "The queue is full.")
+            .shown_by([Evidence::value("queue", "129 of 128", "sock_diag")])
+            .remedy(Remedy::host_sysctl("A longer queue.", &[("net.core.somaxconn", &4096)]))
+            .remedy(Remedy::advice("Accept faster.").kept_by("in its settings"))
+            .caution("More memory.")
+            .explains(&["NO_SOCKET"])
+    };
+    (crate::doctor::explanation(&finding, &[]), crate::output::doctor::finding_line(&finding))
+}
+
+#[test]
+fn findings_stand_by_the_drops_that_they_explain() {
+    let page = page(
+        |page| {
+            for subject in ["listener :80", HOSTILE, "listener :80"] {
+                let (explanation, line) = found(subject);
+                page.finding(&explanation, line.as_bytes());
+            }
+            // What isn't a finding, or is as long as none, is left out.
+            let (explanation, line) = found("x");
+            page.finding(&explanation, b"{}");
+            page.finding(&explanation, line.replace("queue", &"q".repeat(64 << 10)).as_bytes());
+        },
+        &samples::end(),
+    );
+    let data = data(&page);
+    let told = serde_json::json!({
+        "check": "tcp-listen-overflow", "severity": "critical", "subject": "listener :80", "sentence": "3,000 SYNs were dropped.",
+        "evidence": [["queue", "129 of 128", "sock_diag"]], "cause": "The queue is full.", "certainty": "likely",
+        "remedies": [
+            { "what": "A longer queue.", "now": ["sysctl -w net.core.somaxconn=4096"], "is_command": true,
+              "persistently": "printf 'net.core.somaxconn = 4096\\n' > /etc/sysctl.d/90-net-core-somaxconn.conf" },
+            { "what": "Accept faster.", "now": [], "is_command": false, "persistently": "in its settings" },
+        ],
+        "caution": "More memory.", "verify": "netdrop doctor --only tcp-listen-overflow",
+    });
+    assert_eq!((&data["findings"][0], &data["findings"][1]["subject"]), (&told, &HOSTILE.into()));
+    assert_eq!(data["findings"].as_array().unwrap().len(), 2);
+    let kinds = data["kinds"].as_array().unwrap();
+    let ties = |kind: &Value| kind["findings"].as_array().unwrap().len();
+    assert!(
+        kinds.iter().all(|kind| ties(kind) == if kind["reason"] == "NO_SOCKET" { 2 } else { 0 }),
+        "{kinds:?}"
+    );
+}
+
 #[test]
 fn a_long_recording_makes_no_large_page() {
     let mut end = samples::end();

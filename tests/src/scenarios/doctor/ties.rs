@@ -122,6 +122,14 @@ fn run(bench: &Bench) -> Result<()> {
     );
     let full = told(&["--", "bash", "-c", &flood])?;
     ensure!(full.contains(&format!("doctor: socket {address} of netdrop-tests(")), "{full}");
+    let again = told(&["--repeat", "2", "--", "bash", "-c", &flood])?;
+    ensure!(again.contains(&format!("doctor, in every run: socket {address} of netdrop-tests(")), "{again}");
+    let lines = told(&["--repeat", "2", "--format", "json", "--", "bash", "-c", &flood])?;
+    let lines = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    // The findings of each run stand before its end.
+    let is_told = |line: &Value| line["check"] == CHECK || line["kind"] == "end";
+    let kinds: Vec<_> = lines.filter(is_told).map(|line| line["kind"].clone()).collect();
+    ensure!(kinds == ["doctor.finding", "end", "doctor.finding", "end"], "{kinds:?}");
     let without = told(&["--no-doctor", "--", "bash", "-c", &flood])?;
     ensure!(!without.contains("doctor:"), "{without}");
     Ok(())

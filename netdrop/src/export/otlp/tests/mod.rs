@@ -85,14 +85,18 @@ fn text(attributes: &[KeyValue]) -> String {
     attributes.iter().map(|one| format!("{}={}", one.key, value(one))).collect::<Vec<_>>().join(" ")
 }
 
-/// The points of a sum: their attributes and values.
+/// The points of a sum or a gauge: their attributes and values.
 fn points(metric: Metric) -> Vec<(String, i64)> {
-    let Some(Data::Sum(sum)) = metric.data else { panic!("no sum") };
+    let data_points = match metric.data {
+        Some(Data::Sum(sum)) => sum.data_points,
+        Some(Data::Gauge(gauge)) => gauge.data_points,
+        other => panic!("{other:?}"),
+    };
     let value = |value| match value {
         Some(number_data_point::Value::AsInt(number)) => number,
         other => panic!("{other:?}"),
     };
-    sum.data_points.into_iter().map(|point| (text(&point.attributes), value(point.value))).collect()
+    data_points.into_iter().map(|point| (text(&point.attributes), value(point.value))).collect()
 }
 
 const UDP: &str = "netdrop.reason=NO_SOCKET netdrop.class=no-receiver code.function.name=__udp4_lib_rcv \
@@ -100,6 +104,45 @@ const UDP: &str = "netdrop.reason=NO_SOCKET netdrop.class=no-receiver code.funct
 
 async fn after(seconds: u64) {
     sleep(Duration::from_secs(seconds)).await;
+}
+
+/// One point a check and severity, gone when it is fine; nothing where the doctor isn't asked.
+#[tokio::test(start_paused = true)]
+async fn findings_arrive() {
+    use std::sync::Mutex;
+
+    use crate::doctor::{Area, Diagnosis, Finding, Severity};
+    use crate::export::Examination;
+
+    let (daemon, receiver) = (Daemon::start(), Receiver::new(Protocol::Grpc));
+    let last: Arc<Mutex<Option<Arc<Examination>>>> = Arc::default();
+    let exporter = exporter(&receiver, &settings(Protocol::Grpc), &Arc::default()).with_findings({
+        let last = Arc::clone(&last);
+        Arc::new(move || last.lock().unwrap().clone())
+    });
+    let task = tokio::spawn(exporter.run(daemon.hub.clone(), std::future::pending()));
+    after(1).await;
+    assert!(receiver.names().iter().all(|name| !name.contains("finding") && !name.contains("doctor")));
+    let finding = |subject: &str| Finding {
+        check: "tcp-listen-overflow",
+        area: Area::Tcp,
+        ..Finding::new(Severity::Critical, subject, "It overflows.")
+    };
+    let findings = vec![finding("one"), finding("other")];
+    for (findings, is_there) in [(findings, true), (Vec::new(), false)] {
+        let found = Diagnosis { findings, checked: 12, ..Diagnosis::default() };
+        *last.lock().unwrap() = Some(Arc::new(Examination::new(&found, &[], 60.0)));
+        // The default of an interval.
+        after(60).await;
+        assert_eq!(receiver.names().contains(&"netdrop.finding".to_owned()), is_there);
+        let checks = [("netdrop.state=made".into(), 12), ("netdrop.state=unreadable".into(), 0)];
+        assert_eq!(points(receiver.metric("netdrop.doctor.checks")), checks);
+        if is_there {
+            let point = "netdrop.area=tcp netdrop.check=tcp-listen-overflow netdrop.severity=critical";
+            assert_eq!(points(receiver.metric("netdrop.finding")), [(point.into(), 1)]);
+        }
+    }
+    task.abort();
 }
 
 /// By its totals, whatever an interval told; nothing where TCP isn't followed.
