@@ -110,6 +110,18 @@ pub struct Drops {
     pub drops: u64,
     /// How many a second.
     pub rate: f64,
+    /// One of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub example: Option<Example>,
+}
+
+/// Between whom a packet was on its way: `10.0.0.2:4000`, `[2001:db8::1]:53`, or an address alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Example {
+    /// From.
+    pub source: String,
+    /// To.
+    pub destination: String,
 }
 
 /// So many a second. Nothing lasts no time at all.

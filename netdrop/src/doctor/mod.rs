@@ -43,7 +43,7 @@ pub use area::Area;
 pub use check::{Check, Extent, Scope, UnknownCheck, all, chosen};
 pub use concurrently::concurrently;
 pub use diagnosis::{Diagnosis, Unchecked, diagnose};
-pub use evidence::{Drops, Evidence, Moved};
+pub use evidence::{Drops, Evidence, Example, Moved};
 pub use finding::{Certainty, Finding};
 pub use rank::rank;
 pub use remedy::Remedy;

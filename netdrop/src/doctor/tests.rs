@@ -76,6 +76,7 @@ fn drops_of_the_same_site_are_one_and_others_namespaces_are_left_out() {
     use std::sync::Arc;
 
     use crate::model::{Counts, Netns, Reason, Row, Site};
+    use crate::output::samples::endpoint;
 
     static CHECK: Check = Check {
         name: "udp-x",
@@ -102,7 +103,7 @@ fn drops_of_the_same_site_are_one_and_others_namespaces_are_left_out() {
     };
     let rows = vec![
         row(7, 10, "SOCKET_RCVBUFF"),
-        row(7, 5, "SOCKET_RCVBUFF"),
+        Row { example: Some((endpoint("10.0.0.2:40"), endpoint("[::1]:53"))), ..row(7, 5, "SOCKET_RCVBUFF") },
         row(8, 3, "SOCKET_RCVBUFF"),
         row(0, 2, "NOT_SPECIFIED"),
         row(7, 4, "NO_SOCKET"),
@@ -113,9 +114,12 @@ fn drops_of_the_same_site_are_one_and_others_namespaces_are_left_out() {
         .evidence
         .iter()
         .map(|evidence| match evidence {
-            Evidence::Drops(drops) => (drops.reason.as_deref(), drops.drops, drops.rate),
+            Evidence::Drops(drops) => {
+                let to = drops.example.as_ref().map(|example| example.destination.as_str());
+                (drops.reason.as_deref(), drops.drops, drops.rate, to)
+            }
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(drops, [(Some("SOCKET_RCVBUFF"), 15, 3.0), (Some("NOT_SPECIFIED"), 2, 0.4)]);
+    assert_eq!(drops, [(Some("SOCKET_RCVBUFF"), 15, 3.0, Some("[::1]:53")), (Some("NOT_SPECIFIED"), 2, 0.4, None)]);
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::evidence::{Drops, Evidence, Moved, rate};
+use super::evidence::{Drops, Evidence, Example, Moved, rate};
 use super::parts::{Counters, Sysctls};
 use super::{Part, Snapshot, Unread};
 use crate::model::{Owner, Row};
@@ -135,6 +135,7 @@ impl Window<'_> {
                 Some(one) => {
                     one.drops += drops.drops;
                     one.rate = self.rate(one.drops);
+                    one.example = one.example.take().or(drops.example);
                 }
                 None => found.push(drops),
             }
@@ -186,6 +187,10 @@ impl Window<'_> {
             reason: row.reason.as_ref().map(|reason| reason.name.clone()),
             drops: packets,
             rate: self.rate(packets),
+            example: row.example.map(|(source, destination)| Example {
+                source: source.to_string(),
+                destination: destination.to_string(),
+            }),
         }
     }
 

@@ -19,11 +19,13 @@ pub fn told(evidence: &Evidence) -> [String; 3] {
             [plain(counter), course, read_from.clone()]
         }
         Evidence::Value { name, value, read_from } => [plain(name), plain(value), read_from.clone()],
-        Evidence::Drops(Drops { function, offset, reason, drops, rate }) => {
+        Evidence::Drops(Drops { function, offset, reason, drops, rate, example }) => {
             let offset = offset.map_or(String::new(), |offset| format!("+{offset:#x}"));
             let place = function.as_ref().map_or("drops".into(), |function| format!("{function}{offset}"));
             let reason = reason.as_deref().unwrap_or("drops");
-            [plain(&place), format!("{} {reason}  ({})", thousands(*drops), rate_of(*rate)), "netdrop".into()]
+            let example = example.as_ref().map(|one| format!(", as {} > {}", one.source, one.destination));
+            let course = format!("{} {reason}  ({})", thousands(*drops), rate_of(*rate));
+            [plain(&place), course, format!("netdrop{}", example.unwrap_or_default())]
         }
     }
 }

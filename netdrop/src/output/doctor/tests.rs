@@ -8,7 +8,7 @@ use insta::assert_snapshot;
 
 use super::*;
 use crate::doctor::{
-    Area, Certainty, Diagnosis, Drops, Evidence, Finding, Moved, Remedy, Severity, Unchecked,
+    Area, Certainty, Diagnosis, Drops, Evidence, Example, Finding, Moved, Remedy, Severity, Unchecked,
 };
 
 fn found() -> Diagnosis {
@@ -33,6 +33,7 @@ fn found() -> Diagnosis {
             reason: Some("SOCKET_RCVBUFF".into()),
             drops: 500,
             rate: 100.0,
+            example: Some(Example { source: "10.0.0.2:4000".into(), destination: "[2001:db8::1]:53".into() }),
         })])
         .remedy(Remedy::host_sysctl("Let it have more.", &[("net.core.rmem_max", &4096)]))
         .remedy(Remedy::advice("Have it read faster."))

@@ -131,6 +131,11 @@ fn no_port(bench: &Bench) -> Result<()> {
     let evidence = finding["evidence"].as_array().context("no evidence")?;
     let counted: u64 = evidence.iter().filter_map(|one| one["drops"].as_u64()).sum();
     ensure!(counted == 40, "netdrop counted {counted} of 40: {finding}");
+    for address in ["127.0.0.1", "[::1]"] {
+        let to = format!("{address}:{closed}");
+        let is_named = evidence.iter().any(|one| one["example"]["destination"] == to);
+        ensure!(is_named, "{to} is no example: {finding}");
+    }
     let told = examined(bench, &lab.receiver, "udp", || send(port))?;
     drop(open);
     told.none(CHECK)
