@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use netdrop::counters::neighbours::Neighbours;
 use netdrop::counters::{
     classifiers, ethtool, ethtool_netlink, inet_sockets, links, losses, neighbour_tables, qdiscs,
-    tcp_connections, tcp_stalls,
+    queue_packets, tcp_connections, tcp_stalls,
 };
 use netdrop::model::Direction;
 
@@ -15,7 +15,7 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = links::link(bytes);
     let _ = classifiers::classifier(bytes, Direction::Ingress);
     let _ = (qdiscs::device(bytes), qdiscs::queue(bytes), tcp_stalls::parse(bytes));
-    let _ = neighbour_tables::parse(bytes);
+    let _ = (neighbour_tables::parse(bytes), queue_packets::parse(bytes));
     Neighbours::default().add(bytes);
     // A connection is a socket with more.
     let socket = inet_sockets::parse(bytes);

@@ -73,9 +73,14 @@ fn moved_driver(
             || name.contains('*')
                 && summed.get(&name.replace('*', "")).is_some_and(|(total, _)| *total == grown)
     };
+    // A driver's sum that its parts explain says nothing more, either.
+    let explained = |(grown, loss): &Grown| {
+        let mut parts = summed.values().filter(|(_, part)| part.kind != LossKind::Total);
+        loss.kind == LossKind::Total && parts.any(|(growth, _)| growth == grown)
+    };
     summed
         .iter()
-        .filter(|(name, (grown, _))| !said(name, *grown))
+        .filter(|(name, grown)| !said(name, grown.0) && !explained(grown))
         .map(|(name, grown)| (name.clone(), *grown))
         .collect()
 }

@@ -437,6 +437,7 @@ fn counters_of_the_kernel(
 #[rstest::rstest]
 #[case::queues_are_summed(&[("rx_queue_0_drops", 1), ("rx_queue_1_drops", 2)], &["rx_queue_*_drops Driver 3 None"])]
 #[case::the_drivers_total_is_enough(&[("rx0_xdp_drop", 1), ("rx1_xdp_drop", 2), ("rx_xdp_drop", 3)], &["rx_xdp_drop Driver 3 Some(0)"])]
+#[case::a_sum_of_its_rings(&[("[0]: rx_discards", 1), ("[1]: rx_discards", 2), ("rx_total_ring_discards", 3)], &["[*]: rx_discards Driver 3 None"])]
 #[case::the_kernel_said_it(&[("rx_missed_errors", 7)], &[])]
 #[case::the_driver_says_otherwise(&[("rx_missed_errors", 8)], &["rx_missed_errors Driver 8 None"])]
 #[case::what_is_no_loss(&[("rx_packets", 7)], &[])]

@@ -53,7 +53,7 @@ pub struct InetSocket {
     pub local: SocketAddr,
     /// The other side's; port 0 where it isn't connected.
     pub remote: SocketAddr,
-    /// Of a listener: connections that wait to be accepted. Else bytes that wait to be read, with what the kernel needs to keep them.
+    /// Of a listener: connections that wait to be accepted. Else bytes that wait to be read, of UDP with what the kernel needs to keep them (`udp_rqueue_get`).
     pub receive_queue: u32,
     /// Of a listener: how many connections may wait.
     pub send_queue: u32,

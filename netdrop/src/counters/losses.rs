@@ -119,15 +119,20 @@ fn line_of(name: &str) -> Option<&'static Line> {
     TABLE.iter().find(|(pattern, ..)| fits(pattern, name))
 }
 
-/// The queue whose received packets this counts, by the names of ixgbe, igb and ice, i40e and iavf, mlx5 and `virtio_net`, ena, bnxt, gve.
+/// The queue whose received packets this counts, by the names of ixgbe, igb, ice and, up to 6.9, `virtio_net`; of i40e and iavf, mlx5, ena, bnxt, gve;
+/// of mana, ionic, sfc and nfp.
 pub fn receive_queue(name: &str) -> Option<u32> {
-    const NAMES: [&str; 6] = [
+    const NAMES: [&str; 10] = [
         "rx_queue_*_packets",
         "rx-*.packets",
         "rx*_packets",
         "queue_*_rx_cnt",
         "[*]: rx_ucast_packets",
         "rx_completed_desc[*]",
+        "rx_*_packets",
+        "rx_*_pkts",
+        "rx-*.rx_packets",
+        "rvec_*_rx_pkts",
     ];
     if !NAMES.contains(&without_queue(name).as_str()) {
         return None;
@@ -185,12 +190,23 @@ mod tests {
     #[case::ixgbe_no_loss("fdir_miss", None)]
     #[case::ice("rx_crc_errors.nic", Some(LossKind::Hardware))]
     #[case::i40e("port.rx_discards", Some(LossKind::Hardware))]
+    #[case::igb("rx_queue_1_csum_err", Some(LossKind::Stack))]
+    #[case::e1000e_no_loss("tx_deferred_ok", None)]
     #[case::bnxt("[3]: rx_discards", Some(LossKind::Hardware))]
+    #[case::bnxt_total("rx_total_ring_discards", Some(LossKind::Total))]
+    #[case::bnxt_bytes("rx_discard_bytes_cos3", None)]
+    #[case::bnxt_interrupts("[3]: missed_irqs", None)]
     #[case::ena("pps_allowance_exceeded", Some(LossKind::Hardware))]
+    #[case::ena_interrupts("queue_5_tx_unmask_interrupt", None)]
+    #[case::ena_completions("queue_5_tx_missed_tx", None)]
     #[case::ena_queue("queue_5_rx_refil_partial", Some(LossKind::Hardware))]
     #[case::gve("rx_drops_packet_over_mru[2]", Some(LossKind::Hardware))]
     #[case::virtio("rx0_drops", Some(LossKind::Hardware))]
-    #[case::vmxnet3("  drv dropped tx total", Some(LossKind::Stack))]
+    #[case::vmxnet3("drv dropped tx total", Some(LossKind::Stack))]
+    #[case::vmxnet3_part("hdr err", None)]
+    #[case::vmxnet3_xdp("xdp drops", Some(LossKind::Xdp))]
+    #[case::qede_others("mac_filter_discards", None)]
+    #[case::sfc_repaired("fec_corrected_errors", None)]
     #[case::unknown("FooBar_Overflow", Some(LossKind::Hardware))]
     #[case::packets("rx_packets", None)]
     #[case::bytes("tx_queue_0_bytes", None)]
@@ -211,6 +227,30 @@ mod tests {
     #[case::ena("queue_1_rx_page_alloc_fail", Some(Trouble::Memory))]
     #[case::gve("rx_drops_packet_over_mru[0]", Some(Trouble::Length))]
     #[case::virtio("rx0_drops", Some(Trouble::Discard))]
+    #[case::vmxnet3("pkts rx OOB", Some(Trouble::Ring))]
+    #[case::i40e_ring("port.rx_discards", Some(Trouble::Ring))]
+    #[case::i40e_priority("port.rx_priority_3_xoff_rx", Some(Trouble::Paused))]
+    #[case::i40e_pauses("port.rx_priority_3_xon_2_xoff", None)]
+    #[case::ice_length("rx_oversize.nic", Some(Trouble::Length))]
+    #[case::ixgbe("tx_pb_3_pxoff", Some(Trouble::Pausing))]
+    #[case::mlx5_global("tx_global_pause", Some(Trouble::Pausing))]
+    #[case::mlx5_buffer("rx_prio0_buf_discard", Some(Trouble::Ring))]
+    #[case::bnxt_memory("rx_total_oom_discards", Some(Trouble::Memory))]
+    #[case::bnxt_symbols("rx_pcs_symbol_err", Some(Trouble::Symbol))]
+    #[case::igb("rx_align_errors", Some(Trouble::Framing))]
+    #[case::e1000e("tx_abort_late_coll", Some(Trouble::Collision))]
+    #[case::tg3("rx_xoff_pause_rcvd", Some(Trouble::Paused))]
+    #[case::tg3_length("rx_frame_too_long_errors", Some(Trouble::Length))]
+    #[case::bnx2x("rx_brb_discard", Some(Trouble::Ring))]
+    #[case::nfp("mac.rx_alignment_errors", Some(Trouble::Framing))]
+    #[case::nfp_crc("mac.rx_frame_check_sequence_errors", Some(Trouble::Crc))]
+    #[case::qede("no_buff_discards", Some(Trouble::Ring))]
+    #[case::sfc("port_rx_nodesc_drops", Some(Trouble::Ring))]
+    #[case::mana("hc_rx_discards_no_wqe", Some(Trouble::Ring))]
+    #[case::ionic("frames_rx_pripause", Some(Trouble::Paused))]
+    #[case::ionic_crc("frames_rx_bad_fcs", Some(Trouble::Crc))]
+    #[case::cxgb4("rx_bg0_frames_dropped", Some(Trouble::Ring))]
+    #[case::mlx4("rx_pause_prio_2", Some(Trouble::Paused))]
     #[case::no_loss("rx_packets", None)]
     fn what_is_wrong(#[case] name: &str, #[case] expected: Option<Trouble>) {
         assert_eq!(trouble(name), expected);
@@ -223,6 +263,10 @@ mod tests {
     #[case("queue_7_rx_cnt", Some(7))]
     #[case("[3]: rx_ucast_packets", Some(3))]
     #[case("rx_completed_desc[1]", Some(1))]
+    #[case("rx_4_packets", Some(4))]
+    #[case("rx_5_pkts", Some(5))]
+    #[case("rx-6.rx_packets", Some(6))]
+    #[case("rvec_7_rx_pkts", Some(7))]
     #[case("rx_packets", None)]
     #[case("tx_queue_1_packets", None)]
     #[case("rx99999999999_packets", None)]

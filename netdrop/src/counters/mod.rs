@@ -29,6 +29,7 @@ pub mod pressure;
 pub mod process;
 pub mod protocols;
 pub mod qdiscs;
+pub mod queue_packets;
 pub mod queues;
 pub mod received;
 pub mod rule;

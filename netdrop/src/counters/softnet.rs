@@ -17,7 +17,7 @@ pub struct Cpu {
     pub flow_limit: u32,
     /// Packets that wait in both halves of the backlog; absent before 5.10.
     pub backlog: Option<u32>,
-    /// Those of them in the half that `netdev_max_backlog` limits (`input_pkt_queue`); absent before 6.2 or so.
+    /// Those of them in the half that `netdev_max_backlog` limits (`input_pkt_queue`); absent before 6.4.
     pub limited: Option<u32>,
 }
 
@@ -37,7 +37,7 @@ impl Softnet {
 #[error("line {0} isn't what this file had since Linux 3.11: 11 hexadecimal numbers or more")]
 pub struct SoftnetError(usize);
 
-/// A line a CPU: 11 columns up to 5.9, then the backlog's length and the CPU's number, then (6.2 on) the lengths of both halves of the
+/// A line a CPU: 11 columns up to 5.9, then the backlog's length and the CPU's number, then (6.4 on) the lengths of both halves of the
 /// backlog. Columns that come later are left alone.
 ///
 /// # Errors

@@ -9,6 +9,7 @@ use crate::counters::ethtool::Ethtool;
 use crate::counters::ethtool_netlink::{self, Told};
 use crate::counters::links::{self, Link};
 use crate::counters::losses::{Trouble, receive_queue, trouble, without_queue};
+use crate::counters::queue_packets;
 
 /// All devices.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct Port {
     pub counters: Vec<(Group, String, u64)>,
     /// Packets of each receive queue, where its driver tells.
     pub queues: BTreeMap<u32, u64>,
+    /// Its driver tells those by netlink, and not by names of its own.
+    pub tells_queues: bool,
     /// What ethtool's netlink interface tells.
     pub told: Told,
     /// Whether UDP over IPv4 is spread over its queues by ports; absent where that isn't known, or nothing is spread.
@@ -75,11 +78,17 @@ impl Part for Ports {
         };
         let ethtool = Ethtool::new().map_err(refused)?;
         let links = links::read().map_err(refused)?;
+        let mut queues = queue_packets::read().unwrap_or_default();
         let mut peers = Peers { own: &links, others: BTreeMap::new() };
         let mut all = Vec::new();
         for link in &links {
             let told = told.remove(&link.index).unwrap_or_default();
-            all.push(Port { peer_mtu: peers.mtu_behind(link), ..port(told, link.clone(), &ethtool) });
+            let mut port = Port { peer_mtu: peers.mtu_behind(link), ..port(told, link.clone(), &ethtool) };
+            if port.queues.is_empty() {
+                port.queues = queues.remove(&link.index).unwrap_or_default();
+                port.tells_queues = !port.queues.is_empty();
+            }
+            all.push(port);
         }
         Ok(Self { all, untold })
     }
@@ -160,6 +169,15 @@ impl Port {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.link.name
+    }
+
+    /// Where the packets of its queues were read.
+    pub fn queues_from(&self) -> String {
+        if self.tells_queues {
+            "netlink's family netdev (qstats-get)".into()
+        } else {
+            Group::Driver.read_from(self.name())
+        }
     }
 
     /// Queues that receive.
@@ -327,5 +345,14 @@ mod tests {
         );
         assert_eq!(port.counters, [(Group::Driver, "[*]: rx_discards".to_owned(), 7)]);
         assert_eq!(port.queues, BTreeMap::from([(1, 5)]));
+    }
+
+    /// Where this host's card is one of virtio's, packets of its queues are told by names or by netlink.
+    #[test]
+    fn this_hosts_queues_are_known() {
+        let ports = Ports::read(&Place::new("/")).unwrap();
+        for port in ports.all.iter().filter(|port| port.driver.as_deref() == Some("virtio_net")) {
+            assert!(!port.queues.is_empty(), "{port:?}");
+        }
     }
 }

@@ -38,7 +38,7 @@ const TIMED_OUT: [&str; 2] = ["FRAG_REASM_TIMEOUT", "ip_expire"];
 const TOO_FAR: [&str; 2] = ["FRAG_TOO_FAR", "ip_frag_reinit"];
 const DOUBLED: [&str; 1] = ["DUP_FRAG"];
 const REFUSED: [&str; 1] = ["ip_defrag"];
-/// How many others may come between: sixteen times the kernel's own 64 (`inet_init_net`, `net/ipv4/ip_fragment.c`).
+/// How many others may come between: sixteen times the kernel's own 64 (`ipv4_frags_init_net`, `net/ipv4/ip_fragment.c`).
 const DISTANCE: u64 = 1024;
 /// The kernel's own limit is 4 MiB; sixteen times that is plenty for a host that isn't attacked.
 const LARGEST: u64 = 64 << 20;

@@ -39,15 +39,12 @@ impl Terms<'_> {
         })
     }
 
-    /// What is to be set: `sorted`, literal numbers, or something that is computed.
+    /// What is to be set: `sorted`, or something that is computed.
     pub fn text(&self, value: &str) -> Option<String> {
         if value == "sorted" {
             let mut numbers = self.numbers()?;
             numbers.sort_unstable();
             return Some(numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
-        }
-        if value.contains(' ') {
-            return Some(value.to_owned());
         }
         Some(match self.value(value)? {
             Value::Number(number) => number.to_string(),

@@ -78,6 +78,8 @@ fn found(changed: &[(&str, &str)], host: &Host) -> Vec<Finding> {
 fn a_host_that_nobody_set_anything_on_is_fine() {
     assert_eq!(found(&[], &HOST), []);
     assert_eq!(found(&[("net.ipv4.neigh.default.gc_thresh3", "1024")], &HOST), []);
+    // Hardened, and not off.
+    assert_eq!(found(&[("net.ipv4.ip_no_pmtu_disc", "3")], &HOST), []);
 }
 
 #[rstest::rstest]
@@ -97,6 +99,8 @@ fn a_host_that_nobody_set_anything_on_is_fine() {
 #[case::sack("net.ipv4.tcp_sack", "0", "settings-harmful", "net.ipv4.tcp_sack=1")]
 #[case::scaling("net.ipv4.tcp_window_scaling", "0", "settings-harmful", "net.ipv4.tcp_window_scaling=1")]
 #[case::cookies("net.ipv4.tcp_syncookies", "2", "settings-harmful", "net.ipv4.tcp_syncookies=1")]
+#[case::discovery("net.ipv4.ip_no_pmtu_disc", "2", "settings-harmful", "net.ipv4.ip_no_pmtu_disc=0")]
+#[case::tries("net.ipv4.tcp_syn_retries", "1", "settings-harmful", "net.ipv4.tcp_syn_retries=6")]
 #[case::no_op("net.ipv4.tcp_low_latency", "1", "settings-useless", "net.ipv4.tcp_low_latency=0")]
 #[case::obsolete("net.ipv4.tcp_adv_win_scale", "-2", "settings-useless", "net.ipv4.tcp_adv_win_scale=1")]
 #[case::misused("net.ipv4.tcp_fin_timeout", "15", "settings-useless", "net.ipv4.tcp_fin_timeout=60")]
@@ -155,7 +159,8 @@ fn ports_of_services_in_the_range() {
 #[test]
 fn in_a_namespace_its_own_settings_alone() {
     let home = Home { inode: 9, name: Some("web".into()), enter: Some(PathBuf::from("/run/netns/web")) };
-    let changed = [("net.ipv4.tcp_sack", "0"), ("net.core.busy_poll", "5000")];
+    let changed =
+        [("net.ipv4.tcp_sack", "0"), ("net.core.busy_poll", "5000"), ("net.ipv4.tcp_max_orphans", "64")];
     let made = made(&changed, &HOST, QUIET).at(home);
     let findings: Vec<_> = CHECKS.iter().take(5).flat_map(|check| made.check(check).unwrap()).collect();
     let [finding] = &findings[..] else { panic!("{findings:?}") };

@@ -1,5 +1,5 @@
 //! `tcp-backlog-full`: segments that came while a process held their socket, and found its backlog full (`tcp_add_backlog`,
-//! `net/ipv4/tcp_ipv4.c`): it may be as large as both buffers together and 64 KiB.
+//! `net/ipv4/tcp_ipv4.c`): it may be as large as two receive buffers, half a send buffer and 64 KiB, in older kernels as one of each and 64 KiB.
 
 use super::{Connections, RECEIVE_BUFFER, buffers, dropping, named, rise};
 use crate::doctor::parts::{Counters, Sysctls};

@@ -40,7 +40,7 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     } else {
         (Severity::Warning, "TCP's memory of the whole host is short: buffers are kept small.".into())
     };
-    // Reset without pressure: there are too many without a process; the kernel takes half of the limit for enough, of bad ones.
+    // Reset without pressure: there are too many without a process; of bad ones the kernel takes half or a quarter of the limit for enough (`tcp_out_of_resources`).
     let is_orphans =
         aborted.by() > 0 && !is_pressed && !counters.iter().any(|moved| moved.counter.ends_with("Pressures"));
     let finding = Finding::new(severity, "TCP's memory", sentence)

@@ -1,5 +1,5 @@
 //! `udp-send-buffer-full`: datagrams that their own host refused to send (`udp_sendmsg`, `net/ipv4/udp.c`): the socket's send buffer was
-//! full (`SOCK_NOSPACE`), or the device's queue was (`ENOBUFS`).
+//! full (`SOCK_NOSPACE`), or the device's queue was (`ENOBUFS`, which `udp_send_skb` keeps from senders without `IP_RECVERR`).
 
 use super::{UdpSockets, of_all, rise, risen};
 use crate::counters::inet_sockets::InetSocket;
@@ -66,7 +66,7 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
         finding = finding
             .because(
                 Certainty::Likely,
-                "The device's queueing discipline dropped them, and their senders were told ENOBUFS.",
+                "The device's queueing discipline dropped them. Their senders weren't told, unless they set IP_RECVERR: those got ENOBUFS.",
             )
             .remedy(
                 Remedy::command("See which device's queue is short, and what it drops.", "tc -s qdisc show")
