@@ -33,6 +33,7 @@ impl Part for CpuTimes {
 
 impl Part for Sockstat {
     const FROM: &'static str = "/proc/net/sockstat";
+    const AT_END: bool = true;
 
     fn read(place: &Place) -> Result<Self, Unread> {
         place.net("sockstat").map(|text| Self::parse(&text))
@@ -82,6 +83,7 @@ impl<K: Into<String>, V: ToString> FromIterator<(K, V)> for Sysctls {
 
 impl Part for Sysctls {
     const FROM: &'static str = "/proc/sys/net";
+    const AT_END: bool = true;
 
     fn read(place: &Place) -> Result<Self, Unread> {
         let mut settings = folders(place);

@@ -27,6 +27,7 @@ pub struct FilledBy(pub Tracked);
 
 impl Part for FilledBy {
     const FROM: &'static str = "/proc/net/nf_conntrack";
+    const AT_END: bool = true;
 
     fn read(place: &Place) -> Result<Self, Unread> {
         let number = |name: &str| -> Option<u64> {

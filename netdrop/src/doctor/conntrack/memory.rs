@@ -21,6 +21,7 @@ pub struct Memory {
 
 impl Part for Memory {
     const FROM: &'static str = "/sys/kernel/slab/nf_conntrack and /proc/meminfo";
+    const AT_END: bool = true;
 
     fn read(place: &Place) -> Result<Self, Unread> {
         let text = |path| place.text(path).unwrap_or_default();

@@ -57,6 +57,7 @@ impl Steering {
 
 impl Part for Steering {
     const FROM: &'static str = "/sys/class/net/*/queues";
+    const AT_END: bool = true;
 
     fn read(place: &Place) -> Result<Self, Unread> {
         let refused = |error| Unread::io(Self::FROM, &error);

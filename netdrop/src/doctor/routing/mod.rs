@@ -57,6 +57,7 @@ impl Confs {
 
 impl Part for Confs {
     const FROM: &'static str = "/proc/sys/net/ipv4/conf";
+    const AT_END: bool = true;
 
     fn read(place: &Place) -> Result<Self, Unread> {
         let folders = fs::read_dir(place.path(Self::FROM)).map_err(|error| Unread::io(Self::FROM, &error))?;
@@ -72,6 +73,7 @@ impl Part for Confs {
 
 impl Part for FragmentMemory {
     const FROM: &'static str = "/proc/net/sockstat and sockstat6";
+    const AT_END: bool = true;
 
     fn read(place: &Place) -> Result<Self, Unread> {
         // Without IPv6 there is no second file.
@@ -98,6 +100,7 @@ pub struct Stalls(pub Vec<Stall>);
 
 impl Part for Stalls {
     const FROM: &'static str = "sock_diag (ss -tin)";
+    const AT_END: bool = true;
 
     fn read(_: &Place) -> Result<Self, Unread> {
         tcp_stalls::read().map(Self).map_err(|error| Unread::io(Self::FROM, &error))

@@ -43,6 +43,7 @@ impl Line {
 
 impl Part for Files {
     const FROM: &'static str = "/etc/sysctl.conf and /etc/sysctl.d";
+    const AT_END: bool = true;
 
     fn read(place: &Place) -> Result<Self, Unread> {
         let names = fs::read_dir(place.path("/etc/sysctl.d")).into_iter().flatten().flatten();
