@@ -128,14 +128,17 @@ fn of_process(place: &Place) -> Option<BTreeMap<String, String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::made_up;
 
     #[test]
     fn settings_are_read_by_their_names() {
         let root = tempfile::tempdir().unwrap();
-        let folder = root.path().join("proc/sys/net/core");
-        fs::create_dir_all(folder.join("a folder")).unwrap();
-        fs::write(folder.join("somaxconn"), "4096\n").unwrap();
-        fs::write(folder.join("default_qdisc"), "fq_codel\n").unwrap();
+        let write = |name: &str, text: &str| {
+            made_up::file(root.path(), &format!("proc/sys/net/core/{name}"), text);
+        };
+        write("a folder/somaxconn", "1\n");
+        write("somaxconn", "4096\n");
+        write("default_qdisc", "fq_codel\n");
         let settings = Sysctls::read(&Place::new(root.path())).unwrap();
         assert_eq!(settings.number("net.core.somaxconn"), Ok(4096));
         let told = |key| settings.number(key).unwrap_err().to_string();

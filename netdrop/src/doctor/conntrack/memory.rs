@@ -70,13 +70,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::doctor::made;
+    use crate::made_up;
 
     #[test]
     fn it_is_read_from_the_slab() {
         let root = tempfile::tempdir().unwrap();
         let place = Place::new(root.path());
-        let write = |path: &str, text: &str| made::file(root.path(), path, text);
+        let write = |path: &str, text: &str| made_up::file(root.path(), path, text);
         assert_eq!(Memory::read(&place).unwrap(), Memory::default());
         write(
             "proc/slabinfo",

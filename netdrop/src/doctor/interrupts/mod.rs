@@ -203,6 +203,7 @@ pub mod made {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::made_up;
 
     #[test]
     fn the_busiest_queue() {
@@ -215,10 +216,9 @@ mod tests {
     fn a_balancer_is_found_by_its_name() {
         let root = tempfile::tempdir().unwrap();
         let place = Place::new(root.path());
-        fs::create_dir_all(root.path().join("proc/77")).unwrap();
-        fs::write(root.path().join("proc/77/comm"), "irqbalance\n").unwrap();
+        made_up::file(root.path(), "proc/77/comm", "irqbalance\n");
         assert!(is_balanced(&place));
-        fs::write(root.path().join("proc/77/comm"), "sshd\n").unwrap();
+        made_up::file(root.path(), "proc/77/comm", "sshd\n");
         assert!(!is_balanced(&place));
     }
 }

@@ -105,7 +105,7 @@ fn room(family: usize, enough: u64) -> Remedy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::made::file as write;
+    use crate::made_up::file as write;
 
     #[test]
     fn counters_are_found_from_any_namespace() {
