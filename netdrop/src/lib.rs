@@ -18,6 +18,8 @@ pub mod filter;
 pub mod http;
 pub mod kernel;
 pub mod knowledge;
+#[cfg(test)]
+mod made_up;
 pub mod model;
 mod order;
 pub mod output;

@@ -133,6 +133,21 @@ pub fn grouped(sentence: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
+/// A count with what is said of one or of many, digits not grouped: `1 packet was`, `3000 packets were`.
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// `once`, `3000 times`.
+pub fn times(count: u64) -> String {
+    if count == 1 { "once".into() } else { format!("{count} times") }
+}
+
+/// `was` or `were`.
+pub fn was(count: u64) -> &'static str {
+    if count == 1 { "was" } else { "were" }
+}
+
 /// A rate to three digits, in events per second: `0.25/s`, `12/s`, `1.5 k/s`, `489 k/s`, `1.25 M/s`.
 pub fn rate(count: u64, over: Duration) -> String {
     rate_of(if over.is_zero() { 0.0 } else { approximate(count) / over.as_secs_f64() })
@@ -223,6 +238,16 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    #[rstest]
+    #[case(0, "0 packets were")]
+    #[case(1, "1 packet was")]
+    #[case(2000, "2000 packets were")]
+    fn a_count_agrees_with_what_is_counted(#[case] count: u64, #[case] told: &str) {
+        assert_eq!(counted(count, "packet was", "packets were"), told);
+        assert_eq!(format!("{} {}", counted(count, "packet", "packets"), was(count)), told);
+        assert_eq!(times(count), if count == 1 { "once".to_owned() } else { format!("{count} times") });
+    }
 
     #[rstest::rstest]
     #[case("3703147 datagrams were dropped.", "3,703,147 datagrams were dropped.")]

@@ -71,11 +71,7 @@ mod tests {
     #[test]
     fn a_device_with_its_queues_and_interrupts() {
         let root = tempfile::tempdir().unwrap();
-        let put = |path: &str, text: &str| {
-            let path = root.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        };
+        let put = |path: &str, text: &str| crate::made_up::file(root.path(), path, text);
         put("sys/class/net/eth0/queues/rx-0/rps_cpus", "00000000,00000003\n");
         put("sys/class/net/eth0/queues/rx-0/rps_flow_cnt", "4096\n");
         put("sys/class/net/eth0/queues/rx-1/rps_cpus", "0\n");

@@ -97,13 +97,14 @@ mod tests {
     fn what_is_not_there_is_absent() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(TcpLimits::read(folder.path()), TcpLimits::default());
-        let ipv4 = folder.path().join("sys/net/ipv4");
-        std::fs::create_dir_all(&ipv4).unwrap();
-        std::fs::create_dir_all(folder.path().join("thread-self/net")).unwrap();
-        std::fs::write(folder.path().join("thread-self/net/sockstat"), "TCP: inuse 1 tw 3\n").unwrap();
-        std::fs::write(ipv4.join("tcp_max_tw_buckets"), "8192\n").unwrap();
-        std::fs::write(ipv4.join("ip_local_port_range"), "1000\t1999\n").unwrap();
-        std::fs::write(ipv4.join("ip_local_reserved_ports"), "1500-1509\n").unwrap();
+        for (path, text) in [
+            ("thread-self/net/sockstat", "TCP: inuse 1 tw 3\n"),
+            ("sys/net/ipv4/tcp_max_tw_buckets", "8192\n"),
+            ("sys/net/ipv4/ip_local_port_range", "1000\t1999\n"),
+            ("sys/net/ipv4/ip_local_reserved_ports", "1500-1509\n"),
+        ] {
+            crate::made_up::file(folder.path(), path, text);
+        }
         let expected = TcpLimits {
             time_wait: Some(3),
             time_wait_limit: Some(8192),

@@ -71,7 +71,7 @@ pub fn examine(plan: Plan) -> Examined {
     let start = Instant::now();
     let begun = match window {
         None => of.at_boot(),
-        Some(_) => of.read(),
+        Some(_) => of.begin(),
     };
     let owners = RefCell::new(Owners::new(Path::new("/")));
     if let Some(window) = window {
@@ -82,7 +82,7 @@ pub fn examine(plan: Plan) -> Examined {
             interrupt.wait(start + window);
         }
     }
-    let ended = of.read();
+    let ended = of.end();
     let lasted = if window.is_some() { start.elapsed() } else { uptime() };
     let drops = counting.and_then(|counting| counting.end().map_err(|error| error.to_string()));
     let rows: Result<&[Row], Unread> = match &drops {
@@ -125,12 +125,23 @@ impl<'a> Subject<'a> {
         (0..self.homes.len()).map(zero).collect()
     }
 
-    /// Reads all namespaces, some at a time; where there is but one, some of its parts at a time.
-    pub fn read(self) -> Vec<Reading> {
+    /// Reads what is needed of the start.
+    pub fn begin(self) -> Vec<Reading> {
+        self.read(Source::is_of_both_ends)
+    }
+
+    /// Reads all. It may be another window's start.
+    pub fn end(self) -> Vec<Reading> {
+        self.read(|_| true)
+    }
+
+    /// Reads these parts of all namespaces, some at a time; where there is but one, some of its parts at a time.
+    fn read(self, which: fn(&Source) -> bool) -> Vec<Reading> {
         let at_a_time = if self.homes.len() > 1 { 1 } else { AT_A_TIME };
         let all: Vec<(usize, &Home)> = self.homes.iter().enumerate().collect();
         concurrently(&all, AT_A_TIME, |(index, home)| {
-            (read(home, &self.sources(*index), at_a_time), Instant::now())
+            let sources: Vec<_> = self.sources(*index).into_iter().filter(which).collect();
+            (read(home, &sources, at_a_time), Instant::now())
         })
     }
 
@@ -235,8 +246,10 @@ impl Whose for RefCell<Owners> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use super::*;
-    use crate::doctor::all;
+    use crate::doctor::{Area, Part, Scope, all, source};
 
     fn plan(homes: Vec<Home>, window: Option<Duration>) -> Plan {
         Plan {
@@ -261,6 +274,36 @@ mod tests {
         // What isn't among its needs would be told so.
         assert!(unchecked.iter().all(|one| !one.why.contains("wasn't read")), "{unchecked:?}");
         assert_eq!(examined.drops, Err("not asked for".into()));
+    }
+
+    /// A part that counts how often it is read.
+    #[derive(Default)]
+    struct Late;
+
+    static READ: AtomicU32 = AtomicU32::new(0);
+
+    impl Part for Late {
+        const FROM: &'static str = "nowhere";
+        const AT_END: bool = true;
+
+        fn read(_: &Place) -> Result<Self, Unread> {
+            READ.fetch_add(1, Ordering::Relaxed);
+            Ok(Self)
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_at_the_end_alone_is_read_once() {
+        static CHECK: Check = Check {
+            name: "udp-x",
+            area: Area::Udp,
+            scope: Scope::Netns,
+            needs: &[source::<Late>()],
+            run: |window| window.now::<Late>().map(|_| Vec::new()),
+        };
+        let examined =
+            examine(Plan { checks: vec![&CHECK], ..plan(vec![Home::default()], Some(Duration::ZERO)) });
+        assert_eq!((examined.diagnosis.checked, READ.load(Ordering::Relaxed)), (1, 1));
     }
 
     #[test]

@@ -98,9 +98,9 @@ impl Examiner {
 
 fn examine(checks: &[&'static Check], homes: &Arc<[Home]>, asked: &Receiver<Ask>) {
     let of = Subject { checks, homes, extent: Extent::All };
-    let mut before = of.read();
+    let mut before = of.begin();
     for Ask { rows, answer } in asked {
-        let after = of.read();
+        let after = of.end();
         let lasted = after[0].1.duration_since(before[0].1);
         // Its index of all processes' sockets is made when a finding asks, and not kept.
         let owners = RefCell::new(Owners::new(Path::new("/")));

@@ -1,9 +1,7 @@
 //! Made-up windows for the tests of checks.
 
 use std::collections::HashMap;
-use std::fs;
 use std::hash::BuildHasher;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +9,6 @@ use super::{Check, Extent, Finding, Home, Part, Snapshot, Span, Unread, Whose, W
 use crate::knowledge::Class;
 use crate::model::{Counts, Device, Holding, Owner, Process, Reason, Row, Site};
 use crate::owner::Socket;
-
-/// A file below a made-up root, with the folders that it lies in.
-pub fn file(root: &Path, path: &str, text: &str) {
-    let path = root.join(path);
-    fs::create_dir_all(path.parent().expect("it lies below the root")).expect("the root is ours");
-    fs::write(path, text).expect("the root is ours");
-}
 
 /// A window under way. It lasts five seconds.
 #[derive(Default)]
@@ -92,6 +83,7 @@ impl Made {
         };
         let mut diagnosis = diagnose(&[check], &[window], Extent::All);
         rank(&mut diagnosis.findings);
+        diagnosis.findings.iter().for_each(agrees);
         match diagnosis.unchecked.pop() {
             Some(unchecked) => Err(unchecked.why),
             None => Ok(diagnosis.findings),
@@ -103,6 +95,17 @@ impl Made {
         let findings = self.check(check).unwrap();
         findings.iter().map(|finding| crate::output::doctor::finding(finding, 100, false) + "\n").collect()
     }
+}
+
+/// Where a sentence tells of one, it doesn't speak of many: `1 packets`. After a number that is a name come verbs: `CPU 1 takes`.
+pub fn agrees(finding: &Finding) {
+    const NO_NOUNS: [&str; 9] = ["is", "was", "has", "does", "gets", "takes", "s", "ms", "µs"];
+    let words: Vec<&str> = finding.sentence.split_whitespace().collect();
+    let many = words.windows(2).find(|pair| {
+        let word = pair[1].trim_end_matches([',', '.', ':', ';']);
+        pair[0] == "1" && (word.ends_with('s') || word == "were") && !NO_NOUNS.contains(&word)
+    });
+    assert_eq!(many, None, "{}: {}", finding.check, finding.sentence);
 }
 
 /// So many drops of a reason in a function at a device.

@@ -33,6 +33,7 @@ impl Part for CpuTimes {
 
 impl Part for Sockstat {
     const FROM: &'static str = "/proc/net/sockstat";
+    const AT_END: bool = true;
 
     fn read(place: &Place) -> Result<Self, Unread> {
         place.net("sockstat").map(|text| Self::parse(&text))
@@ -82,6 +83,7 @@ impl<K: Into<String>, V: ToString> FromIterator<(K, V)> for Sysctls {
 
 impl Part for Sysctls {
     const FROM: &'static str = "/proc/sys/net";
+    const AT_END: bool = true;
 
     fn read(place: &Place) -> Result<Self, Unread> {
         let mut settings = folders(place);
@@ -126,14 +128,17 @@ fn of_process(place: &Place) -> Option<BTreeMap<String, String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::made_up;
 
     #[test]
     fn settings_are_read_by_their_names() {
         let root = tempfile::tempdir().unwrap();
-        let folder = root.path().join("proc/sys/net/core");
-        fs::create_dir_all(folder.join("a folder")).unwrap();
-        fs::write(folder.join("somaxconn"), "4096\n").unwrap();
-        fs::write(folder.join("default_qdisc"), "fq_codel\n").unwrap();
+        let write = |name: &str, text: &str| {
+            made_up::file(root.path(), &format!("proc/sys/net/core/{name}"), text);
+        };
+        write("a folder/somaxconn", "1\n");
+        write("somaxconn", "4096\n");
+        write("default_qdisc", "fq_codel\n");
         let settings = Sysctls::read(&Place::new(root.path())).unwrap();
         assert_eq!(settings.number("net.core.somaxconn"), Ok(4096));
         let told = |key| settings.number(key).unwrap_err().to_string();

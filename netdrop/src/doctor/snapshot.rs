@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 
 use super::concurrently::concurrently;
 
-/// Something that is read as a whole: a file, the answers to a question by netlink. Checks get two of it.
+/// Something that is read as a whole: a file, the answers to a question by netlink. Checks get two of it, or that of the end.
 pub trait Part: Any + Send + Sync + Default {
     /// Where it is read, for people: `/proc/net/softnet_stat`.
     const FROM: &'static str;
+    /// Whether checks ask for it as it stands at the end of a window alone: then it isn't read at its start.
+    const AT_END: bool = false;
 
     /// Reads it in the calling thread's network namespace.
     ///
@@ -93,6 +95,14 @@ pub struct Source {
     id: fn() -> TypeId,
     read: fn(&Place) -> Reading,
     zero: fn() -> Box<dyn Any + Send + Sync>,
+    at_end: bool,
+}
+
+impl Source {
+    /// Whether it is read at the start of a window, too.
+    pub fn is_of_both_ends(&self) -> bool {
+        !self.at_end
+    }
 }
 
 type Reading = Result<Box<dyn Any + Send + Sync>, Unread>;
@@ -103,6 +113,7 @@ pub const fn source<P: Part>() -> Source {
         id: TypeId::of::<P>,
         read: |place| P::read(place).map(|part| Box::new(part) as Box<dyn Any + Send + Sync>),
         zero: || Box::new(P::default()),
+        at_end: P::AT_END,
     }
 }
 

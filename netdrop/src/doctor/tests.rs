@@ -41,6 +41,50 @@ fn on_a_host_that_counted_nothing_there_is_nothing() {
     }
 }
 
+/// Where each counter moved by one, and each reason dropped one, no sentence tells of many.
+#[test]
+fn one_is_told_as_one() {
+    use super::made::{agrees, row};
+    use super::parts::Counters;
+
+    let text = |folder: &str| std::fs::read_to_string(format!("/proc/net/{folder}")).unwrap_or_default();
+    let ones = |text: String| -> String {
+        let is_number = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
+        let one = |word: &str| if is_number(word) { "1".to_owned() } else { word.to_owned() };
+        text.lines()
+            .map(|line| line.split_whitespace().map(one).collect::<Vec<_>>().join(" ") + "\n")
+            .collect()
+    };
+    let counters = || {
+        let mut counters = Counters::parse(&ones(text("snmp")));
+        counters.extend(Counters::parse(&ones(text("netstat"))));
+        counters.extend(Counters::parse_v6(&ones(text("snmp6"))));
+        counters
+    };
+    let reasons = knowledge::entries().filter(|entry| entry.kind() == Kind::Reason);
+    let rows: Vec<_> = reasons.map(|entry| row(entry.name(), "f", "eth0", 1)).collect();
+    let mut of_one = 0;
+    for check in all() {
+        let zero = || Snapshot::at_boot(check.needs.iter().copied());
+        let (before, mut after) = (zero(), zero());
+        after.put(Ok(counters()));
+        let window = Window {
+            before: &before,
+            after: &after,
+            lasted: std::time::Duration::from_secs(5),
+            span: Span::Window,
+            drops: Ok(&rows),
+            home: &Home::default(),
+            whose: &(),
+        };
+        for finding in (check.run)(&window).unwrap_or_default() {
+            agrees(&Finding { check: check.name, ..finding.clone() });
+            of_one += usize::from(finding.sentence.starts_with("1 "));
+        }
+    }
+    assert!(of_one >= 10, "only {of_one} sentences told of one");
+}
+
 #[test]
 fn checks_are_chosen_by_area_or_name() {
     let names = |only: &[&str]| {

@@ -72,6 +72,7 @@ impl Window<'_> {
     /// # Errors
     /// When it couldn't be read.
     pub fn both<P: Part>(&self) -> Result<(&P, &P), Unread> {
+        const { assert!(!P::AT_END, "it is read at the end alone") };
         Ok((self.before.get()?, self.after.get()?))
     }
 

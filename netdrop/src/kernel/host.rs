@@ -21,9 +21,7 @@ mod tests {
     #[test]
     fn what_is_not_told_is_empty() {
         let root = tempfile::tempdir().unwrap();
-        let folder = root.path().join("proc/sys/kernel");
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("osrelease"), "6.12.9-amd64\n").unwrap();
+        crate::made_up::file(root.path(), "proc/sys/kernel/osrelease", "6.12.9-amd64\n");
         assert_eq!(read(root.path()), Host { name: String::new(), kernel: "6.12.9-amd64".into() });
     }
 }

@@ -159,9 +159,7 @@ mod tests {
     fn root_with(files: &[(&str, &[u8])]) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         for (path, bytes) in files {
-            let path = root.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, bytes).unwrap();
+            crate::made_up::file(root.path(), path, bytes);
         }
         root
     }

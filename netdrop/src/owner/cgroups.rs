@@ -191,8 +191,7 @@ mod tests {
     impl Tree {
         fn new(mountinfo: &str, mount: &str) -> Self {
             let root = tempfile::tempdir().unwrap();
-            fs::create_dir_all(root.path().join("proc/self")).unwrap();
-            fs::write(root.path().join("proc/self/mountinfo"), mountinfo).unwrap();
+            crate::made_up::file(root.path(), "proc/self/mountinfo", mountinfo);
             let mount = root.path().join(mount);
             fs::create_dir_all(&mount).unwrap();
             Self { root, mount }

@@ -9,8 +9,7 @@ pub(super) struct MadeUp(tempfile::TempDir);
 impl MadeUp {
     pub(super) fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
-        fs::create_dir_all(root.path().join("proc/self")).unwrap();
-        fs::write(root.path().join("proc/self/mountinfo"), "").unwrap();
+        crate::made_up::file(root.path(), "proc/self/mountinfo", "");
         Self(root)
     }
 

@@ -218,9 +218,7 @@ mod tests {
     fn named(runtime: Runtime, files: &[(&str, &str)]) -> Workload {
         let root = tempfile::tempdir().unwrap();
         for (path, content) in files {
-            let path = root.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, content).unwrap();
+            crate::made_up::file(root.path(), path, content);
         }
         let mut workload = Workload {
             container: Some(Container { runtime, id: "ID".into(), name: None }),

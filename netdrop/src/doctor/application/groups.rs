@@ -119,12 +119,12 @@ fn read(place: &Place, folder: &str, is_old: bool) -> Group {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::made;
+    use crate::made_up;
 
     #[test]
     fn files_of_both_versions_tell_the_same() {
         let root = tempfile::tempdir().unwrap();
-        let write = |path: &str, text: &str| made::file(root.path(), path, text);
+        let write = |path: &str, text: &str| made_up::file(root.path(), path, text);
         write("proc/self/mountinfo", "1 1 0:1 / /u rw - cgroup2 x rw\n2 1 0:2 / /cpu rw - cgroup x rw,cpu\n");
         write("u/a/memory.events", "low 0\nhigh 3\nmax 4\n");
         write("u/a/memory.max", "1048576\n");

@@ -6,7 +6,7 @@ use super::groups::Group;
 use super::limit::{self, Limit};
 use super::verdict::found;
 use crate::doctor::{Certainty, Check, Evidence, Finding};
-use crate::units::bytes;
+use crate::units::{bytes, times};
 
 pub const CHECK: Check = check("application-memory", |window| found(window, "application-memory"));
 
@@ -61,8 +61,9 @@ fn of_group(case: &Case, of: (&str, &Group, &Group)) -> Option<Finding> {
     let enough = limit.max(current).saturating_mul(2).div_ceil(1 << 20).max(1);
     let to = if name == "memory.high" { Limit::MemoryHigh(enough) } else { Limit::Memory(enough) };
     let sentence = format!(
-        "Those who should read are short of memory: their cgroup came up against its limit of {} {hit} times.",
-        bytes(limit)
+        "Those who should read are short of memory: their cgroup came up against its limit of {} {}.",
+        bytes(limit),
+        times(hit)
     );
     Some(
         case.finding(case.severity(), sentence)

@@ -27,6 +27,7 @@ pub struct FilledBy(pub Tracked);
 
 impl Part for FilledBy {
     const FROM: &'static str = "/proc/net/nf_conntrack";
+    const AT_END: bool = true;
 
     fn read(place: &Place) -> Result<Self, Unread> {
         let number = |name: &str| -> Option<u64> {
@@ -108,13 +109,13 @@ fn timeout_of(state: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::made;
+    use crate::made_up;
 
     #[test]
     fn a_table_is_read_only_where_it_fills() {
         let root = tempfile::tempdir().unwrap();
         let place = Place::new(root.path());
-        let write = |path: &str, text: &str| made::file(root.path(), path, text);
+        let write = |path: &str, text: &str| made_up::file(root.path(), path, text);
         assert_eq!(FilledBy::read(&place), Ok(FilledBy::default()));
         let line =
             "ipv4 2 udp 17 29 src=10.0.0.5 dst=10.0.0.9 sport=5 dport=53 [UNREPLIED] src=10.0.0.9 use=2\n";

@@ -6,7 +6,7 @@ use crate::doctor::parts::Sysctls;
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Remedy, Scope, Severity, Unread, Window, source,
 };
-use crate::units::bytes;
+use crate::units::{bytes, counted};
 
 pub const CHECK: Check = Check {
     name: "conntrack-hash-load",
@@ -38,7 +38,8 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
         }
         (lost, _) => {
             let sentence = format!(
-                "{lost} packets of new connections were dropped, as their chain in the hash table was too long."
+                "{} dropped, as the chain in the hash table was too long.",
+                counted(lost, "packet of a new connection was", "packets of new connections were")
             );
             (Severity::of_loss(lost, 0), sentence)
         }

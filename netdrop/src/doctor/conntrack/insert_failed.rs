@@ -2,6 +2,7 @@
 
 use super::{Conntrack, by, explained, moved};
 use crate::doctor::{Area, Certainty, Check, Finding, Remedy, Scope, Severity, Unread, Window, source};
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "conntrack-insert-failed",
@@ -21,13 +22,16 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let failed = moved(window, "insert_failed")?;
     let lost = by(failed.as_ref()).saturating_sub(too_long);
     let (severity, sentence) = if lost > 0 {
-        let sentence = format!("{lost} packets were dropped as their connection was being entered twice.");
+        let sentence = format!(
+            "{} dropped as a connection was being entered twice.",
+            counted(lost, "packet was", "packets were")
+        );
         (Severity::of_loss(lost, 0).min(Severity::Warning), sentence)
     } else {
         let Some(many) = clashes.as_ref().filter(|moved| moved.rate >= MANY) else { return Ok(Vec::new()) };
         let sentence = format!(
-            "{} packets found that another had entered their connection first; it was settled, and none was lost.",
-            many.by()
+            "{} found that another had entered the connection first; it was settled, and none was lost.",
+            counted(many.by(), "packet", "packets")
         );
         (Severity::Info, sentence)
     };

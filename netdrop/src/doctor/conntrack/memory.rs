@@ -21,6 +21,7 @@ pub struct Memory {
 
 impl Part for Memory {
     const FROM: &'static str = "/sys/kernel/slab/nf_conntrack and /proc/meminfo";
+    const AT_END: bool = true;
 
     fn read(place: &Place) -> Result<Self, Unread> {
         let text = |path| place.text(path).unwrap_or_default();
@@ -69,13 +70,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::doctor::made;
+    use crate::made_up;
 
     #[test]
     fn it_is_read_from_the_slab() {
         let root = tempfile::tempdir().unwrap();
         let place = Place::new(root.path());
-        let write = |path: &str, text: &str| made::file(root.path(), path, text);
+        let write = |path: &str, text: &str| made_up::file(root.path(), path, text);
         assert_eq!(Memory::read(&place).unwrap(), Memory::default());
         write(
             "proc/slabinfo",

@@ -7,6 +7,7 @@ use crate::doctor::parts::Sysctls;
 use crate::doctor::{
     Area, Certainty, Check, Finding, Moved, Remedy, Scope, Severity, Unread, Window, source,
 };
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "conntrack-table-full",
@@ -41,19 +42,27 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
         (0, forgotten) => (
             Severity::of_loss(forgotten, 0).min(Severity::Warning),
             format!(
-                "{forgotten} connections that nobody had answered were forgotten to make room for others."
+                "{} forgotten to make room for others.",
+                counted(
+                    forgotten,
+                    "connection that nobody had answered was",
+                    "connections that nobody had answered were"
+                )
             ),
         ),
         (lost, _) if count.saturating_mul(2) < most => {
             // Then they had another cause (a helper, memory), or it is over.
             (
                 Severity::of_loss(lost, 0).min(Severity::Warning),
-                format!("{lost} packets couldn't be tracked, and were dropped."),
+                format!("{} dropped, as tracking failed.", counted(lost, "packet was", "packets were")),
             )
         }
         (lost, _) => (
             Severity::of_loss(lost, 0),
-            format!("{lost} packets of new connections were dropped, as no more may be tracked."),
+            format!(
+                "{} dropped, as no more may be tracked.",
+                counted(lost, "packet of a new connection was", "packets of new connections were")
+            ),
         ),
     };
     let memory = window.now::<Memory>().copied().unwrap_or_default();

@@ -57,6 +57,7 @@ impl Steering {
 
 impl Part for Steering {
     const FROM: &'static str = "/sys/class/net/*/queues";
+    const AT_END: bool = true;
 
     fn read(place: &Place) -> Result<Self, Unread> {
         let refused = |error| Unread::io(Self::FROM, &error);
@@ -202,6 +203,7 @@ pub mod made {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::made_up;
 
     #[test]
     fn the_busiest_queue() {
@@ -214,10 +216,9 @@ mod tests {
     fn a_balancer_is_found_by_its_name() {
         let root = tempfile::tempdir().unwrap();
         let place = Place::new(root.path());
-        fs::create_dir_all(root.path().join("proc/77")).unwrap();
-        fs::write(root.path().join("proc/77/comm"), "irqbalance\n").unwrap();
+        made_up::file(root.path(), "proc/77/comm", "irqbalance\n");
         assert!(is_balanced(&place));
-        fs::write(root.path().join("proc/77/comm"), "sshd\n").unwrap();
+        made_up::file(root.path(), "proc/77/comm", "sshd\n");
         assert!(!is_balanced(&place));
     }
 }

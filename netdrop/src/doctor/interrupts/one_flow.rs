@@ -6,6 +6,7 @@ use crate::doctor::ports::Ports;
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Remedy, Scope, Severity, Unread, Window, source,
 };
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "interrupts-one-flow",
@@ -54,7 +55,7 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
                 .losing(port.losing(window))
                 .because(Certainty::Possible, "A flow keeps to its queue and its CPU, so that its packets stay in order: a tunnel, a backup, a capture has the speed of one CPU.")
                 .shown_by(port.evidence())
-                .shown_by(queues.iter().take(16).map(|(queue, packets)| Evidence::value(format!("queue {queue}"), format!("{packets} packets"), port.pair.now.queues_from())))
+                .shown_by(queues.iter().take(16).map(|(queue, packets)| Evidence::value(format!("queue {queue}"), counted(*packets, "packet", "packets"), port.pair.now.queues_from())))
                 .remedy(Remedy::command("Find the flow.", format!("timeout 5 tcpdump -nni {name} -c 2000 -q | cut -d' ' -f3-5 | sort | uniq -c | sort -rn | head")).inside(window))
                 .remedy(follow)
                 .remedy(Remedy::advice(format!("Have several flows carry it: more connections, a tunnel whose outer port varies (VXLAN, GENEVE and FOU do). Keep what is critical out of its way by a filter: ethtool -N {name} flow-type tcp4 dst-port PORT action QUEUE.")))

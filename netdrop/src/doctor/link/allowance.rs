@@ -3,6 +3,7 @@
 use crate::counters::losses::Trouble;
 use crate::doctor::ports::{Ports, hardware, most};
 use crate::doctor::{Area, Certainty, Check, Finding, Remedy, Scope, Severity, Unread, Window, source};
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "link-allowance-exceeded",
@@ -52,7 +53,7 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
         };
         let name = pair.now.name();
         findings.push(
-            Finding::new(Severity::of_loss(lost, pair.traffic()[0]), name, format!("The cloud queued or dropped {lost} packets of {name}: the instance's limit of {what} was exceeded."))
+            Finding::new(Severity::of_loss(lost, pair.traffic()[0]), name, format!("The cloud queued or dropped {} of {name}: the instance's limit of {what} was exceeded.", counted(lost, "packet", "packets")))
                 .losing(window.rate(lost))
                 .because(Certainty::Certain, "The limit is the instance type's, and holds for milliseconds too: averages of a minute may look harmless.")
                 .shown_by(signs.clone())

@@ -3,6 +3,7 @@
 use crate::counters::losses::Trouble;
 use crate::doctor::ports::{Ports, hardware, most};
 use crate::doctor::{Area, Certainty, Check, Finding, Scope, Severity, Unread, Window, source};
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "link-collisions",
@@ -30,7 +31,7 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
             counter.contains("late") || counter.contains("window")
         });
         let sentence = if collided > 0 {
-            format!("{collided} frames that {name} sent collided with others.")
+            format!("{} that {name} sent collided with others.", counted(collided, "frame", "frames"))
         } else {
             format!("{name} runs at half duplex: it can't receive while it sends.")
         };

@@ -4,6 +4,7 @@ use super::{damaged, look_at_module};
 use crate::counters::losses::Trouble;
 use crate::doctor::ports::Ports;
 use crate::doctor::{Area, Certainty, Check, Finding, Remedy, Scope, Severity, Unread, Window, source};
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "link-crc-errors",
@@ -15,8 +16,11 @@ pub const CHECK: Check = Check {
 
 fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     damaged(window, Trouble::Crc, |pair, lost, signs| {
-        let sentence =
-            format!("{lost} frames came damaged at {}: their check sequence is wrong.", pair.now.name());
+        let sentence = format!(
+            "{} came damaged at {}: the check sequence is wrong.",
+            counted(lost, "frame", "frames"),
+            pair.now.name()
+        );
         let is_half = pair.now.told.modes.is_some_and(|modes| modes.is_half);
         let cause = if is_half {
             "The link is half duplex: where the other end is full, each damages what the other sends."

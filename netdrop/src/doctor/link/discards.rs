@@ -7,6 +7,7 @@ use crate::doctor::{
     Area, Certainty, Check, Drops, Evidence, Finding, Moved, Remedy, Scope, Severity, Unread, Window, source,
 };
 use crate::model::Row;
+use crate::units::{counted, was};
 
 pub const CHECK: Check =
     Check { name: "link-discards", area: Area::Link, scope: Scope::Netns, needs: &[source::<Ports>()], run };
@@ -44,7 +45,9 @@ fn discarded(window: &Window, pair: &Pair, signs: Vec<Moved>, verb: &str, passed
         return None;
     }
     let sentence = format!(
-        "{lost} packets that {name} {verb} were discarded by its driver or the stack, though nothing was wrong with them."
+        "{} that {name} {verb} {} discarded by its driver or the stack, though nothing was wrong.",
+        counted(lost, "packet", "packets"),
+        was(lost)
     );
     let worst = reasons.iter().max_by_key(|(_, drops)| drops.drops).map(|(name, _)| name.clone());
     let cause = match worst.as_deref() {

@@ -4,6 +4,7 @@ use crate::doctor::ports::{Pair, Ports, pairs};
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Moved, Remedy, Scope, Severity, Span, Unread, Window, source,
 };
+use crate::units::times;
 
 pub const CHECK: Check =
     Check { name: "link-flapping", area: Area::Link, scope: Scope::Netns, needs: &[source::<Ports>()], run };
@@ -49,7 +50,8 @@ fn flapping(window: &Window, pair: &Pair, changes: Moved) -> Finding {
         format!("The link of {name} went down and is down: its carrier is gone.")
     } else {
         format!(
-            "The link of {name} went down and came up: its carrier changed {count} times, and it is {state} now."
+            "The link of {name} went down and came up: its carrier changed {}, and it is {state} now.",
+            times(count)
         )
     };
     // A bridge has a carrier as long as a port of it has: it comes and goes with containers.

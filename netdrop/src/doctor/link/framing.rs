@@ -5,6 +5,7 @@ use super::{damaged, look_at_module};
 use crate::counters::losses::Trouble;
 use crate::doctor::ports::Ports;
 use crate::doctor::{Area, Certainty, Check, Finding, Remedy, Scope, Severity, Unread, Window, source};
+use crate::units::counted;
 
 pub const CHECK: Check =
     Check { name: "link-framing", area: Area::Link, scope: Scope::Netns, needs: &[source::<Ports>()], run };
@@ -12,7 +13,8 @@ pub const CHECK: Check =
 fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     damaged(window, Trouble::Framing, |pair, lost, signs| {
         let sentence = format!(
-            "{lost} frames at {} were cut or ran on: they begin or end in the wrong place.",
+            "{} cut or ran on at {}: the beginning or the end is in the wrong place.",
+            counted(lost, "frame was", "frames were"),
             pair.now.name()
         );
         let has = |part: &str| signs.iter().any(|sign| sign.counter.to_ascii_lowercase().contains(part));

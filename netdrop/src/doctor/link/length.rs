@@ -6,6 +6,7 @@ use crate::doctor::ports::{Pair, Ports, most, pairs};
 use crate::doctor::{
     Area, Certainty, Check, Drops, Evidence, Finding, Remedy, Scope, Severity, Unread, Window, source,
 };
+use crate::units::{counted, was};
 
 pub const CHECK: Check =
     Check { name: "link-length", area: Area::Link, scope: Scope::Netns, needs: &[source::<Ports>()], run };
@@ -35,12 +36,14 @@ fn too_long(window: &Window, pair: &Pair) -> Option<Finding> {
     if lost == 0 {
         return None;
     }
-    let sentence = format!("{lost} frames were longer than {name} takes (MTU {mtu}).");
+    let sentence =
+        format!("{} longer than {name} takes (MTU {mtu}).", counted(lost, "frame was", "frames were"));
     // The longest that came, if the device tells: the sender's MTU is near.
     let longer = pair.now.told.lengths.iter().filter(|range| range.from > mtu + HEADER && range.frames > 0);
     let longest = longer.max_by_key(|range| range.to);
     let shown = longest.map(|range| {
-        let value = format!("{} frames of {} to {} bytes", range.frames, range.from, range.to);
+        let value =
+            format!("{} of {} to {} bytes", counted(range.frames, "frame", "frames"), range.from, range.to);
         Evidence::value("longest received", value, format!("ethtool -S {name} --groups rmon"))
     });
     let finding = Finding::new(Severity::of_loss(lost, pair.traffic()[0]), name, sentence)
@@ -82,7 +85,9 @@ fn refused(window: &Window, pair: &Pair) -> Option<Finding> {
         return None;
     }
     let sentence = format!(
-        "{lost} frames that {name} sent (MTU {mtu}) were dropped at the other end of the pair, which takes only shorter ones."
+        "{} that {name} sent (MTU {mtu}) {} dropped at the other end of the pair, which takes only shorter ones.",
+        counted(lost, "frame", "frames"),
+        was(lost)
     );
     let certainty = if peer.is_some() { Certainty::Certain } else { Certainty::Possible };
     let finding = Finding::new(Severity::of_loss(lost, pair.traffic()[1]), name, sentence)

@@ -5,6 +5,7 @@ use crate::doctor::ports::{Pair, Ports, hardware, most};
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Remedy, Scope, Severity, Unread, Window, source,
 };
+use crate::units::times;
 
 pub const RECEIVED: Check = Check {
     name: "link-pause-received",
@@ -50,7 +51,8 @@ fn run(window: &Window, which: Trouble) -> Result<Vec<Finding>, Unread> {
 fn received(window: &Window, pair: &Pair, frames: u64, severity: Severity) -> Finding {
     let name = pair.now.name();
     let sentence = format!(
-        "The other end stopped {name} {frames} times: what waits to be sent here is blocked at the head of its queue, whoever it is for."
+        "The other end stopped {name} {}: what waits to be sent here is blocked at the head of its queue, whoever it is for.",
+        times(frames)
     );
     Finding::new(severity, name, sentence)
         .because(Certainty::Certain, "The other end can't take what it gets: its buffer is under pressure, as an output behind it is slower or is paused itself.")
@@ -63,7 +65,8 @@ fn received(window: &Window, pair: &Pair, frames: u64, severity: Severity) -> Fi
 fn sent(window: &Window, pair: &Pair, frames: u64, severity: Severity) -> Finding {
     let name = pair.now.name();
     let sentence = format!(
-        "{name} stopped the other end {frames} times, as its own receive buffer was full: this host takes packets more slowly than they come."
+        "{name} stopped the other end {}, as its own receive buffer was full: this host takes packets more slowly than they come.",
+        times(frames)
     );
     let finding = Finding::new(severity, name, sentence)
         .because(Certainty::Certain, "The ring isn't emptied in time: its CPU is busy, the ring is short, or the bus is slow. Flow control moves the loss to the switch, where it hits others too.")

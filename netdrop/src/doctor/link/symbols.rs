@@ -4,6 +4,7 @@ use super::look_at_module;
 use crate::counters::losses::Trouble;
 use crate::doctor::ports::{Ports, hardware, most};
 use crate::doctor::{Area, Certainty, Check, Finding, Remedy, Scope, Severity, Unread, Window, source};
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "link-symbol-errors",
@@ -23,13 +24,19 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
             continue;
         }
         let name = pair.now.name();
+        let told = |wrong| counted(wrong, "symbol that doesn't exist", "symbols that don't exist");
         let sentence = match (wrong, lost) {
             (wrong, 0) => {
-                format!("{name} read {wrong} symbols that don't exist: the signal that reaches it is bad.")
+                format!("{name} read {}: the signal that reaches it is bad.", told(wrong))
             }
-            (0, lost) => format!("{lost} frames could not be sent from {name}, as there was no carrier."),
+            (0, lost) => format!(
+                "{} could not be sent from {name}, as there was no carrier.",
+                counted(lost, "frame", "frames")
+            ),
             (wrong, lost) => format!(
-                "{name} read {wrong} symbols that don't exist, and lost its carrier for {lost} frames that it sent."
+                "{name} read {}, and lost its carrier for {} that it sent.",
+                told(wrong),
+                counted(lost, "frame", "frames")
             ),
         };
         // An idle link sends symbols too: many may be wrong while no frame is damaged. Those are told by other checks.

@@ -5,6 +5,7 @@ use crate::counters::neighbours::Silent;
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Part as _, Remedy, Scope, Severity, Unread, Window, source,
 };
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "neighbour-failed",
@@ -32,7 +33,8 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
         [one] => format!("next hop {}", name(one)),
         _ => format!("{} next hops", neighbours.silent_count),
     };
-    let sentence = format!("{lost} packets were dropped as their next hop didn't answer.");
+    let sentence =
+        format!("{} dropped as the next hop didn't answer.", counted(lost, "packet was", "packets were"));
     let (before, after) = window.both::<NeighbourTables>()?;
     let questions = after.0.iter().map(|table| {
         let was = before.get(&table.name).map_or(0, |table| table.failed);

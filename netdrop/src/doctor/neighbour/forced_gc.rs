@@ -3,6 +3,7 @@
 use super::{FAMILIES, NeighbourTables, family_of, fill, room};
 use crate::counters::neighbour_tables::NeighbourTable;
 use crate::doctor::{Area, Certainty, Check, Finding, Part as _, Scope, Severity, Unread, Window, source};
+use crate::units::times;
 
 pub const CHECK: Check = Check {
     name: "neighbour-forced-gc",
@@ -32,9 +33,9 @@ fn of_table(window: &Window, before: &NeighbourTable, table: &NeighbourTable) ->
     }
     let family = family_of(table);
     let severity = if forced.by() > 1 && forced.rate > OFTEN { Severity::Warning } else { Severity::Info };
-    let times = if forced.by() == 1 { "once".to_owned() } else { format!("{} times", forced.by()) };
+    let often = times(forced.by());
     let sentence = format!(
-        "New neighbours had to wait while the table of {} was searched for old ones to forget, {times}.",
+        "New neighbours had to wait while the table of {} was searched for old ones to forget, {often}.",
         table.entries
     );
     let [_, collected, most] = table.thresholds.map(u64::from);

@@ -28,6 +28,7 @@ impl Part for NeighbourTables {
 
 impl Part for Neighbours {
     const FROM: &'static str = "rtnetlink (ip neigh)";
+    const AT_END: bool = true;
 
     fn read(_: &Place) -> Result<Self, Unread> {
         neighbours::read().map_err(|error| Unread::io(Self::FROM, &error))
@@ -60,6 +61,7 @@ pub struct WaitingRoom(pub BTreeMap<(usize, String), u64>);
 
 impl Part for WaitingRoom {
     const FROM: &'static str = "/proc/sys/net/ipv4/neigh and ipv6/neigh";
+    const AT_END: bool = true;
 
     fn read(place: &Place) -> Result<Self, Unread> {
         let mut found = BTreeMap::new();
@@ -103,7 +105,7 @@ fn room(family: usize, enough: u64) -> Remedy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::made::file as write;
+    use crate::made_up::file as write;
 
     #[test]
     fn counters_are_found_from_any_namespace() {

@@ -5,6 +5,7 @@ use crate::counters::neighbour_tables::NeighbourTable;
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Moved, Part as _, Scope, Severity, Unread, Window, source,
 };
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "neighbour-table-full",
@@ -33,20 +34,23 @@ fn of_table(window: &Window, before: &NeighbourTable, table: &NeighbourTable) ->
     let most = u64::from(table.thresholds[2]);
     // Permanent neighbours and those of routing daemons don't count (`neigh_update_gc_list`); other namespaces' can't be told apart.
     let exempt = window.now::<Neighbours>().map_or(0, |neighbours| neighbours.exempt[family]);
-    let counted = u64::from(table.entries).saturating_sub(exempt);
+    let entries = u64::from(table.entries).saturating_sub(exempt);
     // Nine tenths: the rest is as many as a scan of a /24 makes with the kernel's own limit of 1024.
-    let is_near = counted * 10 >= most * 9 && most > 0;
+    let is_near = entries * 10 >= most * 9 && most > 0;
     let (severity, sentence) = match full.by() {
         0 if !is_near => return None,
         0 => (
             Severity::Warning,
             format!(
-                "The table has {counted} neighbours of at most {most}: soon new ones will find no place."
+                "The table has {entries} neighbours of at most {most}: soon new ones will find no place."
             ),
         ),
         lost => (
             Severity::of_loss(lost, 0),
-            format!("{lost} packets couldn't be sent as their next hop found no place in the table."),
+            format!(
+                "{} couldn't be sent as the next hop found no place in the table.",
+                counted(lost, "packet", "packets")
+            ),
         ),
     };
     // A half more than was asked for in this window: others are asked for in another.

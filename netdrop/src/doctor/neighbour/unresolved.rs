@@ -8,7 +8,7 @@ use crate::doctor::{
     Window, source,
 };
 use crate::model::Row;
-use crate::units::bytes;
+use crate::units::{bytes, counted};
 
 pub const CHECK: Check = Check {
     name: "neighbour-unresolved",
@@ -29,7 +29,7 @@ const LARGEST: u64 = 16 << 20;
 fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let rooms = window.now::<WaitingRoom>()?;
     if window.drops.is_err() || window.span == Span::SinceBoot {
-        return counted(window, rooms);
+        return tallied(window, rooms);
     }
     // The kernel's counters are of all namespaces and devices together, and of each family; drops tell namespaces and devices apart.
     let mut lost: BTreeMap<String, u64> = BTreeMap::new();
@@ -47,7 +47,7 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
 }
 
 /// What the kernel counts, where drops aren't known.
-fn counted(window: &Window, rooms: &WaitingRoom) -> Result<Vec<Finding>, Unread> {
+fn tallied(window: &Window, rooms: &WaitingRoom) -> Result<Vec<Finding>, Unread> {
     window.both::<NeighbourStats>()?;
     let of = |family: usize| {
         let moved = discards(window, family)?;
@@ -74,8 +74,10 @@ fn found(window: &Window, rooms: &WaitingRoom, (families, device): (&[usize], &s
         [family] => format!("{} next hops{by}", FAMILIES[*family].0),
         _ => format!("next hops{by}"),
     };
-    let sentence =
-        format!("{lost} packets were dropped while they waited for the address of their next hop.");
+    let sentence = format!(
+        "{} dropped while waiting for the address of the next hop.",
+        counted(lost, "packet was", "packets were")
+    );
     let limits: Vec<_> = families
         .iter()
         .filter_map(|family| {

@@ -10,6 +10,7 @@ use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Moved, Part as _, Scope, Severity, Unread, Window, source,
 };
 use crate::model::RuleVerdict;
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "netfilter-rule-drops",
@@ -41,20 +42,17 @@ fn finding(window: &Window, rule: &Rule, moved: Moved) -> Finding {
     };
     let hooks: Vec<&str> = rule.hooks.iter().map(String::as_str).collect();
     let (at, words) = (if hooks.is_empty() { "?".into() } else { hooks.join(" ") }, words(rule));
-    let finding =
-        Finding::new(severity(window, rule, count), named(rule), format!("`{words}` {did} {count} packets."))
-            .losing(moved.rate)
-            .shown_by([moved])
-            .shown_by([
-                Evidence::value("rule", words, Firewall::FROM),
-                Evidence::value("hooks", at, Firewall::FROM),
-            ])
-            .shown_by(window.drops_of(&DROPPED))
-            .explains(&DROPPED)
-            .because(
-                Certainty::Certain,
-                "It does what it says. Whether that is what was meant, nothing here tells.",
-            );
+    let finding = Finding::new(
+        severity(window, rule, count),
+        named(rule),
+        format!("`{words}` {did} {}.", counted(count, "packet", "packets")),
+    )
+    .losing(moved.rate)
+    .shown_by([moved])
+    .shown_by([Evidence::value("rule", words, Firewall::FROM), Evidence::value("hooks", at, Firewall::FROM)])
+    .shown_by(window.drops_of(&DROPPED))
+    .explains(&DROPPED)
+    .because(Certainty::Certain, "It does what it says. Whether that is what was meant, nothing here tells.");
     remedies::for_rule(window, finding, rule)
 }
 

@@ -84,7 +84,7 @@ pub(super) mod tests {
     use super::*;
     use crate::counters::chains::Hooks;
     use crate::counters::rule::{RuleId, RuleKey};
-    use crate::doctor::made;
+    use crate::made_up;
     use crate::model::{Counts, RuleSystem, RuleVerdict};
 
     /// A rule of nftables: its hook, handle (0: the policy), words, and what it counted.
@@ -111,7 +111,7 @@ pub(super) mod tests {
     fn no_module_is_loaded_by_asking() {
         let root = tempfile::tempdir().unwrap();
         let place = Place::new(root.path());
-        let file = |path: &str, text: &str| made::file(root.path(), path, text);
+        let file = |path: &str, text: &str| made_up::file(root.path(), path, text);
         assert!(!would_load(&place), "it may be built in");
         file("proc/sys/kernel/osrelease", "6.1.0-9\n");
         file("proc/modules", "x_tables 45056 0 - Live 0x0\n");

@@ -7,6 +7,7 @@ use crate::counters::rule::{Count, Rule};
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Part as _, Remedy, Scope, Severity, Unread, Window, source,
 };
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "netfilter-drops-uncounted",
@@ -26,15 +27,18 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     // Without them there is nothing to compare counters with.
     window.drops.as_ref().map_err(Clone::clone)?;
     let dropped: u64 = window.rows_of(&DROPPED).map(|row| row.counts.packets).sum();
-    let counted: u64 =
+    let by_rules: u64 =
         after.rules.iter().filter_map(|rule| moved(window, before, rule)).map(|moved| moved.by()).sum();
-    let lost = dropped.saturating_sub(counted);
+    let lost = dropped.saturating_sub(by_rules);
     if lost < STRAYS {
         return Ok(Vec::new());
     }
     let candidates: Vec<&Rule> =
         after.rules.iter().filter(|rule| !matches!(rule.count, Count::Dropped(_))).collect();
-    let sentence = format!("{lost} packets were dropped by netfilter, and no rule's counter tells of them.");
+    let sentence = format!(
+        "{} dropped by netfilter, and no rule's counter tells of them.",
+        counted(lost, "packet was", "packets were")
+    );
     let finding = Finding::new(Severity::Info, "rules without counters", sentence)
         .losing(window.rate(lost))
         .shown_by(window.drops_of(&DROPPED))

@@ -5,6 +5,7 @@ use crate::counters::qdiscs::{Qdiscs, Queue};
 use crate::doctor::{
     Area, Check, Evidence, Finding, Moved, Part as _, Scope, Severity, Unread, Window, source,
 };
+use crate::units::counted;
 
 pub const CHECK: Check =
     Check { name: "qdisc-drops", area: Area::Qdisc, scope: Scope::Netns, needs: &[source::<Qdiscs>()], run };
@@ -108,9 +109,14 @@ fn finding(window: &Window, all: &Qdiscs, loss: &Loss) -> Finding {
     let queue = loss.queue;
     let device = all.device(queue);
     let (sent, _) = loss.sent;
-    let sentence = format!("{} packets were dropped before they were sent by {device}.", loss.own);
+    let sentence =
+        format!("{} dropped before being sent by {device}.", counted(loss.own, "packet was", "packets were"));
     let value = |name: &str, value: String| Evidence::value(name, value, Qdiscs::FROM);
-    let waiting = format!("{} packets, {} bytes", queue.counts.waiting, queue.counts.backlog);
+    let waiting = format!(
+        "{}, {} bytes",
+        counted(queue.counts.waiting.into(), "packet", "packets"),
+        queue.counts.backlog
+    );
     let most = remedies::worst(&queue.kind, loss);
     let finding = Finding::new(
         Severity::of_loss(loss.own, sent).min(most),
@@ -119,7 +125,7 @@ fn finding(window: &Window, all: &Qdiscs, loss: &Loss) -> Finding {
     )
     .losing(window.rate(loss.own))
     .shown_by([loss.drops.clone()])
-    .shown_by([value("sent", format!("{sent} packets")), value("waiting now", waiting)])
+    .shown_by([value("sent", counted(sent, "packet", "packets")), value("waiting now", waiting)])
     .shown_by(queue.limit.map(|limit| value("limit", limit.to_string())))
     .shown_by(window.drops_of(&EXPLAINED))
     .shown_by(window.drops_of(&FREED))

@@ -96,6 +96,7 @@ impl Part for TxTimeouts {
 pub(super) mod tests {
     use super::*;
     use crate::counters::qdiscs::{QueueCounts, QueueDevice};
+    use crate::made_up;
 
     /// A queueing discipline of eth0 for the tests of checks.
     pub fn queue(kind: &str, handle: u32, parent: u32, counts: QueueCounts) -> Queue {
@@ -122,9 +123,8 @@ pub(super) mod tests {
     fn timeouts_are_read_by_queue() {
         let root = tempfile::tempdir().unwrap();
         for (queue, text) in [("tx-0", "3\n"), ("tx-1", "x"), ("rx-0", "")] {
-            let folder = root.path().join("sys/class/net/eth0/queues").join(queue);
-            fs::create_dir_all(&folder).unwrap();
-            fs::write(folder.join(if queue == "rx-0" { "rps_cpus" } else { "tx_timeout" }), text).unwrap();
+            let name = if queue == "rx-0" { "rps_cpus" } else { "tx_timeout" };
+            made_up::file(root.path(), &format!("sys/class/net/eth0/queues/{queue}/{name}"), text);
         }
         let timeouts = TxTimeouts::read(&Place::new(root.path())).unwrap();
         assert_eq!(timeouts, TxTimeouts([("eth0 tx-0".to_owned(), 3)].into()));

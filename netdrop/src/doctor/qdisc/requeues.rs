@@ -6,6 +6,7 @@ use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Moved, Part as _, Remedy, Scope, Severity, Unread, Window,
     source,
 };
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "qdisc-requeues",
@@ -40,7 +41,7 @@ fn of_queue(window: &Window, before: &Qdiscs, after: &Qdiscs, queue: &Queue) -> 
         requeues.by(),
         sent.by()
     );
-    let waiting = format!("{} packets", queue.counts.waiting);
+    let waiting = counted(queue.counts.waiting.into(), "packet", "packets");
     Some(
         Finding::new(Severity::Info, named(device, queue, false), sentence)
             .shown_by([requeues, sent])

@@ -4,6 +4,7 @@ use super::TxTimeouts;
 use crate::doctor::{
     Area, Certainty, Check, Finding, Part as _, Remedy, Scope, Severity, Unread, Window, source,
 };
+use crate::units::times;
 
 pub const CHECK: Check = Check {
     name: "qdisc-tx-timeout",
@@ -21,9 +22,9 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
         let moved = window.moved(format!("tx_timeout of {queue}"), pair, TxTimeouts::FROM);
         if moved.by() > 0 {
             let device = queue.split(' ').next().unwrap_or_default();
-            let times = moved.by();
             let sentence = format!(
-                "A queue of {device} sent nothing for so long, {times} times, that the device was reset."
+                "A queue of {device} sent nothing for so long, {}, that the device was reset.",
+                times(moved.by())
             );
             findings.push(
                 Finding::new(Severity::Critical, queue, sentence)

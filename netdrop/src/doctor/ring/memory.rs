@@ -7,6 +7,7 @@ use crate::doctor::ports::{Ports, hardware, most};
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Part as _, Remedy, Scope, Severity, Unread, Window, source,
 };
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "ring-memory",
@@ -31,7 +32,8 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
         }
         let name = pair.now.name();
         let sentence = format!(
-            "{name} found no memory for {failed} receive buffers: its ring runs empty, and packets are lost."
+            "{name} found no memory for {}: its ring runs empty, and packets are lost.",
+            counted(failed, "receive buffer", "receive buffers")
         );
         let finding = Finding::new(Severity::of_loss(failed, pair.traffic()[0]), name, sentence)
             .losing(window.rate(failed))

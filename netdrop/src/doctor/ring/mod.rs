@@ -13,6 +13,7 @@ pub struct KeptFree(pub u64);
 
 impl Part for KeptFree {
     const FROM: &'static str = "/proc/sys/vm/min_free_kbytes";
+    const AT_END: bool = true;
 
     fn read(place: &Place) -> Result<Self, Unread> {
         let text = place.text(Self::FROM)?;

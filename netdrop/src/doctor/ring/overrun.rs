@@ -8,6 +8,7 @@ use crate::doctor::ports::{Pair, Ports, hardware, most};
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Part as _, Remedy, Scope, Severity, Unread, Window, source,
 };
+use crate::units::{counted, was};
 
 pub const CHECK: Check = Check {
     name: "ring-overrun",
@@ -31,11 +32,14 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
         let name = pair.now.name();
         let sentence = if lost > 0 {
             format!(
-                "{lost} packets found no room in the receive ring of {name} and were lost: it wasn't emptied in time."
+                "{} found no room in the receive ring of {name} and {} lost: it wasn't emptied in time.",
+                counted(lost, "packet", "packets"),
+                was(lost)
             )
         } else {
             format!(
-                "{held} packets found no room in the receive ring of {name}; the card held them until there was: it was nearly too late."
+                "{} found no room in the receive ring of {name}; the card held back until there was: it was nearly too late.",
+                counted(held, "packet", "packets")
             )
         };
         let severity = if lost > 0 { Severity::of_loss(lost, pair.traffic()[0]) } else { Severity::Info };

@@ -5,6 +5,7 @@ use crate::doctor::parts::{Counters, Sysctls};
 use crate::doctor::{
     Area, Certainty, Check, Finding, Moved, Remedy, Scope, Severity, Unread, Window, source,
 };
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "routing-forwarding-off",
@@ -48,7 +49,10 @@ fn finding(window: &Window, version: &str, moved: Moved, settings: &[String]) ->
     let place = if devices.is_empty() { String::new() } else { format!(" by {}", list(&devices)) };
     let group = if version == "IPv4" { "Ip" } else { "Ip6" };
     let passed = sum(window, &[(group, "InDelivers")]);
-    let sentence = format!("{lost} packets for other hosts came in{place}, and forwarding is off.");
+    let sentence = format!(
+        "{} for other hosts came in{place}, and forwarding is off.",
+        counted(lost, "packet", "packets")
+    );
     let pairs: Vec<(&str, &dyn std::fmt::Display)> =
         settings.iter().map(|key| (key.as_str(), &1 as &dyn std::fmt::Display)).collect();
     // Whether it should forward, nothing here tells.

@@ -7,7 +7,7 @@ use crate::doctor::parts::{Counters, Sysctls};
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Part as _, Remedy, Scope, Severity, Unread, Window, source,
 };
-use crate::units::bytes;
+use crate::units::{bytes, times};
 
 pub const CHECK: Check = Check {
     name: "routing-fragments-lost",
@@ -66,7 +66,7 @@ fn of_version(window: &Window, version: &Version, waiting: Waiting, lost: u64) -
     let finding = Finding::new(
         Severity::of_loss(lost, whole),
         format!("fragments of {}", version.name),
-        format!("{lost} times fragments of {} couldn't be put together again.", version.name),
+        format!("Fragments of {} couldn't be put together again: {}.", version.name, times(lost)),
     )
     .losing(window.rate(lost))
     .shown_by(counters)

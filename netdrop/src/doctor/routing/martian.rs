@@ -7,6 +7,7 @@ use crate::doctor::parts::Counters;
 use crate::doctor::{
     Area, Certainty, Check, Finding, Part as _, Remedy, Scope, Severity, Unread, Window, source,
 };
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "routing-martian",
@@ -23,7 +24,7 @@ const EXPLAINED: [&str; 4] = [OWN, LOOPBACK, "IP_INVALID_SOURCE", "IP_INVALID_DE
 fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let devices = window.devices_of(&EXPLAINED);
     if devices.is_empty() {
-        return counted(window);
+        return tallied(window);
     }
     Ok(devices.into_iter().map(|(device, lost)| at_device(window, &device, lost)).collect())
 }
@@ -36,7 +37,10 @@ fn at_device(window: &Window, device: &str, lost: u64) -> Finding {
     };
     let most = EXPLAINED.into_iter().max_by_key(|reason| of(reason)).unwrap_or(OWN);
     let received = sum(window, &[("Ip", "InReceives")]).saturating_sub(lost);
-    let sentence = format!("{lost} packets came in by {device} with addresses that can't be right.");
+    let sentence = format!(
+        "{} came in by {device} with addresses that can't be right.",
+        counted(lost, "packet", "packets")
+    );
     // Whoever sends them is wrong, and gets no answer; this host does as it should.
     let finding = Finding::new(Severity::of_loss(lost, received).min(Severity::Warning), device, sentence)
         .losing(window.rate(lost))
@@ -77,7 +81,7 @@ fn at_device(window: &Window, device: &str, lost: u64) -> Finding {
 }
 
 /// By the host's own counter, where drops aren't counted or have no such reasons: less is sure.
-fn counted(window: &Window) -> Result<Vec<Finding>, Unread> {
+fn tallied(window: &Window) -> Result<Vec<Finding>, Unread> {
     let (before, after) = window.both::<RouteStats>()?;
     let moved = |name: &str| {
         let pair = (before.0.get(name).unwrap_or(0), after.0.get(name)?);
@@ -93,8 +97,10 @@ fn counted(window: &Window) -> Result<Vec<Finding>, Unread> {
     if lost == 0 || window.home.enter.is_some() || has_reasons(window) {
         return Ok(Vec::new());
     }
-    let sentence =
-        format!("{lost} packets came in with addresses that can't be right, in this namespace or another.");
+    let sentence = format!(
+        "{} came in with addresses that can't be right, in this namespace or another.",
+        counted(lost, "packet", "packets")
+    );
     Ok(vec![
         Finding::new(Severity::Info, "martians", sentence)
             .losing(window.rate(lost))

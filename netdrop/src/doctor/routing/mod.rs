@@ -57,6 +57,7 @@ impl Confs {
 
 impl Part for Confs {
     const FROM: &'static str = "/proc/sys/net/ipv4/conf";
+    const AT_END: bool = true;
 
     fn read(place: &Place) -> Result<Self, Unread> {
         let folders = fs::read_dir(place.path(Self::FROM)).map_err(|error| Unread::io(Self::FROM, &error))?;
@@ -72,6 +73,7 @@ impl Part for Confs {
 
 impl Part for FragmentMemory {
     const FROM: &'static str = "/proc/net/sockstat and sockstat6";
+    const AT_END: bool = true;
 
     fn read(place: &Place) -> Result<Self, Unread> {
         // Without IPv6 there is no second file.
@@ -98,6 +100,7 @@ pub struct Stalls(pub Vec<Stall>);
 
 impl Part for Stalls {
     const FROM: &'static str = "sock_diag (ss -tin)";
+    const AT_END: bool = true;
 
     fn read(_: &Place) -> Result<Self, Unread> {
         tcp_stalls::read().map(Self).map_err(|error| Unread::io(Self::FROM, &error))
@@ -141,16 +144,16 @@ fn list(names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::made_up;
 
     #[test]
     fn settings_of_devices_are_read() {
         let root = tempfile::tempdir().unwrap();
         for (name, rp_filter, forwarding) in [("all", "2", "0"), ("eth0.7", "1\n", "1\n"), ("eth1", "x", "")]
         {
-            let folder = root.path().join("proc/sys/net/ipv4/conf").join(name);
-            fs::create_dir_all(&folder).unwrap();
-            fs::write(folder.join("rp_filter"), rp_filter).unwrap();
-            fs::write(folder.join("forwarding"), forwarding).unwrap();
+            let folder = format!("proc/sys/net/ipv4/conf/{name}");
+            made_up::file(root.path(), &format!("{folder}/rp_filter"), rp_filter);
+            made_up::file(root.path(), &format!("{folder}/forwarding"), forwarding);
         }
         let confs = Confs::read(&Place::new(root.path())).unwrap();
         assert_eq!(confs.0["eth0.7"], Conf { rp_filter: 1, forwarding: true });

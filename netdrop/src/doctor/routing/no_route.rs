@@ -4,6 +4,7 @@
 use super::{moved, sum, total};
 use crate::doctor::parts::Counters;
 use crate::doctor::{Area, Certainty, Check, Finding, Remedy, Scope, Severity, Unread, Window, source};
+use crate::units::{counted, times};
 
 pub const CHECK: Check = Check {
     name: "routing-no-route",
@@ -32,7 +33,10 @@ fn forwarded(window: &Window) -> Result<Option<Finding>, Unread> {
     let counters = moved(window, &[("IpExt", "InNoRoutes"), ("Ip6", "InNoRoutes")])?;
     let lost = total(&counters);
     let passed = sum(window, &[("Ip", "ForwDatagrams"), ("Ip6", "OutForwDatagrams")]);
-    let sentence = format!("{lost} packets came to be forwarded, and no route leads to their destination.");
+    let sentence = format!(
+        "{} came to be forwarded, and no route leads to the destination.",
+        counted(lost, "packet", "packets")
+    );
     Ok((lost > 0).then(|| {
         Finding::new(Severity::of_loss(lost, passed), "packets to be forwarded", sentence)
             .losing(window.rate(lost))
@@ -62,8 +66,10 @@ fn sent(window: &Window, group: &str, command: &str) -> Result<Option<Finding>, 
     let passed = sum(window, &[(group, "OutRequests")]);
     // The program is told (ENETUNREACH). Without a way out by IPv6, programs try it all the same, and then IPv4.
     let most = if group == "Ip" { Severity::Warning } else { Severity::Info };
-    let sentence =
-        format!("{count} times a program of this host wanted to send by {version}, and no route led there.");
+    let sentence = format!(
+        "Programs of this host wanted to send by {version}, and no route led there: {}.",
+        times(count)
+    );
     Ok((count > 0).then(|| {
         Finding::new(Severity::of_loss(count, passed).min(most), format!("{version} of this host"), sentence)
             .losing(refused.rate)

@@ -7,6 +7,7 @@ use crate::doctor::parts::{Counters, Sysctls};
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Part as _, Remedy, Scope, Severity, Unread, Window, source,
 };
+use crate::units::times;
 
 pub const CHECK: Check = Check {
     name: "routing-path-mtu",
@@ -44,8 +45,8 @@ fn finding(window: &Window, stall: &Stall, probing: u64) -> Finding {
     let Stall { remote, segment, path_mtu, timeouts, .. } = *stall;
     let subject = format!("connection {} to {remote}{}", stall.local, window.of_owner(stall.socket));
     let sentence = format!(
-        "A segment of {segment} bytes has been sent {} times, and none of that size ever arrived.",
-        u32::from(timeouts) + 1
+        "A segment of {segment} bytes has been sent {}, and none of that size ever arrived.",
+        times(u64::from(timeouts) + 1)
     );
     let value = |name: &str, value: String| Evidence::value(name, value, Stalls::FROM);
     let arrived = format!("{} bytes in {} segments", stall.acknowledged, stall.delivered);

@@ -6,6 +6,7 @@ use crate::doctor::parts::Counters;
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Remedy, Scope, Severity, Unread, Window, source,
 };
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "routing-reverse-path",
@@ -35,7 +36,8 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
         let file = format!("/proc/sys/net/ipv4/conf/{device}/rp_filter");
         Evidence::value(format!("rp_filter of {device}"), value, file)
     });
-    let sentence = format!("{lost} packets were dropped by the reverse path filter.");
+    let sentence =
+        format!("{} dropped by the reverse path filter.", counted(lost, "packet was", "packets were"));
     let finding = Finding::new(Severity::of_loss(lost, received), subject, sentence)
         .losing(filtered.rate)
         .shown_by([filtered])

@@ -6,6 +6,7 @@ use crate::doctor::parts::Counters;
 use crate::doctor::{
     Area, Certainty, Check, Finding, Moved, Remedy, Scope, Severity, Unread, Window, source,
 };
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "routing-packet-too-big",
@@ -39,7 +40,10 @@ fn finding(window: &Window, lost: u64, counters: Vec<Moved>) -> Finding {
     // Each path's MTU is found by losing packets: some are as it should be, and senders are told.
     let most = if lost < LEARNING { Severity::Info } else { Severity::Warning };
     let told = moved(window, &[("Icmp", "OutDestUnreachs"), ("Icmp6", "OutPktTooBigs")]).unwrap_or_default();
-    let sentence = format!("{lost} packets were larger than their next link, and may not be fragmented.");
+    let sentence = format!(
+        "{} larger than the next link, and may not be fragmented.",
+        counted(lost, "packet was", "packets were")
+    );
     let clamp = Remedy {
         what: "Have TCP's connections through this host take segments that fit, from their first packets on."
             .into(),

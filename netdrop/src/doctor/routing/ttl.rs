@@ -3,6 +3,7 @@
 use super::{moved, sum};
 use crate::doctor::parts::Counters;
 use crate::doctor::{Area, Certainty, Check, Finding, Remedy, Scope, Severity, Unread, Window, source};
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "routing-ttl-expired",
@@ -36,7 +37,8 @@ fn of_version(window: &Window, ip: &str, icmp: &str, forwarded: (&str, &str)) ->
     let counters = moved(window, &[(ip, "InHdrErrors"), (icmp, "OutTimeExcds")]).unwrap_or_default();
     let version = if ip == "Ip" { "IPv4" } else { "IPv6" };
     let sentence = format!(
-        "{lost} packets of {version} had been forwarded too often (TTL or hop limit), and ended here."
+        "{} of {version} had been forwarded too often (TTL or hop limit), and ended here.",
+        counted(lost, "packet", "packets")
     );
     let subject = format!("forwarding of {version}");
     let finding = Finding::new(Severity::of_loss(lost, sum(window, &[forwarded])), subject, sentence)

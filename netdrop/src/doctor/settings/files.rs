@@ -43,6 +43,7 @@ impl Line {
 
 impl Part for Files {
     const FROM: &'static str = "/etc/sysctl.conf and /etc/sysctl.d";
+    const AT_END: bool = true;
 
     fn read(place: &Place) -> Result<Self, Unread> {
         let names = fs::read_dir(place.path("/etc/sysctl.d")).into_iter().flatten().flatten();
@@ -148,11 +149,12 @@ fn not_applied(key: &str, line: &Line) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::made::{self, Made};
+    use crate::doctor::made::Made;
+    use crate::made_up;
 
     fn read() -> Files {
         let root = tempfile::tempdir().unwrap();
-        let write = |path: &str, text: &str| made::file(root.path(), path, text);
+        let write = |path: &str, text: &str| made_up::file(root.path(), path, text);
         write("proc/sys/net/ipv4/tcp_rmem", "4096\t131072\t6291456\n");
         write("proc/sys/net/core/somaxconn", "4096\n");
         write("etc/sysctl.d/50-a.conf", "net.core.somaxconn=1\nnet.ipv4.tcp_rmem=4096 131072 6291456\n");

@@ -27,6 +27,7 @@ pub struct Host {
 
 impl Part for Host {
     const FROM: &'static str = "/proc/meminfo, /proc/net/route and dev";
+    const AT_END: bool = true;
 
     fn read(place: &Place) -> Result<Self, Unread> {
         let of = |text: Result<String, Unread>| text.unwrap_or_default();

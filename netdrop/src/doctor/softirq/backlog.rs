@@ -6,6 +6,7 @@ use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Moved, Part as _, Remedy, Scope, Severity, Unread, Window,
     source,
 };
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "softirq-backlog-full",
@@ -41,7 +42,10 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     }
     let worst = full.iter().map(Moved::by).max().unwrap_or(0);
     let passed = cpus.iter().map(|(old, new)| u64::from(new.processed.wrapping_sub(old.processed))).sum();
-    let sentence = format!("{lost} packets found the backlog of their CPU full, and were dropped.");
+    let sentence = format!(
+        "{} dropped, as the backlog of the CPU was full.",
+        counted(lost, "packet was", "packets were")
+    );
     let subject = match &full[..] {
         [one] => one.counter.replace("dropped on ", ""),
         several => format!("{} CPUs", several.len()),
@@ -79,8 +83,8 @@ fn nearly_full(window: &Window, cpus: &[(Cpu, Cpu)], limit: u64) -> Option<Findi
     let (_, cpu) =
         cpus.iter().filter(|(old, new)| is_near(old) && is_near(new)).max_by_key(|(_, cpu)| length(cpu))?;
     let sentence = format!(
-        "{} packets wait in the backlog, of at most {limit}: soon some will find no room.",
-        length(cpu)
+        "{} in the backlog, of at most {limit}: soon some will find no room.",
+        counted(length(cpu), "packet waits", "packets wait")
     );
     let finding = Finding::new(Severity::Warning, format!("CPU {}", cpu.cpu), sentence)
         .because(

@@ -4,6 +4,7 @@ use super::{Softnet, pairs};
 use crate::doctor::{
     Area, Certainty, Check, Finding, Moved, Part as _, Remedy, Scope, Severity, Unread, Window, source,
 };
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "softirq-flow-limit",
@@ -27,7 +28,8 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
         return Ok(Vec::new());
     }
     let sentence = format!(
-        "{lost} packets of single large flows were dropped, so that smaller flows find room in the backlog."
+        "{} dropped, so that smaller flows find room in the backlog.",
+        counted(lost, "packet of a single large flow was", "packets of single large flows were")
     );
     Ok(vec![
         Finding::new(Severity::of_loss(lost, passed), "large flows", sentence)

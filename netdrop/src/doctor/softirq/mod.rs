@@ -78,12 +78,12 @@ fn percent(part: u64, of: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::made;
+    use crate::made_up;
 
     #[test]
     fn the_kernels_threads_are_found() {
         let root = tempfile::tempdir().unwrap();
-        let write = |path: &str, text: &str| made::file(root.path(), path, text);
+        let write = |path: &str, text: &str| made_up::file(root.path(), path, text);
         let place = Place::new(root.path());
         let line = "0 ".repeat(13);
         write("proc/thread-self/net/softnet_stat", &format!("{line}\n{line}\n"));

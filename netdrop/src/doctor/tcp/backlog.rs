@@ -6,6 +6,7 @@ use crate::doctor::parts::{Counters, Sysctls};
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Part as _, Remedy, Scope, Severity, Unread, Window, source,
 };
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "tcp-backlog-full",
@@ -26,7 +27,10 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let worst = dropping(window).into_iter().next();
     let subject = worst.as_ref().map_or("connections".into(), |(one, _)| named(window, one));
     let limit = worst.as_ref().map_or(0, |(one, _)| u64::from(one.socket.memory.receive_limit));
-    let sentence = format!("{lost} segments found the backlog of their socket full, and must be sent again.");
+    let sentence = format!(
+        "{} found the backlog of the socket full, and must be sent again.",
+        counted(lost, "segment", "segments")
+    );
     let finding = Finding::new(Severity::of_loss(lost, rise(window, "Tcp", "InSegs")), subject, sentence)
         .losing(drops.rate)
         .because(Certainty::Likely, "Its process holds the socket for long (large reads or writes, no CPU), while segments pour in; or its buffers are small.")

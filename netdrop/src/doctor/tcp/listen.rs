@@ -7,6 +7,7 @@ use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Moved, Part as _, Remedy, Scope, Severity, Unread, Window,
     source,
 };
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "tcp-listen-overflow",
@@ -67,7 +68,8 @@ fn of_listener(
     let (queue, local) = (listener.receive_queue, listener.local);
     let subject = format!("listener {local}{}", window.of_owner(listener.socket));
     let sentence = format!(
-        "{lost} SYNs and handshakes were dropped as the accept queue was full, at a backlog of {limit}."
+        "{} dropped as the accept queue was full, at a backlog of {limit}.",
+        counted(lost, "SYN or handshake was", "SYNs and handshakes were")
     );
     let waits = format!("{queue} of {limit}");
     let finding = Finding::new(Severity::of_loss(lost, opened), subject, sentence)
@@ -122,8 +124,10 @@ fn configured(window: &Window, listener: &InetSocket) -> Option<&'static str> {
 /// Nobody that listens now has dropped any.
 fn of_closed(window: &Window, overflows: Moved, opened: u64) -> Finding {
     let lost = overflows.by();
-    let sentence =
-        format!("{lost} connections found their accept queue full, at listeners that are closed by now.");
+    let sentence = format!(
+        "{} found the accept queue full, at listeners that are closed by now.",
+        counted(lost, "connection", "connections")
+    );
     Finding::new(
         Severity::of_loss(lost, opened).min(Severity::Warning),
         "listeners that are closed",

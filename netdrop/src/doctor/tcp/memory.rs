@@ -6,6 +6,7 @@ use crate::doctor::parts::{Counters, Sockstat, Sysctls};
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Part as _, Remedy, Scope, Severity, Unread, Window, source,
 };
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "tcp-memory-pressure",
@@ -36,7 +37,13 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
             aborted.by(),
             rise(window, "Tcp", "PassiveOpens") + rise(window, "Tcp", "ActiveOpens"),
         );
-        (severity, format!("{} connections were reset for want of memory.", aborted.by()))
+        (
+            severity,
+            format!(
+                "{} reset for want of memory.",
+                counted(aborted.by(), "connection was", "connections were")
+            ),
+        )
     } else {
         (Severity::Warning, "TCP's memory of the whole host is short: buffers are kept small.".into())
     };

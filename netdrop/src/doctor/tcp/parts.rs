@@ -66,6 +66,7 @@ pub struct PortsInUse {
 
 impl Part for PortsInUse {
     const FROM: &'static str = "sock_diag (ss -tan)";
+    const AT_END: bool = true;
 
     fn read(place: &Place) -> Result<Self, Unread> {
         let failed = |error| Unread::io(Self::FROM, &error);

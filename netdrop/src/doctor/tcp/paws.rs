@@ -6,6 +6,7 @@ use crate::doctor::parts::{Counters, Sysctls};
 use crate::doctor::{
     Area, Certainty, Check, Finding, Moved, Remedy, Scope, Severity, Unread, Window, source,
 };
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "tcp-paws",
@@ -28,8 +29,10 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     if lost == 0 {
         return Ok(Vec::new());
     }
-    let sentence =
-        format!("{lost} segments were dropped as their timestamps are older than what came before.");
+    let sentence = format!(
+        "{} dropped as the timestamps are older than what came before.",
+        counted(lost, "segment was", "segments were")
+    );
     let finding = Finding::new(Severity::of_loss(lost, rise(window, "Tcp", "InSegs")), "connections", sentence)
         .losing(window.rate(lost))
         .because(

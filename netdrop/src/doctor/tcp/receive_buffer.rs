@@ -8,6 +8,7 @@ use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Moved, Part as _, Remedy, Scope, Severity, Unread, Window,
     source,
 };
+use crate::units::times;
 
 pub const CHECK: Check = Check {
     name: "tcp-receive-buffer-full",
@@ -37,13 +38,13 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let (severity, sentence) = if lost == 0 {
         (
             Severity::Info,
-            format!("The kernel searched for room in full receive buffers {} times.", searched.by()),
+            format!("The kernel searched for room in full receive buffers {}.", times(searched.by())),
         )
     } else {
         let severity = Severity::of_loss(lost, rise(window, "Tcp", "InSegs"));
         (
             severity,
-            format!("Segments were thrown away {lost} times as their socket's receive buffer was full."),
+            format!("Segments were thrown away {} as their socket's receive buffer was full.", times(lost)),
         )
     };
     let worst = worst(window);

@@ -9,6 +9,7 @@ use crate::doctor::parts::Counters;
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Part as _, Remedy, Scope, Severity, Unread, Window, source,
 };
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "tcp-retransmits",
@@ -46,7 +47,8 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let severity = if lost * HEAVY < sent.by() { Severity::Warning } else { Severity::Critical };
     let share = lost.saturating_mul(1000) / sent.by().max(1);
     let sentence = format!(
-        "{lost} segments were sent again, of {} that carried data: {}.{} %.",
+        "{} sent again, of {} that carried data: {}.{} %.",
+        counted(lost, "segment was", "segments were"),
         sent.by(),
         share / 10,
         share % 10

@@ -6,6 +6,7 @@ use crate::doctor::parts::{Counters, Sysctls};
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Part as _, Remedy, Scope, Severity, Unread, Window, source,
 };
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "tcp-syn-cookies",
@@ -34,8 +35,8 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let waiting = busiest.map(|(_, count)| Evidence::value("handshakes that wait", count, PortsInUse::FROM));
     let (sentence, back) = (
         format!(
-            "{} SYNs were answered by cookie, as too many handshakes waited for their last segment.",
-            sent.by()
+            "{} answered by cookie, as too many handshakes waited for their last segment.",
+            counted(sent.by(), "SYN was", "SYNs were")
         ),
         risen(window, &["SyncookiesRecv", "SyncookiesFailed", "TCPReqQFullDoCookies"]),
     );

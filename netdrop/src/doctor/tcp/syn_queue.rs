@@ -7,6 +7,7 @@ use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Moved, Part as _, Remedy, Scope, Severity, Unread, Window,
     source,
 };
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "tcp-syn-queue-full",
@@ -30,7 +31,10 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
         return Ok(Vec::new());
     }
     let (listener, waiting) = worst(window);
-    let sentence = format!("{lost} SYNs were dropped as too many handshakes wait for their last segment.");
+    let sentence = format!(
+        "{} dropped as too many handshakes wait for their last segment.",
+        counted(lost, "SYN was", "SYNs were")
+    );
     let opened = rise(window, "Tcp", "PassiveOpens");
     let cause = if waiting.is_some() && opened < lost {
         "Handshakes are begun and not completed: a flood of SYNs from addresses that never answer, or answers that are lost on their way. SYN cookies are off."

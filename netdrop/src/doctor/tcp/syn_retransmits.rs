@@ -6,6 +6,7 @@ use crate::doctor::parts::Counters;
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Part as _, Remedy, Scope, Severity, Unread, Window, source,
 };
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "tcp-syn-retransmits",
@@ -45,7 +46,7 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     Ok(vec![match (asking, asked) {
         (asking, Some((listener, _))) if asking.is_none_or(|_| passive > active) => finding(
             format!("listener {listener}"),
-            format!("{count} SYNs or answers to SYNs were sent again; handshakes wait for clients that don't answer."),
+            format!("{} sent again; handshakes wait for clients that don't answer.", counted(count, "SYN or answer to one was", "SYNs or answers to SYNs were")),
         )
         .because(Certainty::Likely, "Answers of this host get lost on their way (a firewall, a route back that differs), or the clients' addresses are forged.")
         .remedy(Remedy::command("See who it is that doesn't answer.", "ss -tn state syn-recv").inside(window))
@@ -54,7 +55,7 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
             let (subject, to) = asking.map_or(("destinations".into(), String::new()), |(to, _)| {
                 (format!("destination {to}"), format!(", most of those that still wait to {to}"))
             });
-            finding(subject, format!("{count} SYNs were sent again, as no answer came{to}."))
+            finding(subject, format!("{} sent again, as no answer came{to}.", counted(count, "SYN was", "SYNs were")))
                 .because(Certainty::Possible, "The other host is down, a firewall drops SYNs there silently, or its accept queue is full.")
                 .remedy(Remedy::command("See who doesn't answer.", "ss -tnp state syn-sent").inside(window))
                 .remedy(Remedy::advice("Ask at that host: netdrop doctor --only tcp,netfilter tells whether it drops them."))

@@ -6,6 +6,7 @@ use crate::doctor::parts::{Counters, Sysctls};
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Remedy, Scope, Severity, Unread, Window, source,
 };
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "tcp-time-wait-overflow",
@@ -31,8 +32,8 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let a_second = overflows.by().div_ceil(window.lasted.as_secs().max(1));
     let enough = (limit + a_second * LASTS_S).max(limit * 2).max(4096).next_power_of_two().min(LARGEST);
     let sentence = format!(
-        "{} connections were closed without TIME_WAIT, as there were {limit} of them.",
-        overflows.by()
+        "{} closed without TIME_WAIT, as there were {limit} of them.",
+        counted(overflows.by(), "connection was", "connections were")
     );
     let severity = Severity::of_loss(overflows.by(), 0).min(Severity::Warning);
     let finding = Finding::new(severity, "TIME_WAIT", sentence)

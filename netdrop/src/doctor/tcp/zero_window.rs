@@ -8,6 +8,7 @@ use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Moved, Part as _, Remedy, Scope, Severity, Unread, Window,
     source,
 };
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "tcp-zero-window",
@@ -34,7 +35,10 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     }
     let subject = unread.as_ref().map_or("connections".into(), |one| named(window, one));
     let severity = Severity::of_loss(lost, rise(window, "Tcp", "InSegs")).min(Severity::Warning);
-    let sentence = format!("{lost} segments came to sockets that had closed their window, as nobody reads.");
+    let sentence = format!(
+        "{} came to sockets that had closed their window, as nobody reads.",
+        counted(lost, "segment", "segments")
+    );
     Ok(vec![
         Finding::new(severity, subject, sentence)
             .losing(window.rate(lost))

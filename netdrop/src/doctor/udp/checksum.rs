@@ -5,6 +5,7 @@ use crate::doctor::parts::Counters;
 use crate::doctor::{
     Area, Certainty, Check, Finding, Moved, Remedy, Scope, Severity, Unread, Window, source,
 };
+use crate::units::counted;
 
 pub const CHECK: Check =
     Check { name: "udp-checksum", area: Area::Udp, scope: Scope::Netns, needs: &[source::<Counters>()], run };
@@ -22,7 +23,7 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let finding = Finding::new(
         Severity::of_loss(lost, rise(window, "InDatagrams")),
         subject,
-        format!("{lost} datagrams came with a wrong checksum and were dropped."),
+        format!("{} dropped for a wrong checksum.", counted(lost, "datagram was", "datagrams were")),
     )
     .losing(window.rate(lost))
     .because(

@@ -6,6 +6,7 @@ use crate::doctor::parts::Counters;
 use crate::doctor::{
     Area, Certainty, Check, Finding, Moved, Remedy, Scope, Severity, Unread, Window, source,
 };
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "udp-input-errors",
@@ -37,7 +38,8 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let shown = CAUSES.iter().filter(|(reason, _)| !window.drops_of(&[reason]).is_empty());
     let shown: Vec<_> = shown.collect();
     let sentence = format!(
-        "{lost} datagrams were dropped at the socket, for another reason than a full queue or a checksum."
+        "{} dropped at the socket, for another reason than a full queue or a checksum.",
+        counted(lost, "datagram was", "datagrams were")
     );
     // A filter drops what somebody doesn't want; without one, nobody does so on purpose.
     let is_filter = matches!(shown[..], [("SOCKET_FILTER", _)]);

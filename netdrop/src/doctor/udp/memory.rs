@@ -7,6 +7,7 @@ use crate::doctor::{
     source,
 };
 use crate::model::Row;
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "udp-memory-full",
@@ -34,7 +35,10 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
         0 => (Severity::Warning, "UDP's memory of the whole host is nearly used up.".to_owned()),
         _ => (
             Severity::of_loss(lost, rise(window, "InDatagrams")),
-            format!("{lost} datagrams were dropped as UDP's memory of the whole host was used up."),
+            format!(
+                "{} dropped as UDP's memory of the whole host was used up.",
+                counted(lost, "datagram was", "datagrams were")
+            ),
         ),
     };
     let finding = Finding::new(severity, "UDP's memory", sentence)

@@ -5,6 +5,7 @@ use crate::doctor::parts::Counters;
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Moved, Remedy, Scope, Severity, Unread, Window, source,
 };
+use crate::units::counted;
 
 pub const CHECK: Check =
     Check { name: "udp-no-port", area: Area::Udp, scope: Scope::Netns, needs: &[source::<Counters>()], run };
@@ -19,7 +20,7 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     }
     // A scan, or a service that is down: this host can't tell, and itself lacks nothing.
     let severity = Severity::of_loss(lost, rise(window, "InDatagrams")).min(Severity::Warning);
-    let sentence = format!("{lost} datagrams came to ports that nobody has open.");
+    let sentence = format!("{} came to ports that nobody has open.", counted(lost, "datagram", "datagrams"));
     Ok(vec![
         Finding::new(severity, "closed ports", sentence)
             .losing(window.rate(lost))

@@ -7,7 +7,7 @@ use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Moved, Part as _, Remedy, Scope, Severity, Unread, Window,
     source,
 };
-use crate::units::bytes;
+use crate::units::{bytes, counted};
 
 pub const CHECK: Check = Check {
     name: "udp-receive-queue-full",
@@ -60,7 +60,10 @@ fn of_socket(
     // One that is full goes on losing, however much others receive meanwhile.
     let severity = if is_full { judged.max(Severity::Warning) } else { judged };
     let subject = format!("socket {}{}", socket.local, window.of_owner(socket.socket));
-    let sentence = format!("{lost} datagrams were dropped as the socket's receive queue was full.");
+    let sentence = format!(
+        "{} dropped as the socket's receive queue was full.",
+        counted(lost, "datagram was", "datagrams were")
+    );
     let cause = if is_full {
         "Its process reads more slowly than datagrams come: the queue is full now, too. It is busy with something else, isn't given the CPU, or reads one at a time."
     } else {
@@ -118,8 +121,10 @@ fn larger(window: &Window, limit: u64, lost: u64) -> Option<Remedy> {
 /// What was lost at sockets that are closed by now.
 fn of_closed(window: &Window, lost: u64, counters: Vec<Moved>, delivered: u64) -> Option<Finding> {
     let severity = Severity::of_loss(lost, delivered);
-    let sentence =
-        format!("{lost} datagrams were dropped at full receive queues of sockets that are closed by now.");
+    let sentence = format!(
+        "{} dropped at full receive queues of sockets that are closed by now.",
+        counted(lost, "datagram was", "datagrams were")
+    );
     // Two counters are never read at the same moment: a stray difference is no socket.
     (severity > Severity::Info).then(|| {
         Finding::new(severity.min(Severity::Warning), "sockets that are closed", sentence)

@@ -8,6 +8,7 @@ use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Moved, Part as _, Remedy, Scope, Severity, Unread, Window,
     source,
 };
+use crate::units::counted;
 
 pub const CHECK: Check = Check {
     name: "udp-send-buffer-full",
@@ -41,8 +42,10 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let subject = full.map_or("sockets that send".into(), |socket| {
         format!("socket {}{}", socket.local, window.of_owner(socket.socket))
     });
-    let sentence =
-        format!("{lost} datagrams were refused as the send buffer or the device's queue was full.");
+    let sentence = format!(
+        "{} refused as the send buffer or the device's queue was full.",
+        counted(lost, "datagram was", "datagrams were")
+    );
     let severity = Severity::of_loss(lost, rise(window, "OutDatagrams"));
     let mut finding = Finding::new(severity, subject, sentence)
         .losing(window.rate(lost))

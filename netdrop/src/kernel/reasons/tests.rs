@@ -89,11 +89,9 @@ fn an_unknown_name_gets_a_suggestion(#[case] name: &str, #[case] message: &str) 
 /// A made-up /sys/kernel/btf with the 7.3 kernel and the given modules.
 fn tree(modules: &[(&str, &[u8])]) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
-    let folder = root.path().join("sys/kernel/btf");
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("vmlinux"), fixtures::btf("7.3")).unwrap();
-    for (name, bytes) in modules {
-        fs::write(folder.join(name), bytes).unwrap();
+    let kernel = fixtures::btf("7.3");
+    for (name, bytes) in [("vmlinux", &kernel[..])].iter().chain(modules) {
+        crate::made_up::file(root.path(), &format!("sys/kernel/btf/{name}"), bytes);
     }
     root
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::page::Page;
 use crate::doctor::{Diagnosis, Finding, Severity, Unchecked};
-use crate::units::{elapsed, thousands};
+use crate::units::{counted, elapsed, thousands};
 
 /// All of an examination but its findings.
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +75,7 @@ fn unchecked_for_one_reason(unchecked: &[Unchecked]) -> Vec<String> {
 }
 
 fn things(count: usize) -> String {
-    format!("{count} thing{}", if count == 1 { "" } else { "s" })
+    counted(count as u64, "thing", "things")
 }
 
 #[cfg(test)]

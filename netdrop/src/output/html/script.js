@@ -354,9 +354,8 @@
     return el("div", { class: "remedy" }, el("p", {}, what), now.map((command) => step({ command })), lasting);
   }
   function findings() {
-    // Some are read at once; of many, their sentences first.
-    const isOpen = data.findings.length <= 3;
-    $("findings").replaceChildren(...data.findings.map((one) => finding(one, isOpen)));
+    // The worst one is read at once.
+    $("findings").replaceChildren(...data.findings.map((one, place) => finding(one, place === 0)));
     $("doctor").hidden = data.findings.length === 0;
   }
 
