@@ -1,7 +1,7 @@
 //! `tcp-listen-overflow`: connections that found their listener's accept queue full (`tcp_conn_request`, `tcp_v4_syn_recv_sock`).
 //!
 //! A SYN that finds it full is consumed (`tcp_rcv_state_process`): counters alone tell of it. The last segment of a handshake is dropped
-//! (`tcp_check_req`, then `tcp_v4_rcv` and `tcp_v6_rcv`, where others end, too): with a reason of its own from 6.15 on.
+//! (`tcp_check_req`, then `tcp_v4_rcv` and `tcp_v6_rcv`, where others end, too): 6.18 has a reason of its own for it, 6.12 none.
 
 use super::Listeners;
 use crate::counters::inet_sockets::InetSocket;
