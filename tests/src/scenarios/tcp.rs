@@ -162,21 +162,28 @@ pub(super) fn listen_overflow(count: u64) -> Result<Stage> {
     let lab = Lab::pair()?;
     let listener = lab.receiver.enter(|| Ok(TcpListener::bind((RECEIVER.v4, SERVER_PORT))?))?;
     let mut connected = Vec::new();
-    // All at once: a request that waits is given up after a second, where more than four of them wait (`reqsk_timer_handler`).
     Stage::new(lab, move |lab| {
-        let clients = (0..u16::try_from(count)?)
-            .map(|number| RawTcp::half_open(lab, 50_000 + number, SERVER_PORT))
-            .collect::<Result<Vec<_>>>()?;
-        connected.push(lab.from().enter(|| Ok(TcpStream::connect((RECEIVER.v4, SERVER_PORT))?))?);
-        // The client is connected a moment before the server's end is queued: its last acknowledgment is on the way.
-        until("the accept queue to fill", Duration::from_secs(5), || {
-            Ok((accept_queue(&listener)? == 1).then_some(()))
-        })?;
-        // A second listen(2) changes the backlog; 0 leaves room for one.
-        // SAFETY: no memory arguments.
-        ensure!(unsafe { libc::listen(listener.as_raw_fd(), 0) } == 0, "listen(2)");
-        clients.iter().try_for_each(|tcp| tcp.send(tcp.sequence, tcp.acknowledgment, Tcp::ACK, b""))
+        connected.push(overflow(lab, &listener, count)?);
+        Ok(())
     })
+}
+
+/// So many of them; the connection that fills the queue.
+pub(super) fn overflow(lab: &Lab, listener: &TcpListener, count: u64) -> Result<TcpStream> {
+    // All at once: a request that waits is given up after a second, where more than four of them wait (`reqsk_timer_handler`).
+    let clients = (0..u16::try_from(count)?)
+        .map(|number| RawTcp::half_open(lab, 50_000 + number, SERVER_PORT))
+        .collect::<Result<Vec<_>>>()?;
+    let connected = lab.from().enter(|| Ok(TcpStream::connect((RECEIVER.v4, SERVER_PORT))?))?;
+    // The client is connected a moment before the server's end is queued: its last acknowledgment is on the way.
+    until("the accept queue to fill", Duration::from_secs(5), || {
+        Ok((accept_queue(listener)? == 1).then_some(()))
+    })?;
+    // A second listen(2) changes the backlog; 0 leaves room for one.
+    // SAFETY: no memory arguments.
+    ensure!(unsafe { libc::listen(listener.as_raw_fd(), 0) } == 0, "listen(2)");
+    clients.iter().try_for_each(|tcp| tcp.send(tcp.sequence, tcp.acknowledgment, Tcp::ACK, b""))?;
+    Ok(connected)
 }
 
 /// For a listener, `tcpi_unacked` is the length of its accept queue (`tcp_get_info` in `net/ipv4/tcp.c`).

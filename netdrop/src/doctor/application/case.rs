@@ -9,8 +9,8 @@ use crate::doctor::{Evidence, Finding, Moved, Part as _, Severity, Span, Unread,
 
 /// Of UDP's drops at a full queue.
 const UDP: [&str; 2] = ["SOCKET_RCVBUFF", "__udp_enqueue_schedule_skb"];
-/// Of a listener's at a full accept queue.
-const LISTENER: [&str; 2] = ["TCP_LISTEN_OVERFLOW", "tcp_v4_syn_recv_sock"];
+/// Of a listener's at a full accept queue; kernels without that reason are left to `tcp-listen-overflow`.
+const LISTENER: [&str; 1] = ["TCP_LISTEN_OVERFLOW"];
 /// Of a connection's while its window is shut.
 const CONNECTION: [&str; 1] = ["TCP_ZEROWINDOW"];
 

@@ -1,4 +1,5 @@
-//! `conntrack-insert-failed`: packets that lost a race for the same connection (`nf_ct_resolve_clash`, `net/netfilter/nf_conntrack_core.c`).
+//! `conntrack-insert-failed`: packets whose connection's addresses and ports another has: they lost a race for them, or source NAT had no
+//! port left (`nf_ct_resolve_clash`, `net/netfilter/nf_conntrack_core.c`; `nf_nat_l4proto_unique_tuple`, `net/netfilter/nf_nat_core.c`).
 
 use super::{Conntrack, by, explained, moved};
 use crate::doctor::{Area, Certainty, Check, Finding, Remedy, Scope, Severity, Unread, Window, source};
@@ -23,7 +24,7 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let lost = by(failed.as_ref()).saturating_sub(too_long);
     let (severity, sentence) = if lost > 0 {
         let sentence = format!(
-            "{} dropped as a connection was being entered twice.",
+            "{} dropped as another connection has the same addresses and ports.",
             counted(lost, "packet was", "packets were")
         );
         (Severity::of_loss(lost, 0).min(Severity::Warning), sentence)
@@ -41,12 +42,12 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
             .losing(window.rate(lost))
             .because(
                 Certainty::Likely,
-                "Two packets of a new connection, or two connections that source NAT gives the same port, were on their way at the same time: DNS queries for A and AAAA from one socket are the usual ones.",
+                "Two packets of a new connection, or two connections that source NAT gives the same port, were on their way at the same time: DNS queries for A and AAAA from one socket are the usual ones. Or the ports that source NAT may give are all taken.",
             )
             .shown_by(failed.filter(|moved| moved.by() > 0))
             .shown_by(clashes.filter(|moved| moved.by() > 0))
             .explains(explained(window, lost, all))
-            .remedy(Remedy::advice("Have source NAT choose ports at random: `masquerade fully-random` (nft), `--random-fully` (iptables)."))
+            .remedy(Remedy::advice("Have source NAT choose ports at random: `masquerade fully-random` (nft), `--random-fully` (iptables); and from all of them, not from a range (`snat to ADDRESS:FIRST-LAST`, `--to-ports`): each destination has each port once."))
             .remedy(Remedy::advice("For DNS: `options single-request-reopen` in resolv.conf, or a resolver cache on the host that isn't reached by NAT."))
             .caution("Resolvers try again after 5 seconds: few such losses are felt as slow look-ups."),
     ])

@@ -1,4 +1,7 @@
 //! `tcp-listen-overflow`: connections that found their listener's accept queue full (`tcp_conn_request`, `tcp_v4_syn_recv_sock`).
+//!
+//! A SYN that finds it full is consumed (`tcp_rcv_state_process`): counters alone tell of it. The last segment of a handshake is dropped
+//! (`tcp_check_req`, then `tcp_v4_rcv` and `tcp_v6_rcv`, where others end, too): 6.18 has a reason of its own for it, 6.12 none.
 
 use super::Listeners;
 use crate::counters::inet_sockets::InetSocket;
@@ -20,7 +23,8 @@ pub const CHECK: Check = Check {
 const SETTING: &str = "net.core.somaxconn";
 /// `listen(2)`'s backlog is 16 bits wide in some programs, and no accept queue needs more.
 const LARGEST: u64 = 65_535;
-const EXPLAINED: [&str; 3] = ["TCP_LISTEN_OVERFLOW", "tcp_conn_request", "tcp_v4_syn_recv_sock"];
+const REASON: [&str; 1] = ["TCP_LISTEN_OVERFLOW"];
+const WITHOUT_REASON: [&str; 3] = ["TCP_LISTEN_OVERFLOW", "tcp_v4_rcv", "tcp_v6_rcv"];
 
 /// How programs call their backlog in their configuration.
 const CONFIGURED: [(&str, &str); 8] = [
@@ -41,20 +45,40 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     }
     let (before, after) = window.both::<Listeners>()?;
     let accepted = window.delta("Tcp", "PassiveOpens").map_or(0, |moved| moved.by());
-    let drops = |listener: &InetSocket| {
-        let was = before.0.iter().find(|one| one.is(listener)).map_or(0, |one| one.memory.drops);
-        Moved::of_32_bits("drops", (was, listener.memory.drops), window.lasted, Listeners::FROM)
-    };
+    let explained = explained(window, &overflows);
+    let drops = |listener: &InetSocket| drops(window, before, listener);
     let is_short =
         |listener: &InetSocket| drops(listener).by() > 0 || listener.receive_queue > listener.send_queue;
     let listeners: Vec<_> = after.0.iter().filter(|listener| is_short(listener)).collect();
     if listeners.is_empty() {
-        return Ok(vec![of_closed(window, overflows, accepted)]);
+        return Ok(vec![told_by(window, explained, of_closed(overflows, accepted))]);
     }
-    Ok(listeners
-        .into_iter()
-        .map(|listener| of_listener(window, listener, drops(listener), &overflows, accepted))
-        .collect())
+    let found = |listener| of_listener(window, listener, drops(listener), &overflows, accepted);
+    Ok(listeners.into_iter().map(|listener| told_by(window, explained, found(listener))).collect())
+}
+
+/// With netdrop's own drops, which it explains.
+fn told_by(window: &Window, names: &'static [&'static str], finding: Finding) -> Finding {
+    finding.shown_by(window.drops_of(names)).explains(names)
+}
+
+/// What a full queue's drops are named by. Those without a reason are its own where there are no more of them than handshakes that it
+/// refused; a listener that drops one counts it twice, `ListenDrops` once (`tcp_listendrop`, and `discard_and_relse` in `tcp_v4_rcv`).
+fn explained(window: &Window, overflows: &Moved) -> &'static [&'static str] {
+    let refused = window.delta("TcpExt", "ListenDrops").and_then(|counted| {
+        let (before, after) = window.both::<Listeners>()?;
+        let by_all = after.0.iter().map(|listener| drops(window, before, listener).by()).sum::<u64>();
+        Ok(by_all.saturating_sub(counted.by()))
+    });
+    let refused = refused.unwrap_or(0).min(overflows.by());
+    // Counters and drops are read within milliseconds of each other: a twentieth may fall between.
+    if window.lost_by(&WITHOUT_REASON[1..]) <= refused + refused / 20 { &WITHOUT_REASON } else { &REASON }
+}
+
+/// What a listener dropped in the window.
+fn drops(window: &Window, before: &Listeners, listener: &InetSocket) -> Moved {
+    let was = before.0.iter().find(|one| one.is(listener)).map_or(0, |one| one.memory.drops);
+    Moved::of_32_bits("drops", (was, listener.memory.drops), window.lasted, Listeners::FROM)
 }
 
 fn of_listener(
@@ -64,7 +88,9 @@ fn of_listener(
     overflows: &Moved,
     opened: u64,
 ) -> Finding {
-    let (lost, limit) = (drops.by(), u64::from(listener.send_queue));
+    // It counts a handshake twice.
+    let lost = drops.by().min(overflows.by());
+    let limit = u64::from(listener.send_queue);
     let (queue, local) = (listener.receive_queue, listener.local);
     let subject = format!("listener {local}{}", window.of_owner(listener.socket));
     let sentence = format!(
@@ -73,12 +99,10 @@ fn of_listener(
     );
     let waits = format!("{queue} of {limit}");
     let finding = Finding::new(Severity::of_loss(lost, opened), subject, sentence)
-        .losing(drops.rate)
+        .losing(window.rate(lost))
         .shown_by([drops, overflows.clone()])
         .shown_by([Evidence::value("accept queue", waits, Listeners::FROM)])
         .shown_by(window.setting(SETTING))
-        .shown_by(window.drops_of(&EXPLAINED))
-        .explains(&EXPLAINED)
         .caution("A longer queue carries bursts of connections. An application that accepts too slowly all the time fills any queue, and clients then wait instead of being refused.");
     // Had all of them come at once, so many would have found room.
     let enough = (limit + lost).max(limit * 2).max(16).next_power_of_two().min(LARGEST);
@@ -122,7 +146,7 @@ fn configured(window: &Window, listener: &InetSocket) -> Option<&'static str> {
 }
 
 /// Nobody that listens now has dropped any.
-fn of_closed(window: &Window, overflows: Moved, opened: u64) -> Finding {
+fn of_closed(overflows: Moved, opened: u64) -> Finding {
     let lost = overflows.by();
     let sentence = format!(
         "{} found the accept queue full, at listeners that are closed by now.",
@@ -135,8 +159,6 @@ fn of_closed(window: &Window, overflows: Moved, opened: u64) -> Finding {
     )
     .losing(overflows.rate)
     .shown_by([overflows])
-    .shown_by(window.drops_of(&EXPLAINED))
-    .explains(&EXPLAINED)
     .because(
         Certainty::Possible,
         "An application that ended since, or was started again, accepted too slowly.",
@@ -156,11 +178,15 @@ mod tests {
     use super::*;
     use crate::counters::inet_sockets::tests::made as socket;
     use crate::doctor::Home;
-    use crate::doctor::made::Made;
+    use crate::doctor::made::{Made, row};
 
     fn made(somaxconn: u64, overflows: u64, drops: u32) -> Made {
         let counters = |overflows, opens| {
-            Counters::from([("TcpExt", "ListenOverflows", overflows), ("Tcp", "PassiveOpens", opens)])
+            Counters::from([
+                ("TcpExt", "ListenOverflows", overflows),
+                ("TcpExt", "ListenDrops", overflows),
+                ("Tcp", "PassiveOpens", opens),
+            ])
         };
         let idle = socket("127.0.0.1:6379", 6, (0, 511), 0);
         let before = socket("0.0.0.0:8080", 7, (0, 128), 10);
@@ -194,6 +220,25 @@ mod tests {
         );
         assert_eq!(findings[0].verify, "netdrop doctor --only tcp-listen-overflow --netns web");
         assert_eq!(findings[0].netns.as_deref(), Some("web"));
+    }
+
+    #[rstest::rstest]
+    #[case::with_its_reason("TCP_LISTEN_OVERFLOW", 90, 0, true)]
+    #[case::handshakes_alone("NOT_SPECIFIED", 100, 100, true)]
+    #[case::others_end_there_too("NOT_SPECIFIED", 150, 100, false)]
+    #[case::none_of_them_handshakes("NOT_SPECIFIED", 50, 0, false)]
+    fn drops_without_a_reason_are_its_where_no_others_are(
+        #[case] reason: &str,
+        #[case] dropped: u64,
+        #[case] handshakes: u64,
+        #[case] is_tied: bool,
+    ) {
+        // Of 300, so many were handshakes: those are counted twice by the listener.
+        let made = made(128, 300, 300 + u32::try_from(handshakes).unwrap());
+        let findings = made.drops(vec![row(reason, "tcp_v4_rcv", "eth0", dropped)]).check(&CHECK).unwrap();
+        let name = if reason == "NOT_SPECIFIED" { "tcp_v4_rcv" } else { reason };
+        assert_eq!(findings[0].explains.contains(&name), is_tied);
+        assert!(findings[0].sentence.starts_with("300 SYNs"), "{}", findings[0].sentence);
     }
 
     #[test]

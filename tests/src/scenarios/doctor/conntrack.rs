@@ -5,8 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
+use super::udp_refused::rise;
 use crate::doctor::{Kept, apply, examined};
-use crate::lab::{Lab, Skip};
+use crate::lab::{Lab, RECEIVER, Skip};
 use crate::runner::Bench;
 use crate::scenario::{Case, systems};
 
@@ -15,6 +16,7 @@ pub fn table() -> Vec<Case> {
         ("doctor-conntrack-full", conntrack_full),
         ("doctor-conntrack-early-drop", early_drop),
         ("doctor-conntrack-hash-load", hash_load),
+        ("doctor-conntrack-insert-failed", insert_failed),
     ])
 }
 
@@ -105,4 +107,41 @@ fn hash_load(bench: &Bench) -> Result<()> {
     ensure!(finding["severity"] == "critical" || finding["severity"] == "warning", "{finding}");
     apply(finding)?;
     examined(bench, &lab.receiver, "conntrack", || open(&lab, 2, 20_000))?.none(CHECK)
+}
+
+/// Source NAT may give one port, and towards one destination a second connection finds it taken; with all ports to choose from, as is printed,
+/// there is room.
+fn insert_failed(bench: &Bench) -> Result<()> {
+    const CHECK: &str = "conntrack-insert-failed";
+    const CONNECTIONS: u64 = 21;
+    let lab = Lab::pair()?;
+    let _server = lab.receiver.enter(|| Ok(UdpSocket::bind((RECEIVER.v4, 9))?))?;
+    let translated = |how: &str| {
+        let rules = format!(
+            "add table ip t\nflush table ip t\nadd chain ip t c {{ type nat hook postrouting priority 100; }}\nadd rule ip t c ip protocol udp {how}\n"
+        );
+        lab.from().feature("source NAT by nftables", "nft -f -", &rules)
+    };
+    let open = || {
+        lab.from().enter(|| {
+            let sockets = (0..CONNECTIONS).map(|_| UdpSocket::bind("0.0.0.0:0"));
+            for socket in sockets.collect::<Result<Vec<_>, _>>()? {
+                // One that is dropped is refused.
+                let _ = socket.send_to(b"hey", (RECEIVER.v4, 9));
+            }
+            Ok(())
+        })
+    };
+    translated("snat to 10.9.0.1:4000")?;
+    let told = examined(bench, lab.from(), "conntrack", open)?;
+    let finding = told.one(CHECK)?;
+    let failed = &finding["evidence"][0];
+    ensure!(failed["counter"] == "conntrack insert_failed", "{finding}");
+    ensure!(rise(failed) == Some(CONNECTIONS - 1), "{finding}");
+    let explains = finding["explains"].as_array().context("it explains nothing")?;
+    ensure!(explains.iter().any(|name| name == "NETFILTER_DROP"), "{finding}");
+    let advice = finding["remedies"][0]["what"].as_str().unwrap_or_default();
+    ensure!(advice.contains("`masquerade fully-random`"), "{finding}");
+    translated("masquerade fully-random")?;
+    examined(bench, lab.from(), "conntrack", open)?.none(CHECK)
 }

@@ -1,6 +1,6 @@
 //! What the doctor finds is shown beside the drops that it explains: by watch, run, report and serve.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -9,9 +9,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use super::super::tcp::{SERVER_PORT, overflow};
 use super::udp::overfill;
 use crate::daemon::Daemon;
-use crate::lab::{Folder, Lab, Namespace, Skip, until};
+use crate::lab::{Folder, Lab, Namespace, RECEIVER, Skip, until};
 use crate::runner::Bench;
 use crate::scenario::{Case, systems};
 
@@ -21,6 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub fn table() -> Vec<Case> {
     systems([
         ("doctor-ties-watch", watch),
+        ("doctor-ties-listener", listener),
         ("doctor-ties-elsewhere", elsewhere),
         ("doctor-ties-run", run),
         ("doctor-ties-serve", serve),
@@ -38,31 +40,67 @@ fn unread(namespace: &Namespace) -> Result<(UdpSocket, SocketAddr)> {
 fn watch(bench: &Bench) -> Result<()> {
     let lab = Lab::alone()?;
     let (_socket, address) = unread(&lab.receiver)?;
+    let subject = format!("socket {address} of netdrop-tests({})", std::process::id());
+    watched(bench, &lab.receiver, (CHECK, &subject), || overfill(&lab.receiver, address, 50))?;
+    Ok(())
+}
+
+/// Last segments of handshakes find the accept queue full: the listener is named beside their drops, whether the kernel has a reason for
+/// them or not. A SYN that finds it full is consumed (`tcp_rcv_state_process`, `net/ipv4/tcp_input.c`): no kernel makes it a drop.
+fn listener(bench: &Bench) -> Result<()> {
+    const HANDSHAKES: u64 = 20;
+    let lab = Lab::pair()?;
+    let listener = lab.receiver.enter(|| Ok(TcpListener::bind((RECEIVER.v4, SERVER_PORT))?))?;
+    let subject = format!("listener {}:{SERVER_PORT} of netdrop-tests({})", RECEIVER.v4, std::process::id());
+    let mut connected = Vec::new();
+    let finding = watched(bench, &lab.receiver, ("tcp-listen-overflow", &subject), || {
+        connected.push(overflow(&lab, &listener, HANDSHAKES)?);
+        until("handshakes to be refused", PATIENCE, || {
+            let refused = lab.receiver.counter("TcpExt", "ListenOverflows")?;
+            Ok((refused == HANDSHAKES).then_some(()))
+        })
+    })?;
+    let sentence = finding["sentence"].as_str().unwrap_or_default();
+    ensure!(sentence.starts_with("20 SYNs and handshakes"), "{finding}");
+    let evidence = finding["evidence"].as_array().context("no evidence")?;
+    let drops: u64 = evidence.iter().filter_map(|one| one["drops"].as_u64()).sum();
+    ensure!(drops == HANDSHAKES, "netdrop counted {drops}: {finding}");
+    Ok(())
+}
+
+/// What `watch` tells of the drops that `work` makes: a finding of this check about this subject, in its recording and in what is made of it.
+fn watched(
+    bench: &Bench,
+    namespace: &Namespace,
+    (check, subject): (&str, &str),
+    work: impl FnOnce() -> Result<()>,
+) -> Result<Value> {
     let folder = Folder::create()?;
     let file = folder.file("drops.jsonl");
-    let mut command = lab.receiver.command(&bench.netdrop.to_string_lossy());
+    let mut command = namespace.command(&bench.netdrop.to_string_lossy());
     command.args(["watch", "--netns", "self", "--format", "json", "--output", &file]);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     wait_attached(&mut child)?;
-    overfill(&lab.receiver, address, 50)?;
+    let worked = work();
     kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT)?;
     ensure!(child.wait()?.success(), "watch failed");
+    worked?;
     let text = std::fs::read_to_string(&file)?;
     let schema = crate::netdrop::schema(&bench.netdrop)?;
     let lines: Vec<Value> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
-    let is_it = |line: &&Value| line["kind"] == "doctor.finding" && line["check"] == CHECK;
+    let is_it = |line: &&Value| line["kind"] == "doctor.finding" && line["check"] == check;
     let finding = lines.iter().find(is_it).context("no finding")?;
     ensure!(schema.is_valid(finding), "{finding}");
     ensure!(finding["remedies"][0]["what"].is_string(), "{finding}");
-    let subject = finding["subject"].as_str().unwrap_or_default();
-    ensure!(subject.starts_with(&format!("socket {address} of netdrop-tests(")), "{subject}");
+    let named = finding["subject"].as_str().unwrap_or_default();
+    ensure!(named.starts_with(subject), "{named} and not {subject}");
     ensure!(lines.last().is_some_and(|line| line["kind"] == "end"), "the end isn't last");
     for format in ["table", "histogram"] {
         let report = Command::new(&bench.netdrop).args(["report", &file, "--format", format]).output()?;
         let report = String::from_utf8(report.stdout)?;
-        ensure!(report.contains(&format!("doctor: socket {address} of netdrop-tests(")), "{report}");
+        ensure!(report.contains(&format!("doctor: {subject}")), "{report}");
     }
-    Ok(())
+    Ok(finding.clone())
 }
 
 /// A container's socket, seen from the host: as long as there are few namespaces, all are looked at.
