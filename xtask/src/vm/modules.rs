@@ -13,7 +13,7 @@ use crate::workspace;
 /// Every module costs a guest some 50 ms, and tunnels that put a device into each new namespace are left out.
 const WANTED: [(&str, &str); 7] = [
     ("links", "veth dummy bridge br_netfilter 8021q vxlan tun macvlan ifb vrf openvswitch"),
-    ("nftables", "nf_tables nft_* nf_conntrack nf_nat nf_reject_*"),
+    ("nftables", "nf_tables nft_* nfnetlink_queue nf_conntrack nf_nat nf_reject_*"),
     (
         "iptables",
         "ip_tables iptable_filter iptable_raw iptable_mangle iptable_nat ipt_REJECT ipt_rpfilter
@@ -27,7 +27,7 @@ const WANTED: [(&str, &str); 7] = [
          sch_hfsc sch_drr sch_plug sch_multiq
          cls_* act_gact act_mirred act_police act_bpf act_skbedit act_vlan act_pedit act_csum",
     ),
-    ("protocols", "sctp xfrm_user esp4 esp6 af_packet tcp_diag udp_diag unix_diag"),
+    ("protocols", "sctp tcp_bbr xfrm_user esp4 esp6 af_packet tcp_diag udp_diag unix_diag"),
     ("drop observers", "drop_monitor"),
     ("hardware drops", "netdevsim"),
 ];

@@ -24,7 +24,7 @@ const SETTING: &str = "net.core.somaxconn";
 /// `listen(2)`'s backlog is 16 bits wide in some programs, and no accept queue needs more.
 const LARGEST: u64 = 65_535;
 const REASON: [&str; 1] = ["TCP_LISTEN_OVERFLOW"];
-const WITHOUT_REASON: [&str; 3] = ["TCP_LISTEN_OVERFLOW", "tcp_v4_rcv", "tcp_v6_rcv"];
+const FUNCTIONS: [&str; 2] = ["tcp_v4_rcv", "tcp_v6_rcv"];
 
 /// How programs call their backlog in their configuration.
 const CONFIGURED: [(&str, &str); 8] = [
@@ -62,8 +62,8 @@ fn told_by(window: &Window, names: &'static [&'static str], finding: Finding) ->
     finding.shown_by(window.drops_of(names)).explains(names)
 }
 
-/// What a full queue's drops are named by. Those without a reason are its own where there are no more of them than handshakes that it
-/// refused; a listener that drops one counts it twice, `ListenDrops` once (`tcp_listendrop`, and `discard_and_relse` in `tcp_v4_rcv`).
+/// What a full queue's drops are named by. Where none have the reason, those without one are its own if there are no more of them than
+/// handshakes that were refused; a listener that drops one counts it twice, `ListenDrops` once (`tcp_listendrop`, and `discard_and_relse` in `tcp_v4_rcv`).
 fn explained(window: &Window, overflows: &Moved) -> &'static [&'static str] {
     let refused = window.delta("TcpExt", "ListenDrops").and_then(|counted| {
         let (before, after) = window.both::<Listeners>()?;
@@ -72,7 +72,8 @@ fn explained(window: &Window, overflows: &Moved) -> &'static [&'static str] {
     });
     let refused = refused.unwrap_or(0).min(overflows.by());
     // Counters and drops are read within milliseconds of each other: a twentieth may fall between.
-    if window.lost_by(&WITHOUT_REASON[1..]) <= refused + refused / 20 { &WITHOUT_REASON } else { &REASON }
+    let are_its = (1..=refused + refused / 20).contains(&window.lost_by(&FUNCTIONS));
+    if are_its && window.lost_by(&REASON) == 0 { &FUNCTIONS } else { &REASON }
 }
 
 /// What a listener dropped in the window.

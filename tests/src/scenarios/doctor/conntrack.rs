@@ -4,10 +4,13 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use nfq::{Queue, Verdict};
+use serde_json::Value;
 
+use super::PATIENCE;
 use super::udp_refused::rise;
 use crate::doctor::{Kept, apply, examined};
-use crate::lab::{Lab, RECEIVER, Skip};
+use crate::lab::{Lab, RECEIVER, Skip, until};
 use crate::runner::Bench;
 use crate::scenario::{Case, systems};
 
@@ -16,6 +19,7 @@ pub fn table() -> Vec<Case> {
         ("doctor-conntrack-full", conntrack_full),
         ("doctor-conntrack-early-drop", early_drop),
         ("doctor-conntrack-hash-load", hash_load),
+        ("doctor-conntrack-lost-race", lost_race),
         ("doctor-conntrack-insert-failed", insert_failed),
     ])
 }
@@ -109,19 +113,62 @@ fn hash_load(bench: &Bench) -> Result<()> {
     examined(bench, &lab.receiver, "conntrack", || open(&lab, 2, 20_000))?.none(CHECK)
 }
 
-/// Source NAT may give one port, and towards one destination a second connection finds it taken; with all ports to choose from, as is printed,
-/// there is room.
+const INSERT_FAILED: &str = "conntrack-insert-failed";
+
+/// Source NAT of the sender's datagrams, in nft's words, and what else is in its table.
+fn translate(lab: &Lab, how: &str, more: &str) -> Result<()> {
+    let rules = format!(
+        "add table ip t\nflush table ip t\nadd chain ip t c {{ type nat hook postrouting priority 100; }}\nadd rule ip t c ip protocol udp {how}\n{more}"
+    );
+    lab.from().feature("such source NAT by nftables", "nft -f -", &rules)
+}
+
+/// The finding tells of so many packets.
+fn is_of(finding: &Value, lost: u64) -> Result<()> {
+    let failed = &finding["evidence"][0];
+    ensure!(failed["counter"] == "conntrack insert_failed" && rise(failed) == Some(lost), "{finding}");
+    let advice = finding["remedies"][0]["what"].as_str().unwrap_or_default();
+    ensure!(advice.contains("`masquerade fully-random`"), "{finding}");
+    Ok(())
+}
+
+/// Connections from one port of three addresses are given the same by source NAT, as each is held (nft's `queue`) until all have been
+/// translated: the first is entered, the others are lost. With ports at random, each has its own.
+fn lost_race(bench: &Bench) -> Result<()> {
+    const HELD: &str = "add chain ip t h { type filter hook postrouting priority 150; }\nadd rule ip t h ip protocol udp queue num 0\n";
+    let lab = Lab::pair()?;
+    let _server = lab.receiver.enter(|| Ok(UdpSocket::bind((RECEIVER.v4, 9))?))?;
+    lab.from().ip(&["addr add 10.9.0.3/24 dev s0", "addr add 10.9.0.4/24 dev s0"])?;
+    let race = || {
+        lab.from().enter(|| {
+            let mut queue = Queue::open().context("nfnetlink_queue")?;
+            queue.bind(0)?;
+            queue.set_nonblocking(true);
+            let mut held = Vec::new();
+            for address in [1, 3, 4] {
+                let socket = UdpSocket::bind((Ipv4Addr::new(10, 9, 0, address), 4000))?;
+                socket.send_to(b"hey", (RECEIVER.v4, 9))?;
+                held.push(until("a packet to be held", PATIENCE, || Ok(queue.recv().ok()))?);
+            }
+            for mut packet in held {
+                packet.set_verdict(Verdict::Accept);
+                queue.verdict(packet)?;
+            }
+            Ok(())
+        })
+    };
+    translate(&lab, "masquerade", HELD)?;
+    let told = examined(bench, lab.from(), "conntrack", race)?;
+    is_of(told.one(INSERT_FAILED)?, 2)?;
+    translate(&lab, "masquerade fully-random", HELD)?;
+    examined(bench, lab.from(), "conntrack", race)?.none(INSERT_FAILED)
+}
+
+/// Source NAT may give one port, and towards one destination a second connection finds it taken; with all ports to choose from there is room.
 fn insert_failed(bench: &Bench) -> Result<()> {
-    const CHECK: &str = "conntrack-insert-failed";
     const CONNECTIONS: u64 = 21;
     let lab = Lab::pair()?;
     let _server = lab.receiver.enter(|| Ok(UdpSocket::bind((RECEIVER.v4, 9))?))?;
-    let translated = |how: &str| {
-        let rules = format!(
-            "add table ip t\nflush table ip t\nadd chain ip t c {{ type nat hook postrouting priority 100; }}\nadd rule ip t c ip protocol udp {how}\n"
-        );
-        lab.from().feature("source NAT by nftables", "nft -f -", &rules)
-    };
     let open = || {
         lab.from().enter(|| {
             let sockets = (0..CONNECTIONS).map(|_| UdpSocket::bind("0.0.0.0:0"));
@@ -132,16 +179,12 @@ fn insert_failed(bench: &Bench) -> Result<()> {
             Ok(())
         })
     };
-    translated("snat to 10.9.0.1:4000")?;
+    translate(&lab, "snat to 10.9.0.1:4000", "")?;
     let told = examined(bench, lab.from(), "conntrack", open)?;
-    let finding = told.one(CHECK)?;
-    let failed = &finding["evidence"][0];
-    ensure!(failed["counter"] == "conntrack insert_failed", "{finding}");
-    ensure!(rise(failed) == Some(CONNECTIONS - 1), "{finding}");
+    let finding = told.one(INSERT_FAILED)?;
+    is_of(finding, CONNECTIONS - 1)?;
     let explains = finding["explains"].as_array().context("it explains nothing")?;
     ensure!(explains.iter().any(|name| name == "NETFILTER_DROP"), "{finding}");
-    let advice = finding["remedies"][0]["what"].as_str().unwrap_or_default();
-    ensure!(advice.contains("`masquerade fully-random`"), "{finding}");
-    translated("masquerade fully-random")?;
-    examined(bench, lab.from(), "conntrack", open)?.none(CHECK)
+    translate(&lab, "masquerade fully-random", "")?;
+    examined(bench, lab.from(), "conntrack", open)?.none(INSERT_FAILED)
 }

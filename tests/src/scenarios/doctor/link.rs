@@ -117,26 +117,28 @@ fn silence(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// A veth pair in the guest's own namespace, where alone RFS's setting of the host can be seen.
-struct Pair;
+/// A veth pair in the guest's own namespace, where alone settings of the whole host can be seen.
+pub(super) struct Pair;
 
 impl Pair {
-    fn of_guest() -> Result<Self> {
+    pub fn of_guest() -> Result<Self> {
         in_guest("a device is made in its own namespace")?;
-        ip("link add nd0 type veth peer name nd1")?;
+        run("ip link add nd0 type veth peer name nd1")?;
         Ok(Self)
     }
 }
 
 impl Drop for Pair {
     fn drop(&mut self) {
-        let _ = ip("link del nd0");
+        let _ = run("ip link del nd0");
     }
 }
 
-fn ip(words: &str) -> Result<()> {
-    let status = Command::new("ip").args(words.split(' ')).status()?;
-    ensure!(status.success(), "ip {words}: {status}");
+/// A command line in the own namespace.
+pub(super) fn run(line: &str) -> Result<()> {
+    let mut words = line.split(' ');
+    let status = Command::new(words.next().unwrap_or_default()).args(words).status()?;
+    ensure!(status.success(), "{line}: {status}");
     Ok(())
 }
 

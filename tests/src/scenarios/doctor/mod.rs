@@ -15,6 +15,7 @@ mod tcp;
 mod tcp_buffers;
 mod tcp_loss;
 mod tcp_ports;
+mod tcp_speed;
 mod ties;
 mod udp;
 mod udp_refused;
@@ -41,6 +42,7 @@ pub fn table() -> Vec<Case> {
         tcp_ports::table(),
         tcp_buffers::table(),
         tcp_loss::table(),
+        tcp_speed::table(),
         application::table(),
         settings::table(),
         silence::table(),

@@ -6,8 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::doctor::{apply, examined};
-use crate::lab::{Lab, RECEIVER};
+use super::link::{Pair, run};
+use crate::doctor::{Doctor, Kept, apply, examined};
+use crate::lab::{Lab, RECEIVER, Skip};
 use crate::runner::Bench;
 use crate::scenario::{Case, systems};
 
@@ -22,6 +23,7 @@ pub fn table() -> Vec<Case> {
         ("doctor-qdisc-fq-codel", fq_codel),
         ("doctor-qdisc-netem", netem),
         ("doctor-qdisc-standing", standing),
+        ("doctor-qdisc-pacing", pacing),
     ])
 }
 
@@ -121,4 +123,33 @@ fn standing(bench: &Bench) -> Result<()> {
     let faster = "tc qdisc replace dev s0 root handle 1: tbf rate 800mbit burst 100k limit 2000000";
     lab.from().feature("tbf", faster, "")?;
     examined(bench, lab.from(), "qdisc", || burst(&lab))?.none(CHECK)
+}
+
+/// BBR over a device whose queue keeps no pace; with the printed default, devices to come will.
+fn pacing(bench: &Bench) -> Result<()> {
+    const CHECK: &str = "qdisc-pacing";
+    const CONTROL: &str = "net/ipv4/tcp_congestion_control";
+    const DEFAULT: &str = "net/core/default_qdisc";
+    let _kept = Kept::of_guest(&[CONTROL, DEFAULT])?;
+    Kept::set(DEFAULT, "pfifo_fast")?;
+    Kept::set(CONTROL, "bbr").map_err(|error| Skip(format!("no BBR here: {error}")))?;
+    // In the guest's own namespace: no other shows the default.
+    let _pair = Pair::of_guest()?;
+    for line in [
+        "ip link set nd0 up",
+        "ip link set nd1 up",
+        "ip addr add 192.0.2.1/24 dev nd0",
+        "ip neigh replace 192.0.2.2 lladdr 02:00:00:00:00:02 dev nd0",
+        "tc qdisc add dev nd0 root pfifo",
+    ] {
+        run(line)?;
+    }
+    let socket = UdpSocket::bind("192.0.2.1:0")?;
+    (0..9).try_for_each(|_| socket.send_to(b"hey", "192.0.2.2:9").map(drop))?;
+    let examine = || Doctor::start(bench, &["--only", "qdisc"])?.end(bench);
+    let told = examine()?;
+    let finding = told.one(CHECK)?;
+    ensure!(finding["severity"] == "info", "{finding}");
+    apply(finding)?;
+    examine()?.none(CHECK)
 }

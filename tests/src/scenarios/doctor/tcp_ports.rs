@@ -1,4 +1,4 @@
-//! TCP: ports, `TIME_WAIT`, the options of connections, keepalive.
+//! TCP: ports, `TIME_WAIT`, the options of connections, keepalive, memory.
 
 use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
@@ -22,6 +22,7 @@ pub fn table() -> Vec<Case> {
         ("doctor-tcp-options", options),
         ("doctor-tcp-keepalive", keepalive),
         ("doctor-tcp-orphans", orphans),
+        ("doctor-tcp-memory", memory),
     ])
 }
 
@@ -165,10 +166,10 @@ fn orphans(bench: &Bench) -> Result<()> {
             Ok(())
         };
         if is_short {
-            let before = aborted()?;
+            let before = counted("TCPAbortOnMemory")?;
             until("connections to be reset", PATIENCE, || {
                 abandon()?;
-                Ok((aborted()? >= before + 10).then_some(()))
+                Ok((counted("TCPAbortOnMemory")? >= before + 10).then_some(()))
             })?;
         } else {
             (0..20).try_for_each(|_| abandon())?;
@@ -180,12 +181,51 @@ fn orphans(bench: &Bench) -> Result<()> {
     once(false)?.none(CHECK)
 }
 
-/// `TCPAbortOnMemory` of the caller's own namespace.
-fn aborted() -> Result<u64> {
+/// Connections hold more that isn't read than `tcp_mem` allows without pressure; twice as much, as is printed, holds the same.
+fn memory(bench: &Bench) -> Result<()> {
+    const CHECK: &str = "tcp-memory-pressure";
+    const MEMORY: &str = "net/ipv4/tcp_mem";
+    const CONNECTIONS: usize = 64;
+    const BYTES: usize = 256 << 10;
+    let _kept = Kept::of_guest(&[MEMORY])?;
+    // All of it are 4096 pages, up to a quarter more where buffers keep what they had, and a MiB a CPU that isn't counted yet
+    // (`SK_MEMORY_PCPU_RESERVE`, `include/net/sock.h`).
+    Kept::set(MEMORY, "3200 3200 100000")?;
+    loopback_up()?;
+    // In the guest's own namespace: no other shows the limit.
+    let fill = || -> Result<Told> {
+        let doctor = Doctor::start(bench, &["--only", "tcp"])?;
+        let server = TcpListener::bind("127.0.0.1:0")?;
+        let mut open = Vec::new();
+        for _ in 0..CONNECTIONS {
+            let mut client = TcpStream::connect(server.local_addr()?)?;
+            client.set_nonblocking(true)?;
+            // Under pressure, less is taken.
+            let _ = std::io::Write::write_all(&mut client, &vec![0; BYTES]);
+            open.push((client, server.accept()?.0));
+        }
+        let told = doctor.end(bench)?;
+        drop(open);
+        Ok(told)
+    };
+    let before = counted("TCPMemoryPressures")?;
+    let told = fill()?;
+    ensure!(counted("TCPMemoryPressures")? > before, "there is no pressure");
+    let finding = told.one(CHECK)?;
+    ensure!(
+        finding["remedies"][1]["now"][0].as_str().is_some_and(|now| now.contains("tcp_mem")),
+        "{finding}"
+    );
+    apply(finding)?;
+    fill()?.none(CHECK)
+}
+
+/// A counter of TCP's of the caller's own namespace.
+fn counted(name: &str) -> Result<u64> {
     let text = std::fs::read_to_string("/proc/net/netstat")?;
     let mut lines = text.lines().filter(|line| line.starts_with("TcpExt:"));
     let (names, numbers) = (lines.next().unwrap_or(""), lines.next().unwrap_or(""));
     let mut both = names.split_whitespace().zip(numbers.split_whitespace());
-    let (_, number) = both.find(|(name, _)| *name == "TCPAbortOnMemory").context("no such counter")?;
+    let (_, number) = both.find(|(one, _)| *one == name).context("no such counter")?;
     Ok(number.parse()?)
 }
