@@ -58,6 +58,8 @@ pub enum Trouble {
     Broadcast,
     /// Dropped by driver or stack.
     Discard,
+    /// Dropped by an XDP program: that is its will.
+    Program,
 }
 
 impl Trouble {
@@ -77,6 +79,7 @@ impl Trouble {
             "pausing" => Self::Pausing,
             "broadcast" => Self::Broadcast,
             "discard" => Self::Discard,
+            "program" => Self::Program,
             _ => return None,
         })
     }
@@ -211,6 +214,7 @@ mod tests {
     #[case::ena("queue_1_rx_page_alloc_fail", Some(Trouble::Memory))]
     #[case::gve("rx_drops_packet_over_mru[0]", Some(Trouble::Length))]
     #[case::virtio("rx0_drops", Some(Trouble::Discard))]
+    #[case::vmxnet3("pkts rx OOB", Some(Trouble::Ring))]
     #[case::no_loss("rx_packets", None)]
     fn what_is_wrong(#[case] name: &str, #[case] expected: Option<Trouble>) {
         assert_eq!(trouble(name), expected);
