@@ -13,7 +13,7 @@ use super::{Exit, privileges};
 use crate::aggregate::Aggregator;
 use crate::counters::devlink;
 use crate::daemon::serve::Attached;
-use crate::daemon::{Attendance, Follower, Limits, Outlets, Plan, Stop, TcpSource, Witness};
+use crate::daemon::{Attending, Follower, Limits, Outlets, Plan, Stop, TcpSource, Witness};
 use crate::enrich::{Enricher, KernelResolver};
 use crate::export::metrics::About;
 use crate::filter::{Compiled, Explained, Owned, Targets, Wanted, compile};
@@ -58,10 +58,17 @@ pub struct Captured {
     look: Duration,
     log: Option<Log>,
     tcp: Option<TcpSource>,
-    doctor: Attendance,
+    doctor: Option<Attending>,
 }
 
 impl Captured {
+    /// Waits until the doctor has read its counters: what is begun then, it sees whole.
+    pub async fn ready(&mut self) {
+        if let Some(doctor) = &mut self.doctor {
+            doctor.ready().await;
+        }
+    }
+
     /// What is to be run with it.
     pub fn plan(
         self,
@@ -172,11 +179,7 @@ impl Capture<'_> {
             look: if self.details.all { LOOK_ALL } else { LOOK },
             log,
             tcp,
-            doctor: if self.for_daemon || self.details.no_doctor {
-                Attendance::None
-            } else {
-                Attendance::AtEnd
-            },
+            doctor: if self.for_daemon || self.details.no_doctor { None } else { Attending::start() },
         })
     }
 

@@ -159,7 +159,11 @@ impl Run {
         let folder = cgroup.as_ref().map(Cgroup::folder);
         let capture = Capture { details: &self.details, rate: RATE, needs_owners: false, for_daemon: false };
         let (captured, command) = match self.warmup {
-            None => (capture.attach(identity, &wanted, true)?, Command::start(&self.command, folder)?),
+            None => {
+                let mut captured = capture.attach(identity, &wanted, true)?;
+                captured.ready().await;
+                (captured, Command::start(&self.command, folder)?)
+            }
             Some(time) => {
                 let mut command = Command::start(&self.command, folder)?;
                 if let Ok(ended) = timeout(time, command.ended()).await {

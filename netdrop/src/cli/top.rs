@@ -16,7 +16,7 @@ use super::output::unbuffered_stdout;
 use super::progress::Progress;
 use crate::aggregate::{Aggregator, By, Dimension};
 use crate::daemon::{
-    Attendance, Format, Fullscreen, Input, Limits, Outlet, Outlets, Plan, Screen, Signals, Sink, SinkError,
+    Attending, Format, Fullscreen, Input, Limits, Outlet, Outlets, Plan, Screen, Signals, Sink, SinkError,
     Stop, Terminal, browse, run,
 };
 use crate::filter::Wanted;
@@ -117,7 +117,7 @@ impl Top {
         let captured = capture.attach(identity, &self.filters.wanted(), true)?;
         let ended = {
             let _fullscreen = self.enter()?;
-            self.follow(captured, signals).await?
+            Box::pin(self.follow(captured, signals)).await?
         };
         match ended.output {
             Ok(()) | Err(SinkError::Closed) => Ok(()),
@@ -138,7 +138,7 @@ impl Top {
         let (stop, limits) = (Stop::Signals(signals), Limits::default());
         let plan = captured.plan(Aggregator::new(by), outlets, stop, limits, self.interval);
         // Somebody looks on.
-        let doctor = if self.details.no_doctor { Attendance::None } else { Attendance::Throughout };
+        let doctor = plan.doctor.map(Attending::throughout);
         Ok(run(Plan { doctor, ..plan }).await?)
     }
 

@@ -82,6 +82,8 @@ const STANDARD: [(&str, &[&str]); 4] = [
 pub struct Told {
     /// Its receive ring: packets that find room now, and at most.
     pub ring: Option<(u32, u32)>,
+    /// Its transmit ring.
+    pub transmit_ring: Option<(u32, u32)>,
     /// Its queues.
     pub channels: Option<Channels>,
     /// When it interrupts.
@@ -172,15 +174,19 @@ pub fn read() -> io::Result<BTreeMap<u32, Told>> {
     Ok(devices)
 }
 
+/// The header is empty where all devices are meant, and has to be there for older kernels (`ethnl_parse_header_dev_get`, net/ethtool/netlink.c, 5.10).
 fn request(command: u8) -> Vec<u8> {
     match command {
         PAUSE => encode(HEADER_OF_ALL | NESTED, &encode(FLAGS, &WITH_STATS.to_ne_bytes())),
         STATS => {
             let bit = |index: u32| encode(BIT | NESTED, &encode(BIT_INDEX, &index.to_ne_bytes()));
             let bits: Vec<u8> = (0..4).flat_map(bit).collect();
-            encode(GROUPS | NESTED, &[encode(NO_MASK, &[]), encode(BITS | NESTED, &bits)].concat())
+            let header = encode(HEADER_OF_STATS | NESTED, &[]);
+            let groups =
+                encode(GROUPS | NESTED, &[encode(NO_MASK, &[]), encode(BITS | NESTED, &bits)].concat());
+            [header, groups].concat()
         }
-        _ => Vec::new(),
+        _ => encode(HEADER_OF_ALL | NESTED, &[]),
     }
 }
 
@@ -194,7 +200,10 @@ pub fn add(devices: &mut BTreeMap<u32, Told>, command: u8, answer: &[u8]) {
     let number = |name| number(answer, name);
     match command {
         LINKMODES => told.modes = Some(modes(answer)),
-        RINGS => told.ring = number(6).zip(number(2)),
+        RINGS => {
+            told.ring = number(6).zip(number(2));
+            told.transmit_ring = number(9).zip(number(5));
+        }
         CHANNELS => {
             let pair = |now, most| (number(now).unwrap_or(0), number(most).unwrap_or(0));
             told.channels = Some(Channels { combined: pair(9, 5), receive: pair(6, 2) });
@@ -308,9 +317,14 @@ mod tests {
     #[test]
     fn rings_channels_and_coalescing() {
         // As 5.10 tells them, and with what later kernels add behind.
-        assert_eq!(told(RINGS, &words(&[(2, 4096), (5, 4096), (6, 512), (9, 512)])).ring, Some((512, 4096)));
-        assert_eq!(told(RINGS, &words(&[(2, 4096), (6, 512), (10, 2048), (13, 1)])).ring, Some((512, 4096)));
-        assert_eq!(told(RINGS, &[]).ring, None);
+        let rings = |list| {
+            let told = told(RINGS, &words(list));
+            (told.ring, told.transmit_ring)
+        };
+        let both = [(2, 4096), (5, 1024), (6, 512), (9, 256)];
+        assert_eq!(rings(&both), (Some((512, 4096)), Some((256, 1024))));
+        assert_eq!(rings(&[(2, 4096), (6, 512), (10, 2048), (13, 1)]), (Some((512, 4096)), None));
+        assert_eq!(rings(&[]), (None, None));
         let channels = told(CHANNELS, &words(&[(5, 64), (9, 8)])).channels.unwrap();
         assert_eq!(channels, Channels { combined: (8, 64), receive: (0, 0) });
         let mut attributes = words(&[(2, 50)]);

@@ -58,6 +58,8 @@ pub enum Trouble {
     Broadcast,
     /// Dropped by driver or stack.
     Discard,
+    /// Dropped by an XDP program: that is its will.
+    Program,
 }
 
 impl Trouble {
@@ -77,6 +79,7 @@ impl Trouble {
             "pausing" => Self::Pausing,
             "broadcast" => Self::Broadcast,
             "discard" => Self::Discard,
+            "program" => Self::Program,
             _ => return None,
         })
     }

@@ -26,6 +26,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// A thread that reads counters when it is started and when it is asked.
 pub struct Examiner {
     asks: Sender<Ask>,
+    begun: Option<oneshot::Receiver<()>>,
 }
 
 /// Which network namespaces are looked at.
@@ -82,9 +83,18 @@ impl Examiner {
     /// When there is no thread to be had.
     pub fn start(checks: Vec<&'static Check>, place: Where) -> io::Result<Self> {
         let (asks, asked) = channel();
-        let run = move || examine(&checks, &place.homes().into(), &asked);
+        let (is_read, begun) = oneshot::channel();
+        let run = move || examine(&checks, &place.homes().into(), is_read, &asked);
         thread::Builder::new().name("doctor".into()).spawn(run)?;
-        Ok(Self { asks })
+        Ok(Self { asks, begun: Some(begun) })
+    }
+
+    /// Waits until all counters have been read, within [`PATIENCE`]. While packets are lost, counters that are read one after the other are
+    /// of different moments, and what they lack of each other would look like a loss of its own.
+    pub async fn ready(&mut self) {
+        if let Some(begun) = self.begun.take() {
+            let _ = timeout(PATIENCE, begun).await;
+        }
     }
 
     /// Asks, with the drops that were counted since the last time. No answer comes where the thread has panicked.
@@ -96,9 +106,16 @@ impl Examiner {
     }
 }
 
-fn examine(checks: &[&'static Check], homes: &Arc<[Home]>, asked: &Receiver<Ask>) {
+fn examine(
+    checks: &[&'static Check],
+    homes: &Arc<[Home]>,
+    is_read: oneshot::Sender<()>,
+    asked: &Receiver<Ask>,
+) {
     let of = Subject { checks, homes, extent: Extent::All };
     let mut before = of.begin();
+    // Not everybody waits for it.
+    let _ = is_read.send(());
     for Ask { rows, answer } in asked {
         let after = of.end();
         let lasted = after[0].1.duration_since(before[0].1);
@@ -112,19 +129,8 @@ fn examine(checks: &[&'static Check], homes: &Arc<[Home]>, asked: &Receiver<Ask>
     }
 }
 
-/// When a run asks the doctor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Attendance {
-    /// Never.
-    None,
-    /// At its end.
-    AtEnd,
-    /// All the time, as somebody looks on.
-    Throughout,
-}
-
 /// The doctor beside a run: what it said last, and what it was asked.
-pub(super) struct Attending {
+pub struct Attending {
     examiner: Examiner,
     throughout: bool,
     /// When it was asked last, and what had been counted then.
@@ -134,18 +140,24 @@ pub(super) struct Attending {
 }
 
 impl Attending {
-    /// None where it isn't asked for, or no thread is to be had: it is no part of the run.
-    pub fn start(attendance: Attendance) -> Option<Self> {
-        let throughout = match attendance {
-            Attendance::None => return None,
-            Attendance::AtEnd => false,
-            Attendance::Throughout => true,
-        };
+    /// Asked at the end of the run. None where no thread is to be had: it is no part of the run.
+    pub fn start() -> Option<Self> {
         // Settings drop no packets.
         let checks = all().filter(|check| check.area != Area::Settings).collect();
         let examiner = Examiner::start(checks, Where::Everywhere).ok()?;
         let since = (Instant::now(), Summary::default());
-        Some(Self { examiner, throughout, since, answer: None, told: Arc::default() })
+        Some(Self { examiner, throughout: false, since, answer: None, told: Arc::default() })
+    }
+
+    /// Asked all the time, as somebody looks on.
+    #[must_use]
+    pub fn throughout(self) -> Self {
+        Self { throughout: true, ..self }
+    }
+
+    /// Waits until its counters have been read.
+    pub async fn ready(&mut self) {
+        self.examiner.ready().await;
     }
 
     /// What explains drops as of now. Asks again, where it is time and somebody looks on.
@@ -203,8 +215,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_run_without_drops_asks_nothing() {
-        assert!(Attending::start(Attendance::None).is_none());
-        let attending = Attending::start(Attendance::AtEnd).unwrap();
+        let attending = Attending::start().unwrap();
         assert_eq!(attending.end(&Summary::default()).await, (Vec::new(), Arc::default()));
     }
 }

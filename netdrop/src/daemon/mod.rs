@@ -31,7 +31,7 @@ pub use browse::browse;
 pub use cgroup::{Cgroup, CgroupError};
 pub use command::{Command, CommandError, exit_code};
 pub use doctor::{Examined, Plan as DoctorPlan, examine};
-pub use examiner::{Answer, Attendance, Examiner, Where};
+pub use examiner::{Answer, Attending, Examiner, Where};
 pub use follow::Follower;
 pub use fullscreen::Fullscreen;
 pub use input::Input;

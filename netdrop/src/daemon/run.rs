@@ -12,7 +12,7 @@ use tracing::warn;
 
 use super::command::CommandError;
 use super::events::Events;
-use super::examiner::{Attendance, Attending};
+use super::examiner::Attending;
 use super::follow::Follower;
 use super::input::Input;
 use super::lookups::Lookups;
@@ -62,8 +62,8 @@ pub struct Plan {
     pub look: Duration,
     /// What the program logs is shown for as long as this lives.
     pub log: Option<Log>,
-    /// When the doctor is asked what explains the drops.
-    pub doctor: Attendance,
+    /// The doctor, asked what explains the drops.
+    pub doctor: Option<Attending>,
 }
 
 /// When a run ends by itself.
@@ -135,7 +135,6 @@ struct Run {
     events: Option<Events>,
     lookups: Lookups,
     context: Surroundings,
-    doctor: Option<Attending>,
     /// A summary waits for names.
     owes_summary: bool,
     started: Instant,
@@ -168,7 +167,6 @@ pub async fn run(mut plan: Plan) -> Result<Ended, RunError> {
     let mut run = Run {
         // The first frame of a table, before anything happens.
         owes_summary: plan.outlets.is_live(),
-        doctor: Attending::start(plan.doctor),
         input: plan.outlets.take_input(),
         plan,
         events: rings.map(Events::new),
@@ -382,11 +380,11 @@ impl Run {
 
     /// Adds the summary of the interval to the chunks.
     fn summary(&mut self, now: Now, counters: &[Counter]) -> Result<(), RunError> {
-        let Plan { tcp, enricher, aggregator, outlets, .. } = &mut self.plan;
+        let Plan { tcp, enricher, aggregator, outlets, doctor, .. } = &mut self.plan;
         let mut names = Named { enricher, beyond: &mut self.context };
         let summary = aggregator.summary(now, counters.iter().map(counts), &mut names);
         let tcp = tcp.as_mut().map(|tcp| tcp.interval(&mut names)).transpose()?.map(Arc::new);
-        let findings = self.doctor.as_mut().map(|doctor| doctor.look(&summary)).unwrap_or_default();
+        let findings = doctor.as_mut().map(|doctor| doctor.look(&summary)).unwrap_or_default();
         outlets.summary(&Summary { tcp, findings, ..summary });
         Ok(())
     }
@@ -409,12 +407,12 @@ impl Run {
         let mut now = self.now()?;
         self.give_up_unread(&mut now.accounts);
         self.summary(now, &counters)?;
-        let Plan { tcp, enricher, aggregator, witness, outlets, .. } = &mut self.plan;
+        let Plan { tcp, enricher, aggregator, witness, outlets, doctor, .. } = &mut self.plan;
         let attribution = witness.testify(counters.iter().map(counts), enricher);
         let mut names = Named { enricher, beyond: &mut self.context };
         let end = aggregator.end(now, counters.iter().map(counts), &mut names);
         let tcp = tcp.as_mut().map(|tcp| tcp.whole(&mut names)).transpose()?.map(Arc::new);
-        let (findings, told) = match self.doctor.take() {
+        let (findings, told) = match doctor.take() {
             Some(doctor) => doctor.end(&end).await,
             None => Default::default(),
         };

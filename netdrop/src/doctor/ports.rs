@@ -138,8 +138,13 @@ impl Port {
     /// The driver's counters that anything is concluded from; those of its queues are added up.
     pub fn take(&mut self, counters: Vec<(String, u64)>) {
         let mut sums: BTreeMap<String, u64> = BTreeMap::new();
+        // vmxnet3 has a line with the queue's number before what each queue counts, always by the same names.
+        let mut numbered = None;
         for (name, value) in counters {
-            if let Some(queue) = receive_queue(&name) {
+            if name == "Rx Queue#" {
+                numbered = u32::try_from(value).ok();
+            }
+            if let Some(queue) = receive_queue(&name).or(numbered.filter(|_| name == "ucast pkts rx")) {
                 self.queues.insert(queue, value);
             } else if trouble(&name).is_some() {
                 let sum = sums.entry(without_queue(&name)).or_default();
@@ -180,10 +185,10 @@ impl Port {
         }
     }
 
-    /// Queues that receive.
+    /// Queues that receive; a driver that has no channels to tell of may still count what each got.
     pub fn receive_queues(&self) -> u32 {
         let channels = self.told.channels.unwrap_or_default();
-        channels.combined.0 + channels.receive.0
+        (channels.combined.0 + channels.receive.0).max(u32::try_from(self.queues.len()).unwrap_or(u32::MAX))
     }
 
     /// A command about it, and how it stays so: a rule of udev, which finds the device by its address, whatever its name will be.
@@ -289,6 +294,13 @@ impl Pair<'_> {
     }
 }
 
+/// How long a ring should be that had no room for so many, if it can be longer. Had all of them come at once, so much would have held them; less than
+/// twice as much is hardly worth the restart.
+pub fn longer((now, most): (u32, u32), without_room: u64) -> Option<u64> {
+    let enough = u64::from(now).saturating_add(without_room).next_power_of_two().max(u64::from(now) * 2);
+    (now < most).then_some(enough.min(most.into()))
+}
+
 /// Several places count the same: as much as the highest of them is certain.
 pub fn most(signs: &[Moved]) -> u64 {
     signs.iter().map(Moved::by).max().unwrap_or(0)
@@ -345,6 +357,12 @@ mod tests {
         );
         assert_eq!(port.counters, [(Group::Driver, "[*]: rx_discards".to_owned(), 7)]);
         assert_eq!(port.queues, BTreeMap::from([(1, 5)]));
+        let of_queue = |queue, packets| {
+            [("Rx Queue#", queue), ("ucast pkts rx", packets), ("pkts rx OOB", 2), ("rx buf alloc fail", 0)]
+        };
+        let port = made::port(0, &[of_queue(0, 7), of_queue(1, 9)].concat());
+        assert_eq!(port.counters[0], (Group::Driver, "pkts rx OOB".to_owned(), 4));
+        assert_eq!(port.queues, BTreeMap::from([(0, 7), (1, 9)]));
     }
 
     /// Where this host's card is one of virtio's, packets of its queues are told by names or by netlink.

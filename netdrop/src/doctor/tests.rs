@@ -165,5 +165,8 @@ fn drops_of_the_same_site_are_one_and_others_namespaces_are_left_out() {
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(drops, [(Some("SOCKET_RCVBUFF"), 15, 3.0, Some("[::1]:53")), (Some("NOT_SPECIFIED"), 2, 0.4, None)]);
+    assert_eq!(
+        drops,
+        [(Some("SOCKET_RCVBUFF"), 15, 3.0, Some("[::1]:53")), (Some("NOT_SPECIFIED"), 2, 0.4, None)]
+    );
 }

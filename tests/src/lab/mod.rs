@@ -1,5 +1,6 @@
 //! The laboratory: network namespaces, links and rules that vanish with the value that owns them.
 
+mod card;
 mod folder;
 pub mod guest;
 mod held;
@@ -9,6 +10,7 @@ mod tun;
 mod wait;
 pub mod wire;
 
+pub use card::Card;
 pub use folder::Folder;
 pub use held::Held;
 pub use namespace::{Namespace, remove_leftovers};

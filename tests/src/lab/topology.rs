@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Namespace, until};
+use super::{Card, Namespace, until};
 use crate::traffic::Mac;
 
 /// How an end of the first link is called.
@@ -64,19 +64,35 @@ impl Lab {
     pub fn pair() -> Result<Self> {
         let lab = Self::alone()?;
         let sender = Namespace::create("sender")?;
-        join(
-            &sender,
-            SENDER.device,
-            "02:00:00:00:00:01",
-            &lab.receiver,
-            RECEIVER.device,
-            "02:00:00:00:00:02",
-        )?;
-        sender
-            .ip(&["addr add 10.9.0.1/24 dev s0", "neigh replace 10.9.0.2 lladdr 02:00:00:00:00:02 dev s0"])?;
-        lab.receiver
-            .ip(&["addr add 10.9.0.2/24 dev r0", "neigh replace 10.9.0.1 lladdr 02:00:00:00:00:01 dev r0"])?;
-        Ok(Self { sender: Some(sender), ..lab })
+        let [mac, peer_mac] = ["02:00:00:00:00:01", "02:00:00:00:00:02"];
+        join(&sender, SENDER.device, mac, &lab.receiver, RECEIVER.device, peer_mac)?;
+        lab.addressed(sender, [mac, peer_mac])
+    }
+
+    /// As [`Self::pair`], joined by two cards of a guest in the place of a veth pair, with addresses of their own.
+    pub fn wired(cards: &[Card; 2]) -> Result<Self> {
+        let lab = Self::alone()?;
+        let sender = Namespace::create("sender")?;
+        let macs = [cards[0].address()?, cards[1].address()?];
+        for (card, namespace, device) in
+            [(&cards[0], &sender, SENDER.device), (&cards[1], &lab.receiver, RECEIVER.device)]
+        {
+            card.move_to(namespace, device)?;
+            namespace.ip(&[&format!("link set {device} up")])?;
+            wait_running(namespace, device, true)?;
+        }
+        lab.addressed(sender, [&macs[0], &macs[1]])
+    }
+
+    /// IPv4 on both ends, with permanent neighbours.
+    fn addressed(self, sender: Namespace, [mac, peer_mac]: [&str; 2]) -> Result<Self> {
+        sender.ip(&[
+            "addr add 10.9.0.1/24 dev s0",
+            &format!("neigh replace 10.9.0.2 lladdr {peer_mac} dev s0"),
+        ])?;
+        self.receiver
+            .ip(&["addr add 10.9.0.2/24 dev r0", &format!("neigh replace 10.9.0.1 lladdr {mac} dev r0")])?;
+        Ok(Self { sender: Some(sender), ..self })
     }
 
     /// As [`Self::pair`], with IPv6 beside IPv4.

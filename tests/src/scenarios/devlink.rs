@@ -188,8 +188,9 @@ fn judge_details(seen: &Seen) -> Result<()> {
 }
 
 /// A simulated network card with one port, up. It goes away with this value.
-struct Device {
-    interface: String,
+pub struct Device {
+    /// What its port is called.
+    pub interface: String,
 }
 
 impl Device {
@@ -202,7 +203,8 @@ impl Device {
         devlink.map(drop).map_err(|error| Skip(format!("no devlink tool (iproute2): {error}")).into())
     }
 
-    fn create() -> Result<Self> {
+    /// Makes one; a machine that can't skips the test.
+    pub fn create() -> Result<Self> {
         Self::possible()?;
         write("new_device", &format!("{NUMBER} 1"))?;
         let mut device = Self { interface: String::new() };
@@ -214,6 +216,12 @@ impl Device {
         run("ip", &["link", "set", &device.interface, "up"])?;
         Ok(device)
     }
+}
+
+/// A switch of how the device plays its card (drivers/net/netdevsim/ethtool.c).
+pub fn play(what: &str, is_on: bool) -> Result<()> {
+    let file = format!("/sys/kernel/debug/netdevsim/netdevsim{NUMBER}/ports/0/ethtool/{what}");
+    fs::write(&file, if is_on { "Y" } else { "N" }).with_context(|| format!("{file} can't be set"))
 }
 
 /// The device as devlink(8) calls it.

@@ -11,7 +11,7 @@ use crate::workspace;
 
 /// Modules by what the scenarios use them for. Names as in modules.dep; `*` at the end takes all that begin so.
 /// Every module costs a guest some 50 ms, and tunnels that put a device into each new namespace are left out.
-const WANTED: [(&str, &str); 7] = [
+const WANTED: [(&str, &str); 8] = [
     ("links", "veth dummy bridge br_netfilter 8021q vxlan tun macvlan ifb vrf openvswitch"),
     ("nftables", "nf_tables nft_* nfnetlink_queue nf_conntrack nf_nat nf_reject_*"),
     (
@@ -30,6 +30,7 @@ const WANTED: [(&str, &str); 7] = [
     ("protocols", "sctp tcp_bbr xfrm_user esp4 esp6 af_packet tcp_diag udp_diag unix_diag"),
     ("drop observers", "drop_monitor"),
     ("hardware drops", "netdevsim"),
+    ("network cards", "vmxnet3 virtio_pci virtio_net"),
 ];
 
 /// A kernel's modules.

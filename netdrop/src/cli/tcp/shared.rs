@@ -16,7 +16,7 @@ use super::TcpCapture;
 use super::filter::TcpFilters;
 use crate::aggregate::{Aggregator, By};
 use crate::daemon::{
-    Attendance, Ended, Format, Limits, Outlet, Outlets, Plan, Signals, Sink, Stop, Terminal, Witness, run,
+    Ended, Format, Limits, Outlet, Outlets, Plan, Signals, Sink, Stop, Terminal, Witness, run,
 };
 use crate::enrich::Enricher;
 use crate::kernel::host;
@@ -230,7 +230,7 @@ async fn follow(story: &impl Story, mut identity: Identity) -> anyhow::Result<En
             interval: shared.interval,
             look: LOOK,
             log: None,
-            doctor: Attendance::None,
+            doctor: None,
         }
     };
     eprintln!("netdrop: attached to TCP's tracepoints (kernel {release}); Ctrl-C ends");

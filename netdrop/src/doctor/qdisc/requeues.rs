@@ -2,6 +2,7 @@
 
 use super::named;
 use crate::counters::qdiscs::{Qdiscs, Queue};
+use crate::doctor::ports::{Ports, longer};
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Moved, Part as _, Remedy, Scope, Severity, Unread, Window,
     source,
@@ -12,7 +13,7 @@ pub const CHECK: Check = Check {
     name: "qdisc-requeues",
     area: Area::Qdisc,
     scope: Scope::Netns,
-    needs: &[source::<Qdiscs>()],
+    needs: &[source::<Qdiscs>(), source::<Ports>()],
     run,
 };
 
@@ -42,6 +43,10 @@ fn of_queue(window: &Window, before: &Qdiscs, after: &Qdiscs, queue: &Queue) -> 
         sent.by()
     );
     let waiting = counted(queue.counts.waiting.into(), "packet", "packets");
+    let remedy = larger_ring(window, device, requeues.by()).unwrap_or_else(|| {
+        Remedy::command("See the ring's size, now and at most.", format!("ethtool -g {device}"))
+            .inside(window)
+    });
     Some(
         Finding::new(Severity::Info, named(device, queue, false), sentence)
             .shown_by([requeues, sent])
@@ -50,12 +55,23 @@ fn of_queue(window: &Window, before: &Qdiscs, after: &Qdiscs, queue: &Queue) -> 
                 Certainty::Likely,
                 "The device's ring is full: the link is slower than what is sent, the other side sends pause frames, or the ring is cleaned late.",
             )
-            .remedy(Remedy::command("See the ring's size, now and at most.", format!("ethtool -g {device}")).inside(window))
+            .remedy(remedy)
             .remedy(Remedy::advice(
                 "Where the link isn't full: more queues (`ethtool -L`), a larger ring (`ethtool -G`), interrupts that come sooner (`ethtool -C`).",
             ))
-            .caution("Nothing is lost by it. A larger ring makes delay longer."),
+            .caution("Nothing is lost by it. A larger ring makes delay longer, and setting it restarts the device."),
     )
+}
+
+/// Where the device tells of its ring, and it can be larger.
+fn larger_ring(window: &Window, device: &str, without_room: u64) -> Option<Remedy> {
+    let ports = window.now::<Ports>().ok()?;
+    let port = ports.all.iter().find(|port| port.name() == device)?;
+    let (now, most) = port.told.transmit_ring?;
+    let enough = longer((now, most), without_room)?;
+    let what =
+        format!("Give bursts room: a transmit ring of {enough} packets instead of {now}; at most {most}.");
+    Some(port.remedy(window, what, "tx-ring", ("-G", &format!("tx {enough}"))))
 }
 
 #[cfg(test)]
@@ -64,8 +80,11 @@ mod tests {
 
     use super::super::tests::{qdiscs, queue};
     use super::*;
+    use crate::counters::ethtool_netlink::Told;
     use crate::counters::qdiscs::{QueueCounts, ROOT};
     use crate::doctor::made::Made;
+    use crate::doctor::ports;
+    use crate::doctor::ports::made::port;
 
     fn made(requeues: u32, packets: u32) -> Made {
         let of = |requeues, packets| {
@@ -77,6 +96,15 @@ mod tests {
     #[test]
     fn the_ring_is_full() {
         assert_snapshot!(made(900, 40_000).told(&CHECK));
+    }
+
+    #[test]
+    fn a_ring_that_can_be_larger() {
+        let told = |now| Told { transmit_ring: Some((now, 4096)), ..Told::default() };
+        let of = |now| ports::made::told(port(0, &[]), told(now));
+        assert_snapshot!(made(900, 40_000).part(of(512), of(512)).told(&CHECK));
+        let full = made(900, 40_000).part(of(4096), of(4096)).check(&CHECK).unwrap();
+        assert_eq!(full[0].remedies[0].now, ["ethtool -g eth0"]);
     }
 
     #[rstest::rstest]

@@ -4,7 +4,7 @@
 use crate::counters::cpu_times::CpuTimes;
 use crate::counters::losses::Trouble;
 use crate::doctor::interrupts::hot;
-use crate::doctor::ports::{Pair, Ports, hardware, most};
+use crate::doctor::ports::{Pair, Ports, hardware, longer, most};
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Part as _, Remedy, Scope, Severity, Unread, Window, source,
 };
@@ -89,14 +89,12 @@ fn settings(pair: &Pair) -> Vec<Evidence> {
 fn remedies(window: &Window, pair: &Pair, lost: u64, is_hot: bool) -> Vec<Remedy> {
     let (port, told) = (pair.now, &pair.now.told);
     let mut remedies = Vec::new();
-    match told.ring {
-        Some((now, most)) if now < most => {
-            // Had all of them come at once, so much would have held them; less than twice as much is hardly worth the restart.
-            let enough = u64::from(now).saturating_add(lost).next_power_of_two().max(u64::from(now) * 2).min(most.into());
+    match (told.ring, told.ring.and_then(|ring| longer(ring, lost))) {
+        (Some((now, most)), Some(enough)) => {
             let what = format!("Give bursts room: {enough} packets instead of {now}; at most {most}.");
             remedies.push(port.remedy(window, what, "ring", ("-G", &format!("rx {enough}"))));
         }
-        Some((_, most)) if port.driver.as_deref() == Some("virtio_net") => remedies.push(Remedy::advice(format!(
+        (Some((_, most)), None) if port.driver.as_deref() == Some("virtio_net") => remedies.push(Remedy::advice(format!(
             "The ring has all of the {most} packets that the hypervisor gives: let it give more (QEMU: rx_queue_size=1024; libvirt: <driver rx_queue_size='1024'/>)."
         ))),
         _ => {}

@@ -6,6 +6,7 @@ mod general;
 mod link;
 mod neighbour;
 mod netfilter;
+mod nic;
 mod qdisc;
 mod routing;
 mod settings;
@@ -30,6 +31,7 @@ pub fn table() -> Vec<Case> {
     [
         general::table(),
         link::table(),
+        nic::table(),
         softirq::table(),
         neighbour::table(),
         conntrack::table(),

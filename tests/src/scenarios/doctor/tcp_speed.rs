@@ -23,7 +23,7 @@ pub fn table() -> Vec<Case> {
 }
 
 /// What the sender sends takes so long. Reno goes on until a buffer is what limits it; CUBIC takes jitter for congestion, and would be slow for
-/// itself (HyStart, `net/ipv4/tcp_cubic.c`).
+/// itself (`HyStart`, `net/ipv4/tcp_cubic.c`).
 fn far() -> Result<Lab> {
     let lab = Lab::pair()?;
     lab.from().feature("netem", "tc qdisc add dev s0 root netem delay 200ms limit 100000", "")?;
