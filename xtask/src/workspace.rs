@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -44,10 +44,23 @@ const HOST: &str = "x86_64-unknown-linux-gnu";
 /// A release build of a package for the host that needs no shared library, so that it runs in any guest.
 /// Returns the folder that holds the binary.
 pub fn static_release(package: &str) -> Result<PathBuf> {
+    run(&mut static_build(package)?)?;
+    Ok(target().join(HOST).join("release"))
+}
+
+fn static_build(package: &str) -> Result<Command> {
     let mut command = cargo();
     command.args(["build", "--release", "--locked", "--target", HOST, "--package", package]);
-    run(command.env("RUSTFLAGS", linking::static_flags()?))?;
-    Ok(target().join(HOST).join("release"))
+    command.env("RUSTFLAGS", linking::static_flags()?);
+    Ok(command)
+}
+
+/// Begins the release build of netdrop, silently: most of its time it takes one processor, and others have something else to do. Who needs it builds it
+/// as ever, for which cargo waits until this is done, and tells then what failed.
+pub fn begin_release() -> Result<Child> {
+    let mut command = static_build("netdrop")?;
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().with_context(|| cannot_start(&command))
 }
 
 /// `cargo VERB` for what tests netdrop: unit tests, scenarios, peers, the guests' init. All of it is built in one way, so that

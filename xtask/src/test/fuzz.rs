@@ -1,8 +1,9 @@
 //! A short run of every fuzz target: long enough to see that it still builds and holds on what it finds first.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
 use anyhow::{Context, Result};
 
@@ -10,6 +11,9 @@ use crate::tally::Tally;
 use crate::workspace;
 
 const SECONDS_EACH: u32 = 10;
+
+/// Targets at a time: each has one thread, and while one runs the next is built.
+const PARALLEL: usize = 2;
 
 /// Good inputs to begin with, by target: folders of the repository.
 const SEEDS: [(&str, &str); 9] = [
@@ -36,45 +40,66 @@ pub fn run(notes: &mut Vec<String>) -> Result<Tally> {
     let Some(program) = workspace::which("cargo-fuzz") else {
         return skip(notes, "cargo-fuzz is not installed");
     };
-    let cargo_fuzz = || {
-        let mut command = Command::new(&program);
-        command.current_dir(workspace::root()).env("CARGO_TARGET_DIR", workspace::target().join("fuzz"));
-        command.env("CARGO", workspace::cargo().get_program()).arg("fuzz");
-        command
-    };
+    let targets = workspace::stdout(cargo_fuzz(&program).arg("list"))?;
+    let queue = Mutex::new(targets.lines());
+    let next = || queue.lock().expect("no target's thread panics").next();
+    let ended = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..PARALLEL {
+            scope.spawn(|| {
+                while let Some(target) = next() {
+                    let result = one(&program, target);
+                    ended.lock().expect("no target's thread panics").push((target, result));
+                }
+            });
+        }
+    });
     let mut tally = Tally::default();
-    for target in workspace::stdout(cargo_fuzz().arg("list"))?.lines() {
-        // libFuzzer is talkative: what it says matters when it finds something.
-        let log = workspace::target().join(format!("fuzz-{target}.log"));
-        let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        println!("{target}: {SECONDS_EACH} s, log in {}", log.display());
-        // Findings go to the first folder, so the seeds come second.
-        let corpus = workspace::root().join("fuzz/corpus").join(target);
-        fs::create_dir_all(&corpus).with_context(|| format!("cannot make {}", corpus.display()))?;
-        let seeds = SEEDS
-            .iter()
-            .filter(|(name, _)| *name == target)
-            .map(|(_, folder)| workspace::root().join(folder));
-        // Without a sanitizer a stable compiler will do; safe Rust has little for it to find.
-        let result = workspace::run(
-            cargo_fuzz()
-                .args(["run", "--sanitizer", "none", target])
-                .arg(&corpus)
-                .args(seeds)
-                .args(["--", "-max_len=40000", "-timeout=5", "-verbosity=0", "-print_final_stats=1"])
-                .arg(format!("-max_total_time={SECONDS_EACH}"))
-                .stderr(output),
-        );
+    for (target, result) in ended.into_inner().expect("no target's thread panics") {
         match result {
             Ok(()) => tally += Tally::PASSED,
             Err(error) => {
                 notes.push(format!("{target} FAILED: {error:#}"));
-                print_end_of(&log);
+                print_end_of(&log_of(target));
                 tally += Tally::FAILED;
             }
         }
     }
     Ok(tally)
+}
+
+fn cargo_fuzz(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(workspace::root()).env("CARGO_TARGET_DIR", workspace::target().join("fuzz"));
+    command.env("CARGO", workspace::cargo().get_program()).arg("fuzz");
+    command
+}
+
+/// libFuzzer is talkative: what it says matters when it finds something.
+fn log_of(target: &str) -> PathBuf {
+    workspace::target().join(format!("fuzz-{target}.log"))
+}
+
+/// Builds a target and runs it for a short time.
+fn one(program: &Path, target: &str) -> Result<()> {
+    let log = log_of(target);
+    let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+    println!("{target}: {SECONDS_EACH} s, log in {}", log.display());
+    // Findings go to the first folder, so the seeds come second.
+    let corpus = workspace::root().join("fuzz/corpus").join(target);
+    fs::create_dir_all(&corpus).with_context(|| format!("cannot make {}", corpus.display()))?;
+    let seeds =
+        SEEDS.iter().filter(|(name, _)| *name == target).map(|(_, folder)| workspace::root().join(folder));
+    // Without a sanitizer a stable compiler will do; safe Rust has little for it to find.
+    workspace::run(
+        cargo_fuzz(program)
+            .args(["run", "--sanitizer", "none", target])
+            .arg(&corpus)
+            .args(seeds)
+            .args(["--", "-max_len=40000", "-timeout=5", "-verbosity=0", "-print_final_stats=1"])
+            .arg(format!("-max_total_time={SECONDS_EACH}"))
+            .stderr(output),
+    )
 }
 
 fn print_end_of(log: &Path) {

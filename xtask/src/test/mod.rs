@@ -6,12 +6,13 @@ mod stages;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
 use crate::packages;
 use crate::tally::Tally;
 use crate::vm;
+use crate::workspace;
 
 /// A group of checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -68,8 +69,15 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let start = Instant::now();
     let stages = options.stages();
     packages::ensure(&stages, !options.no_install)?;
+    let release =
+        stages.iter().any(|stage| stage.needs_release()).then(workspace::begin_release).transpose()?;
     let mut left = None;
     let reports: Vec<Report> = stages.iter().map(|stage| options.report(*stage, &mut left)).collect();
+
+    if let Some(mut release) = release {
+        // How it went has been told where it was needed.
+        release.wait().context("cannot wait for the release build")?;
+    }
 
     println!("\n{:<10} {:>7} {:>7} {:>8} {:>8}", "stage", "passed", "failed", "skipped", "seconds");
     let mut sum = Tally::default();
@@ -153,6 +161,11 @@ impl Options {
 }
 
 impl Stage {
+    /// Whether it runs netdrop as it ships.
+    fn needs_release(self) -> bool {
+        matches!(self, Self::Scenarios | Self::Peers | Self::Vm)
+    }
+
     fn name(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }

@@ -38,6 +38,7 @@ pub fn table() -> Vec<Case> {
         ("doctor-nic-requeues", requeues),
         ("doctor-nic-tx-timeout", tx_timeout),
         ("doctor-nic-xdp", xdp),
+        ("doctor-nic-saturated", saturated),
         ("doctor-nic-pause", pause),
     ])
 }
@@ -276,6 +277,30 @@ fn xdp(bench: &Bench) -> Result<()> {
         until("the program", PATIENCE, || Ok((dropped()? >= before + DATAGRAMS).then_some(())))
     })?;
     told.none("link-discards")
+}
+
+/// A link of 10 Mbit/s that gets more than that to send; a faster one, as is advised, carries it.
+fn saturated(bench: &Bench) -> Result<()> {
+    const CHECK: &str = "link-saturated";
+    // Some 90 Mbit: no machine is so slow that it takes the ten seconds that would be as fast as the link.
+    const DATAGRAMS: usize = 8000;
+    let wire = Wire::of(VIRTIO)?;
+    let from = wire.lab.from();
+    let _receiver = wire.bound()?;
+    let send = || {
+        let sender = from.enter(|| Ok(UdpSocket::bind((SENDER.v4, 0))?))?;
+        for _ in 0..DATAGRAMS {
+            sender.send_to(&[0; 1400], (RECEIVER.v4, 9))?;
+        }
+        Ok(())
+    };
+    from.feature("speed that can be set", "ethtool -s s0 speed 10 duplex full", "")?;
+    let told = examined(bench, from, "link-saturated", send)?;
+    let finding = told.one(CHECK)?;
+    let sentence = finding["sentence"].as_str().unwrap_or_default();
+    ensure!(finding["subject"] == "s0" && sentence.starts_with("s0 sends "), "{finding}");
+    from.run_with_input("ethtool -s s0 speed 100000 duplex full", "")?;
+    examined(bench, from, "link-saturated", send)?.none(CHECK)
 }
 
 /// A simulated card that tells of pause frames in both directions: it takes the printed commands, and has what they set.
