@@ -94,7 +94,7 @@ fn short<'w>(
     socket: &'w InetSocket,
 ) -> Option<Short<'w>> {
     let pair = (was.map_or(0, |was| was.memory.drops), socket.memory.drops);
-    let drops = Moved::of_32_bits("drops", pair, window.lasted, "sock_diag (ss -aumn)");
+    let drops = Moved::of_32_bits("drops", pair, window.lasted, "sock_diag (ss -tuanm)");
     let rose = |group, name| window.delta(group, name).is_ok_and(|moved| moved.by() > 0);
     let memory = &socket.memory;
     let (is_full, lost) = match kind {
@@ -175,7 +175,7 @@ impl<'w> Case<'w> {
                 finding = finding.shown_by(lost).shown_by([Evidence::value(
                     "receive queue",
                     queue,
-                    "sock_diag (ss -aumn)",
+                    "sock_diag (ss -tuanm)",
                 )]);
             }
         }

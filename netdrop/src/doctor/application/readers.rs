@@ -94,7 +94,7 @@ impl Part for Readers {
     const FROM: &'static str = "sock_diag and /proc/PID";
 
     fn read(place: &Place) -> Result<Self, Unread> {
-        let sockets = sockets().map_err(|error| Unread::io("sock_diag (ss -aumn)", &error))?;
+        let sockets = sockets().map_err(|error| Unread::io("sock_diag (ss -tuanm)", &error))?;
         // `123.45 …`: hundredths of a second, which are ticks.
         let ticks = |text: String| text.split([' ', '\n']).next()?.replace('.', "").parse().ok();
         let mut readers = Self {
