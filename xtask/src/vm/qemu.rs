@@ -114,9 +114,11 @@ fn watch(started: io::Result<Child>, limit: Duration, mut show: impl FnMut(&str)
 }
 
 impl Outcome {
-    /// Whether the kernel's end is all that was heard.
+    /// Whether the kernel's own lines, which begin with a time in brackets, are all that was heard before its end.
     fn died_booting(&self) -> bool {
-        self.exit.is_err() && self.console.len() == 1
+        self.exit.is_err()
+            && !self.console.is_empty()
+            && self.console.iter().all(|line| line.starts_with('['))
     }
 }
 
@@ -254,8 +256,10 @@ mod tests {
             exit: exit.map_err(str::to_owned),
             time: Duration::ZERO,
         };
-        assert!(outcome(&["Oops: int3"], Err("the kernel is not well")).died_booting());
-        assert!(!outcome(&["ok      udp", "Oops: int3"], Err("the kernel is not well")).died_booting());
+        let [early, oops] = ["[    1.9] IP idents hash table entries: 16384", "[    2.1] Oops: int3"];
+        assert!(outcome(&[oops], Err("the kernel is not well")).died_booting());
+        assert!(outcome(&[early, oops], Err("the kernel is not well")).died_booting());
+        assert!(!outcome(&["ok      udp", oops], Err("the kernel is not well")).died_booting());
         assert!(!outcome(&[], Err("no verdict within 9 s")).died_booting());
         assert!(!outcome(&["netdrop-guest: exit=0"], Ok(0)).died_booting());
     }
