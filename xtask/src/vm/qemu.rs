@@ -27,6 +27,9 @@ const LONGEST_STAND: u64 = 15;
 const SICK: [&str; 7] =
     ["Kernel panic", "rcu: INFO: rcu_", "detected stall", "soft lockup", "hard LOCKUP", "BUG: ", "Oops: "];
 
+/// How often an emulated kernel may be booted: now and then one dies before any of ours runs.
+const BOOTS: usize = 3;
+
 /// How the processor is provided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accelerator {
@@ -75,14 +78,17 @@ pub fn boot(
     mut show: impl FnMut(&str),
 ) -> Result<Outcome> {
     let mut boot = || watch(qemu(image, initramfs, accelerator)?.spawn(), limit, &mut show);
-    let outcome = boot()?;
-    if accelerator == Accelerator::Kvm || !outcome.died_booting() {
-        return Ok(outcome);
-    }
+    let mut outcome = boot()?;
     // Emulated processors that run in threads of their own may see each other's code while it is patched (an int3 at some
     // two seconds). None of ours runs by then, so it isn't ours that is hidden.
-    println!("note: an emulated kernel died while it booted, and is booted once more: {:?}", outcome.exit);
-    boot()
+    for _ in 1..BOOTS {
+        if accelerator == Accelerator::Kvm || !outcome.died_booting() {
+            break;
+        }
+        println!("note: an emulated kernel died while it booted, and is booted again: {:?}", outcome.exit);
+        outcome = boot()?;
+    }
+    Ok(outcome)
 }
 
 /// Follows a guest just started until its verdict, or whatever else ends it.
