@@ -69,8 +69,13 @@ pub fn run(notes: &mut Vec<String>) -> Result<Tally> {
 }
 
 fn cargo_fuzz(program: &Path) -> Command {
-    let mut command = Command::new(program);
-    command.current_dir(workspace::root()).env("CARGO_TARGET_DIR", workspace::target().join("fuzz"));
+    // It runs beside other stages, and isn't to be in their way (nice(1)).
+    let mut command = Command::new("nice");
+    command
+        .args(["-n", "19"])
+        .arg(program)
+        .current_dir(workspace::root())
+        .env("CARGO_TARGET_DIR", workspace::target().join("fuzz"));
     command.env("CARGO", workspace::cargo().get_program()).arg("fuzz");
     command
 }

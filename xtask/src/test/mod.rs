@@ -3,10 +3,11 @@
 mod fuzz;
 mod stages;
 
-use std::process::ExitCode;
+use std::process::{Child, ExitCode};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::{Args, ValueEnum};
 
 use crate::packages;
@@ -64,20 +65,50 @@ struct Report {
     time: Duration,
 }
 
+/// What goes on while the stages run one after the other, and what one leaves for another.
+struct Beside {
+    /// netdrop's release build: most of its time it takes one processor.
+    release: Option<Child>,
+    /// The fuzz targets, which take what the stages leave of the processors: scenarios mostly wait.
+    fuzz: Option<JoinHandle<(Result<Tally>, Vec<String>)>>,
+    /// The scenarios that this machine's kernel has not passed, once they were run on it.
+    left: Option<Vec<String>>,
+}
+
+impl Beside {
+    fn begin(stages: &[Stage]) -> Result<Self> {
+        let needs_release = |stage: &Stage| matches!(stage, Stage::Scenarios | Stage::Peers | Stage::Vm);
+        let release = stages.iter().any(needs_release).then(workspace::begin_release).transpose()?;
+        let run = || {
+            let mut notes = Vec::new();
+            (fuzz::run(&mut notes), notes)
+        };
+        let fuzz = stages.contains(&Stage::Fuzz).then(|| thread::spawn(run));
+        Ok(Self { release, fuzz, left: None })
+    }
+
+    fn fuzzed(&mut self, notes: &mut Vec<String>) -> Result<Tally> {
+        let thread = self.fuzz.take().context("fuzz targets run once")?;
+        let (tally, told) = thread.join().map_err(|_| anyhow!("the fuzz targets' thread panicked"))?;
+        notes.extend(told);
+        tally
+    }
+
+    /// How the build went has been told where it was needed.
+    fn end(self) -> Result<()> {
+        let waited = self.release.map(|mut release| release.wait()).transpose();
+        waited.context("cannot wait for the release build").map(drop)
+    }
+}
+
 /// Runs the stages; the closing line sums them up.
 pub fn run(options: &Options) -> Result<ExitCode> {
     let start = Instant::now();
     let stages = options.stages();
     packages::ensure(&stages, !options.no_install)?;
-    let release =
-        stages.iter().any(|stage| stage.needs_release()).then(workspace::begin_release).transpose()?;
-    let mut left = None;
-    let reports: Vec<Report> = stages.iter().map(|stage| options.report(*stage, &mut left)).collect();
-
-    if let Some(mut release) = release {
-        // How it went has been told where it was needed.
-        release.wait().context("cannot wait for the release build")?;
-    }
+    let mut beside = Beside::begin(&stages)?;
+    let reports: Vec<Report> = stages.iter().map(|stage| options.report(*stage, &mut beside)).collect();
+    beside.end()?;
 
     println!("\n{:<10} {:>7} {:>7} {:>8} {:>8}", "stage", "passed", "failed", "skipped", "seconds");
     let mut sum = Tally::default();
@@ -111,9 +142,8 @@ impl Options {
         Stage::value_variants().iter().copied().filter(wanted).collect()
     }
 
-    /// Runs one stage. An error in it is a failure of this stage, and the others still run. `left` are the scenarios that this machine's
-    /// kernel has not passed, once they were run on it.
-    fn report(&self, stage: Stage, left: &mut Option<Vec<String>>) -> Report {
+    /// Runs one stage. An error in it is a failure of this stage, and the others still run.
+    fn report(&self, stage: Stage, beside: &mut Beside) -> Report {
         println!("\n== {}", stage.name());
         let start = Instant::now();
         let mut notes = Vec::new();
@@ -123,16 +153,16 @@ impl Options {
             Stage::Ebpf => stages::ebpf(&mut notes),
             Stage::Scenarios => {
                 stages::scenarios(&self.scenario_arguments(), &mut notes).map(|(tally, not_passed)| {
-                    *left = not_passed;
+                    beside.left = not_passed;
                     tally
                 })
             }
             Stage::Peers => stages::peers(&self.scenario_arguments(), &mut notes),
-            Stage::Fuzz => fuzz::run(&mut notes),
+            Stage::Fuzz => beside.fuzzed(&mut notes),
             Stage::Vm => vm::matrix::run(
                 &self.kernels(),
                 &self.scenario_arguments(),
-                left.as_deref(),
+                beside.left.as_deref(),
                 Duration::from_secs(self.timeout),
                 &mut notes,
             ),
@@ -161,11 +191,6 @@ impl Options {
 }
 
 impl Stage {
-    /// Whether it runs netdrop as it ships.
-    fn needs_release(self) -> bool {
-        matches!(self, Self::Scenarios | Self::Peers | Self::Vm)
-    }
-
     fn name(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
