@@ -55,7 +55,20 @@ impl NeighbourTables {
 /// When it doesn't answer.
 pub fn read() -> io::Result<NeighbourTables> {
     let answers = dump(RTM_GETNEIGHTBL, &[0; HEADER])?;
-    Ok(NeighbourTables(answers.iter().filter_map(|answer| parse(answer)).collect()))
+    Ok(tables(answers.iter().filter_map(|answer| parse(answer))))
+}
+
+/// Each once: where there are so many devices that their parameters don't fit into one answer, the next begins with their table again
+/// (`neightbl_dump_info`, `net/core/neighbour.c`; 5.10 and 6.1 do so, 6.12 doesn't any more).
+fn tables(told: impl Iterator<Item = NeighbourTable>) -> NeighbourTables {
+    let mut tables = Vec::<NeighbourTable>::new();
+    for table in told {
+        match tables.iter_mut().find(|one| one.name == table.name) {
+            Some(one) => *one = table,
+            None => tables.push(table),
+        }
+    }
+    NeighbourTables(tables)
 }
 
 /// One `RTM_NEWNEIGHTBL`; nothing where it isn't whole, or tells only the parameters of a device.
@@ -119,6 +132,14 @@ mod tests {
         bytes.extend(encoded(NAME, b"arp_cache\0"));
         bytes.extend(encoded(PARMS, &encoded(NDTPA_IFINDEX, &[1, 0, 0, 0])));
         assert_eq!(parse(&bytes), None);
+    }
+
+    #[test]
+    fn a_table_that_is_told_again_is_one() {
+        let table = |name: &str, entries| NeighbourTable { name: name.into(), entries, ..Default::default() };
+        let told = [table("arp_cache", 3), table("ndisc_cache", 5), table("ndisc_cache", 6)];
+        let expected = NeighbourTables(vec![table("arp_cache", 3), table("ndisc_cache", 6)]);
+        assert_eq!(tables(told.into_iter()), expected);
     }
 
     #[test]
