@@ -59,7 +59,7 @@ pub fn read() -> io::Result<NeighbourTables> {
 }
 
 /// Each once: where there are so many devices that their parameters don't fit into one answer, the next begins with their table again
-/// (`neightbl_dump_info`, `net/core/neighbour.c`; 5.10 and 6.1 do so, 6.12 doesn't any more).
+/// (`neightbl_dump_info`, `net/core/neighbour.c`; the newest don't any more).
 fn tables(told: impl Iterator<Item = NeighbourTable>) -> NeighbourTables {
     let mut tables = Vec::<NeighbourTable>::new();
     for table in told {
