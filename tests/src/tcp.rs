@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsRawFd as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::lab::{Lab, until};
+use crate::lab::{Lab, tcp_info, until};
 use crate::runner::Bench;
 
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -141,21 +140,9 @@ pub fn exchange(mut client: TcpStream, mut server: TcpStream, there: usize, back
     Ok(())
 }
 
-/// What the kernel tells of a connection: `TCP_INFO` of tcp(7).
-pub fn info(socket: &TcpStream) -> Result<libc::tcp_info> {
-    // SAFETY: all numbers, of which any may be zero.
-    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
-    let mut length = libc::socklen_t::try_from(size_of_val(&info))?;
-    let place = (&raw mut info).cast();
-    // SAFETY: the kernel writes at most `length` bytes.
-    let result = unsafe {
-        libc::getsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, place, &raw mut length)
-    };
-    ensure!(result == 0, "TCP_INFO: {}", std::io::Error::last_os_error());
-    Ok(info)
-}
-
 /// Waits until all that was sent is acknowledged; what the kernel tells then.
 pub fn acknowledged(socket: &TcpStream) -> Result<libc::tcp_info> {
-    until("the acknowledgement", PATIENCE, || Ok(Some(info(socket)?).filter(|info| info.tcpi_unacked == 0)))
+    until("the acknowledgement", PATIENCE, || {
+        Ok(Some(tcp_info(socket)?).filter(|info| info.tcpi_unacked == 0))
+    })
 }

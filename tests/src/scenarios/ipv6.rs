@@ -1,12 +1,12 @@
 //! IPv6: the equivalents.
 
 use std::net::Ipv6Addr;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{FromRawFd, OwnedFd};
 
 use anyhow::{Result, ensure};
 
 use super::shape::{ETHER_V6, EXPECT, UDP, V6, inject, inject_v6, only_where_known};
-use crate::lab::Lab;
+use crate::lab::{Lab, set_option};
 use crate::scenario::{Expect, Scenario, Stage};
 use crate::traffic::{Icmp, Ip, Ipv6, corrupt};
 
@@ -175,12 +175,7 @@ fn raw_checksum(count: u64) -> Result<Stage> {
             ensure!(raw >= 0, "socket(SOCK_RAW): {}", std::io::Error::last_os_error());
             OwnedFd::from_raw_fd(raw)
         };
-        let offset: libc::c_int = 2;
-        let (level, name) = (libc::IPPROTO_IPV6, libc::IPV6_CHECKSUM);
-        // SAFETY: the value lives through the call and the length is its size.
-        let result =
-            unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const offset).cast(), 4) };
-        ensure!(result == 0, "IPV6_CHECKSUM: {}", std::io::Error::last_os_error());
+        set_option(&socket, libc::IPPROTO_IPV6, libc::IPV6_CHECKSUM, &2_i32)?;
         Ok(socket)
     })?;
     let mut stage = inject(lab, ETHER_V6.wrap(&V6.wrap(253, b"no sum")), count)?;

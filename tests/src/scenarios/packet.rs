@@ -1,12 +1,11 @@
 //! Packet sockets (packet(7)): full, and closed with frames unread.
 
-use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::shape::{ETHER_V4, EXPECT};
-use crate::lab::{Lab, RECEIVER, SENDER, until};
+use crate::lab::{Lab, RECEIVER, SENDER, set_option, until};
 use crate::scenario::{Expect, Scenario, Stage};
 use crate::traffic::{Ethernet, PacketSocket};
 
@@ -45,18 +44,7 @@ fn full(count: u64) -> Result<Stage> {
     let lab = Lab::pair()?;
     let reader = PacketSocket::of_ethertype(&lab.receiver, RECEIVER.device, ETHERTYPE)?;
     // The kernel raises it to its own least (`SOCK_MIN_RCVBUF`).
-    let least: libc::c_int = 1;
-    // SAFETY: the value lives through the call and the length is its size.
-    let result = unsafe {
-        libc::setsockopt(
-            reader.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_RCVBUF,
-            (&raw const least).cast(),
-            u32::try_from(size_of_val(&least))?,
-        )
-    };
-    ensure!(result == 0, "SO_RCVBUF: {}", std::io::Error::last_os_error());
+    set_option(&reader, libc::SOL_SOCKET, libc::SO_RCVBUF, &1_i32)?;
     let socket = PacketSocket::sender(lab.from(), SENDER.device)?;
     until("the packet socket to fill", Duration::from_secs(5), || {
         socket.send(&frame())?;

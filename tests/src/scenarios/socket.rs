@@ -11,8 +11,7 @@ use serde_json::{Value, json};
 
 use super::owner::{Holder, find, inode};
 use super::tcp::{SERVER_PORT, listen_overflow};
-use super::udp::set_option;
-use crate::lab::{Lab, Namespace, RECEIVER, Skip, until};
+use crate::lab::{Lab, Namespace, RECEIVER, Skip, set_option, until};
 use crate::netdrop::Netdrop;
 use crate::report::Watcher;
 use crate::runner::Bench;
@@ -223,7 +222,7 @@ impl FullServer {
         let bind = |port| namespace.enter(|| Ok(UdpSocket::bind((Ipv4Addr::LOCALHOST, port))?));
         let (socket, sender) = (bind(port)?, bind(0)?);
         let address = socket.local_addr()?;
-        set_option(&socket, libc::SO_RCVBUF, &4096i32)?;
+        set_option(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF, &4096i32)?;
         let server = Self { socket, sender, address };
         // Full once two were refused: the first can be larger than what is left. None is on its way when the next is sent.
         let mut before = server.memory()?;
@@ -242,7 +241,7 @@ impl FullServer {
         let bind = || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0));
         let (socket, sender) = (bind()?, bind()?);
         let address = socket.local_addr()?;
-        set_option(&socket, libc::SO_RCVBUF, &4096i32)?;
+        set_option(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF, &4096i32)?;
         Ok(Self { socket, sender, address })
     }
 

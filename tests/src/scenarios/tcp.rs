@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 
 use super::filters::kernel_has_reasons;
 use super::shape::{ETHER_V4, EXPECT, V4, V6, inject_v4, inject_v6};
-use crate::lab::{Lab, RECEIVER, SENDER, Skip, until};
+use crate::lab::{Lab, RECEIVER, SENDER, Skip, tcp_info, until};
 use crate::scenario::{Expect, Scenario, Stage};
 use crate::traffic::{PacketSocket, RawTcp, Tcp, corrupt};
 
@@ -188,21 +188,7 @@ pub(super) fn overflow(lab: &Lab, listener: &TcpListener, count: u64) -> Result<
 
 /// For a listener, `tcpi_unacked` is the length of its accept queue (`tcp_get_info` in `net/ipv4/tcp.c`).
 fn accept_queue(listener: &TcpListener) -> Result<u32> {
-    // SAFETY: an all-zero tcp_info is valid.
-    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
-    let mut length = u32::try_from(size_of_val(&info))?;
-    // SAFETY: the kernel writes at most `length` bytes into `info`.
-    let result = unsafe {
-        libc::getsockopt(
-            listener.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_INFO,
-            (&raw mut info).cast(),
-            &raw mut length,
-        )
-    };
-    ensure!(result == 0, "getsockopt(TCP_INFO): {}", std::io::Error::last_os_error());
-    Ok(info.tcpi_unacked)
+    Ok(tcp_info(listener)?.tcpi_unacked)
 }
 
 /// An established connection: the hand-made client and the server's end.

@@ -13,7 +13,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, connect, s
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::lab::{Lab, until};
+use crate::lab::{Lab, set_option, until};
 use crate::runner::Bench;
 use crate::scenario::System;
 use crate::tcp::{Tcp, connected, exchange};
@@ -210,18 +210,7 @@ fn retransmits(bench: &Bench) -> Result<()> {
 
 /// `TCP_SYNCNT` of tcp(7).
 fn syn_count(fd: &OwnedFd, count: libc::c_int) -> Result<()> {
-    // SAFETY: the option has the length given.
-    let result = unsafe {
-        libc::setsockopt(
-            fd.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_SYNCNT,
-            (&raw const count).cast(),
-            libc::socklen_t::try_from(size_of_val(&count))?,
-        )
-    };
-    ensure!(result == 0, "setsockopt(TCP_SYNCNT): {}", std::io::Error::last_os_error());
-    Ok(())
+    set_option(fd, libc::IPPROTO_TCP, libc::TCP_SYNCNT, &count)
 }
 
 /// Round-trip times have no events: they are counted, or not.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::shape::{ETHER_V4, V4, only_where_known};
 use super::tcp::{AT_SOCKET, SERVER_PORT, SYN, TCP, connections_are_traced};
-use crate::lab::{Lab, RECEIVER, SENDER};
+use crate::lab::{Lab, RECEIVER, SENDER, set_option};
 use crate::scenario::{At, Expect, Scenario, Stage};
 use crate::traffic::{CLIENT, PacketSocket, RawTcp, Tcp};
 
@@ -85,18 +85,7 @@ fn listen(lab: &Lab) -> Result<TcpListener> {
 fn minimum_ttl(count: u64) -> Result<Stage> {
     let lab = Lab::pair()?;
     let listener = listen(&lab)?;
-    let least: libc::c_int = 255;
-    // SAFETY: the value lives through the call and the length is its size.
-    let result = unsafe {
-        libc::setsockopt(
-            listener.as_raw_fd(),
-            libc::IPPROTO_IP,
-            libc::IP_MINTTL,
-            (&raw const least).cast(),
-            4,
-        )
-    };
-    ensure!(result == 0, "IP_MINTTL: {}", std::io::Error::last_os_error());
+    set_option(&listener, libc::IPPROTO_IP, libc::IP_MINTTL, &255_i32)?;
     let packet = Tcp { destination: SERVER_PORT, ..SYN }.packet(&V4, b"");
     let socket = PacketSocket::sender(lab.from(), SENDER.device)?;
     Stage::new(lab, move |_| {

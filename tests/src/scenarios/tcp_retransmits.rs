@@ -4,17 +4,16 @@
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsRawFd as _;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::lab::wire::{FAR, Fate, NEAR, Segment, Wire};
-use crate::lab::{Lab, Namespace, RECEIVER, SENDER, until};
+use crate::lab::{Lab, Namespace, RECEIVER, SENDER, set_option, tcp_info, until};
 use crate::observer;
 use crate::runner::Bench;
 use crate::scenario::System;
-use crate::tcp::{Row, Tcp, acknowledged, connected, expect, info, rows};
+use crate::tcp::{Row, Tcp, acknowledged, connected, expect, rows};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Bytes of each write, which is a segment.
@@ -193,7 +192,7 @@ fn fast(bench: &Bench, family: usize) -> Result<()> {
         expect(row, &[("type", "fast"), ("state", "ESTABLISHED"), ("attempt", "0"), ("algorithm", "reno")])?;
         expect(row, &[("ssthresh", THRESHOLD), ("congestion_state", "3")])?;
     }
-    let told = info(&client)?;
+    let told = tcp_info(&client)?;
     let last = rows.last().context("there are rows")?;
     let total = told.tcpi_total_retrans.to_string();
     expect(last, &[("retransmits", &total)])?;
@@ -208,7 +207,7 @@ fn timeout(bench: &Bench, family: usize) -> Result<()> {
     steady(&wire.lab.receiver)?;
     let (client, _server) = across(&wire.lab.receiver, &wire.far, FAR[family])?;
     // Nothing measures the way anew before an answer comes.
-    let way = info(&client)?;
+    let way = tcp_info(&client)?;
     let rows = told(bench, &wire.lab, &[], TIMES, || {
         flight(&client, 1)?;
         acknowledged(&client).map(drop)
@@ -494,7 +493,7 @@ fn why_socket(bench: &Bench) -> Result<()> {
         flight(&client, 1)?;
         let first = |line: &String| line.contains(" rto ");
         until("a timeout", PATIENCE, || Ok(netdrop.so_far().iter().any(first).then_some(())))?;
-        set(&server, libc::SO_DETACH_FILTER, &0_i32)?;
+        set_option(&server, libc::SOL_SOCKET, libc::SO_DETACH_FILTER, &0_i32)?;
         acknowledged(&client).map(drop)
     })?;
     let [again, _] = counted(near)?;
@@ -512,17 +511,12 @@ fn why_socket(bench: &Bench) -> Result<()> {
 fn attach_drop(socket: &TcpStream) -> Result<()> {
     let mut nothing =
         libc::sock_filter { code: u16::try_from(libc::BPF_RET | libc::BPF_K)?, jt: 0, jf: 0, k: 0 };
-    set(socket, libc::SO_ATTACH_FILTER, &libc::sock_fprog { len: 1, filter: &raw mut nothing })
-}
-
-fn set<T>(socket: &TcpStream, option: libc::c_int, value: &T) -> Result<()> {
-    let length = libc::socklen_t::try_from(size_of::<T>())?;
-    // SAFETY: the kernel reads the value, and what it points to, before the call returns.
-    let result = unsafe {
-        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, option, (&raw const *value).cast(), length)
-    };
-    ensure!(result == 0, "setsockopt {option}: {}", std::io::Error::last_os_error());
-    Ok(())
+    set_option(
+        socket,
+        libc::SOL_SOCKET,
+        libc::SO_ATTACH_FILTER,
+        &libc::sock_fprog { len: 1, filter: &raw mut nothing },
+    )
 }
 
 /// The wire loses them: both ends are watched, and neither drops anything.
@@ -550,7 +544,7 @@ fn why_zero_window(bench: &Bench) -> Result<()> {
     let (client, _server) = across(&wire.lab.receiver, &wire.far, FAR[0])?;
     let sentence = why(bench, &wire.lab, &wire.far, |_| {
         // Both leave at once: before anything is answered.
-        let size = usize::try_from(info(&client)?.tcpi_snd_mss)?;
+        let size = usize::try_from(tcp_info(&client)?.tcpi_snd_mss)?;
         (&client).write_all(&[vec![0; size], vec![1; size]].concat())?;
         acknowledged(&client).map(drop)
     })?;

@@ -1,12 +1,11 @@
 //! TCP: segments of a connection that its state refuses.
 
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 
 use super::tcp::{AT_SOCKET, SERVER_PORT, connect, connections_are_traced, segments};
-use crate::lab::{Lab, RECEIVER};
+use crate::lab::{Lab, RECEIVER, set_option};
 use crate::scenario::{Expect, Scenario, Stage};
 use crate::traffic::{RawTcp, Tcp};
 
@@ -132,17 +131,7 @@ fn established(lab: &Lab, receive_buffer: Option<libc::c_int>) -> Result<(RawTcp
     connections_are_traced()?;
     let Some(bytes) = receive_buffer else { return connect(lab) };
     let listener = lab.receiver.enter(|| Ok(TcpListener::bind((RECEIVER.v4, SERVER_PORT))?))?;
-    // SAFETY: the value lives through the call and the length is its size.
-    let result = unsafe {
-        libc::setsockopt(
-            listener.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_RCVBUF,
-            (&raw const bytes).cast(),
-            u32::try_from(size_of_val(&bytes))?,
-        )
-    };
-    ensure!(result == 0, "SO_RCVBUF: {}", std::io::Error::last_os_error());
+    set_option(&listener, libc::SOL_SOCKET, libc::SO_RCVBUF, &bytes)?;
     let tcp = RawTcp::half_open(lab, 50_000, SERVER_PORT)?;
     tcp.send(tcp.sequence, tcp.acknowledgment, Tcp::ACK, b"")?;
     Ok((tcp, listener.accept()?.0))

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, listen, socket};
 use serde_json::Value;
 
-use crate::lab::{Lab, RECEIVER, Skip, until};
+use crate::lab::{Lab, RECEIVER, Skip, tcp_info, until};
 use crate::runner::Bench;
 use crate::scenario::System;
 use crate::tcp::{Tcp, connected};
@@ -50,21 +50,7 @@ pub(super) fn wait_for_fin_wait2(stream: &TcpStream) -> Result<()> {
 
 /// `TCP_INFO` of tcp(7).
 fn state(stream: &TcpStream) -> Result<u8> {
-    // SAFETY: an all-zero tcp_info is valid.
-    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
-    let mut length = libc::socklen_t::try_from(size_of_val(&info))?;
-    // SAFETY: the buffer has the length given.
-    let result = unsafe {
-        libc::getsockopt(
-            stream.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_INFO,
-            (&raw mut info).cast(),
-            &raw mut length,
-        )
-    };
-    ensure!(result == 0, "getsockopt(TCP_INFO): {}", std::io::Error::last_os_error());
-    Ok(info.tcpi_state)
+    Ok(tcp_info(stream)?.tcpi_state)
 }
 
 /// The row of a change of state.

@@ -1,12 +1,11 @@
 //! UDP: no receiver, a full receiver, a filter, broken datagrams.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::os::fd::AsRawFd;
 
 use anyhow::{Context, Result, ensure};
 
 use super::shape::{ETHER_V4, EXPECT, UDP, V4, V6, inject, inject_v4, inject_v6};
-use crate::lab::Lab;
+use crate::lab::{Lab, set_option};
 use crate::scenario::{At, Expect, Scenario, Stage};
 use crate::traffic::{Ip, Ipv4, corrupt};
 
@@ -150,7 +149,7 @@ fn lazy_receiver(lab: &Lab, at: std::net::IpAddr) -> Result<(UdpSocket, UdpSocke
 
 fn full_buffer(lab: Lab, at: std::net::IpAddr, count: u64) -> Result<Stage> {
     let (receiver, sender, address) = lazy_receiver(&lab, at)?;
-    set_option(&receiver, libc::SO_RCVBUF, &4096i32)?;
+    set_option(&receiver, libc::SOL_SOCKET, libc::SO_RCVBUF, &4096i32)?;
     let overflows = |lab: &Lab| match at {
         std::net::IpAddr::V4(_) => lab.receiver.counter("Udp", "RcvbufErrors"),
         std::net::IpAddr::V6(_) => lab.receiver.counter6("Udp6RcvbufErrors"),
@@ -177,7 +176,7 @@ fn socket_filter(count: u64) -> Result<Stage> {
     // BPF_RET | BPF_K, 0: accept no byte.
     let mut accept_nothing = [libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: 0 }];
     let program = libc::sock_fprog { len: 1, filter: accept_nothing.as_mut_ptr() };
-    set_option(&receiver, libc::SO_ATTACH_FILTER, &program)?;
+    set_option(&receiver, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)?;
     Stage::new(lab, move |_| {
         let _unread = &receiver;
         for _ in 0..count {
@@ -200,14 +199,4 @@ fn closed_with_queue(count: u64) -> Result<Stage> {
         drop(receiver.take().context("sent once")?);
         Ok(())
     })
-}
-
-pub(super) fn set_option<T>(socket: &UdpSocket, name: libc::c_int, value: &T) -> Result<()> {
-    let length = u32::try_from(size_of::<T>())?;
-    let value = std::ptr::from_ref(value).cast();
-    // SAFETY: the value lives through the call and `length` is its size.
-    match unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, name, value, length) } {
-        0 => Ok(()),
-        _ => Err(std::io::Error::last_os_error()).context("setsockopt"),
-    }
 }

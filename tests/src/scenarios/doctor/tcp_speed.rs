@@ -2,7 +2,6 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -12,7 +11,7 @@ use serde_json::Value;
 
 use super::PATIENCE;
 use crate::doctor::{Told, apply, examined};
-use crate::lab::{Lab, Namespace, RECEIVER, until};
+use crate::lab::{Lab, Namespace, RECEIVER, set_option, until};
 use crate::runner::Bench;
 use crate::scenario::{Case, systems};
 
@@ -76,18 +75,7 @@ impl Drop for Transfer {
 
 /// `SO_MAX_PACING_RATE` of socket(7): bytes a second, which TCP keeps by timers of its own.
 fn pace(socket: &TcpStream, rate: u32) -> Result<()> {
-    // SAFETY: the value lives through the call and the length is its size.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_MAX_PACING_RATE,
-            (&raw const rate).cast(),
-            4,
-        )
-    };
-    ensure!(result == 0, "SO_MAX_PACING_RATE: {}", std::io::Error::last_os_error());
-    Ok(())
+    set_option(socket, libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE, &rate)
 }
 
 /// What the doctor of a namespace says while a transfer, which is under way before and after, takes so many bytes.
