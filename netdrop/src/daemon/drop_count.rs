@@ -4,6 +4,8 @@ use std::io;
 use std::path::Path;
 use std::time::Instant;
 
+use tracing::warn;
+
 use super::lookups::Lookups;
 use crate::aggregate::{Aggregator, By, Now};
 use crate::decode::{accounts, counts, decode};
@@ -42,8 +44,10 @@ impl DropCount {
         let accounts = accounts(&self.probe.counts.accounts(), self.probe.recursion_misses()?);
         self.lookups.wait(&mut self.enricher);
         let mut aggregator = Aggregator::new(By::default());
-        self.record_examples(&mut aggregator)
-            .map_err(|error| ProbeError::Read { what: "ring buffers", error })?;
+        if let Err(error) = self.record_examples(&mut aggregator) {
+            // What was counted is exact without them.
+            warn!("drops have no examples: the ring buffers can't be read: {error}");
+        }
         let now = Now { time: Timestamp::now(), elapsed, accounts };
         let mut names = Named { enricher: &mut self.enricher, beyond: &mut () };
         Ok(aggregator.end(now, counters.iter().map(counts), &mut names))

@@ -187,11 +187,13 @@ fn costs(times: &Times, cost: Cost) -> Vec<Metric> {
         let points = [("user", user), ("system", system)].map(|(mode, time)| {
             times.point(vec![text("cpu.mode", mode)], Value::AsDouble(time.as_secs_f64()))
         });
-        metric("process.cpu.time", "s", "CPU time that netdrop has used.", true, points.into())
+        let data = sum(true, points.into());
+        metric("process.cpu.time", "s", "CPU time that netdrop has used.", data)
     });
     let memory = cost.memory.map(|bytes| {
         let point = times.point(Vec::new(), Value::AsInt(signed(bytes)));
-        metric("process.memory.usage", "By", "Memory of netdrop that is resident.", false, vec![point])
+        let data = sum(false, vec![point]);
+        metric("process.memory.usage", "By", "Memory of netdrop that is resident.", data)
     });
     cpu.into_iter().chain(memory).collect()
 }
@@ -210,8 +212,7 @@ pub(super) fn counter(
     description: &str,
     points: impl IntoIterator<Item = (Vec<KeyValue>, u64)>,
 ) -> Metric {
-    let point = |(attributes, count)| times.point(attributes, Value::AsInt(signed(count)));
-    metric(name, unit, description, true, points.into_iter().map(point).collect())
+    metric(name, unit, description, sum(true, whole(times, points)))
 }
 
 /// What may go up and down, and go away.
@@ -222,29 +223,26 @@ pub(super) fn gauge(
     description: &str,
     points: impl IntoIterator<Item = (Vec<KeyValue>, u64)>,
 ) -> Metric {
-    let point = |(attributes, count)| times.point(attributes, Value::AsInt(signed(count)));
-    Metric {
-        name: name.into(),
-        unit: unit.into(),
-        description: description.into(),
-        data: Some(Data::Gauge(Gauge { data_points: points.into_iter().map(point).collect() })),
-        ..Metric::default()
-    }
+    metric(name, unit, description, Data::Gauge(Gauge { data_points: whole(times, points) }))
 }
 
-fn metric(
-    name: &str,
-    unit: &str,
-    description: &str,
-    is_monotonic: bool,
-    data_points: Vec<NumberDataPoint>,
-) -> Metric {
+/// Points of whole numbers.
+fn whole(times: &Times, points: impl IntoIterator<Item = (Vec<KeyValue>, u64)>) -> Vec<NumberDataPoint> {
+    let point = |(attributes, count)| times.point(attributes, Value::AsInt(signed(count)));
+    points.into_iter().map(point).collect()
+}
+
+fn sum(is_monotonic: bool, data_points: Vec<NumberDataPoint>) -> Data {
     let aggregation_temporality = AggregationTemporality::Cumulative.into();
+    Data::Sum(Sum { data_points, aggregation_temporality, is_monotonic })
+}
+
+fn metric(name: &str, unit: &str, description: &str, data: Data) -> Metric {
     Metric {
         name: name.into(),
         unit: unit.into(),
         description: description.into(),
-        data: Some(Data::Sum(Sum { data_points, aggregation_temporality, is_monotonic })),
+        data: Some(data),
         ..Metric::default()
     }
 }
