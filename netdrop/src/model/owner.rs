@@ -13,7 +13,7 @@ const SHORT_ID: usize = 12;
 /// socket, `"nobody":true` where none does.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Owner {
-    /// Those that hold the socket, lowest pid first, a few at most; where none does any more, who held it last.
+    /// Those that hold the socket, who began first before the others, a few at most; where none does any more, who held it last.
     /// Empty while the socket has not been searched for, and where nobody was ever seen to hold it.
     pub processes: Vec<Process>,
     /// How many hold it (or held it) besides those in `processes`.

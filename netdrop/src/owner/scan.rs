@@ -12,6 +12,7 @@ use super::cgroup_path;
 use super::names::Names;
 use super::process::{Descriptors, Procfs};
 use crate::model::Workload;
+use crate::order::InOrder as _;
 
 /// Sockets times the processes that hold them: 3 MiB at most.
 const MAX_HOLDINGS: usize = 256 << 10;
@@ -25,9 +26,9 @@ const MAX_WITNESSES: u32 = 16;
 /// What one pass found.
 #[derive(Debug, Default)]
 pub(super) struct Snapshot {
-    /// Lowest pid first.
+    /// Who began first comes first.
     pub holders: Vec<Arc<Holder>>,
-    /// In the order of inodes, then of pids; each pair once.
+    /// In the order of inodes, then of holders; each pair once.
     pub holdings: Vec<Holding>,
     /// Whose each namespace is: what its processes have in common.
     pub namespaces: HashMap<u32, Namespace>,
@@ -126,9 +127,7 @@ impl Scan {
         }
         let finished = self.left.is_empty().then(|| {
             let mut found = std::mem::take(&mut self.found);
-            found.holdings.sort_unstable();
-            found.holdings.dedup_by_key(|holding| (holding.inode, holding.holder));
-            found.holdings.shrink_to_fit();
+            found.order();
             found
         });
         self.cost += start.elapsed();
@@ -174,6 +173,24 @@ impl Snapshot {
         let holdings = taken.iter().map(|&(descriptor, inode)| Holding { inode, holder: place, descriptor });
         self.holdings.extend(holdings);
         self.holders.push(Arc::new(holder));
+    }
+
+    /// Who began first comes first: a socket that is passed on to children is its parent's. Pids don't tell that, as they begin
+    /// anew at `pid_max` (`alloc_pid`, kernel/pid.c); they decide among those of one clock tick.
+    fn order(&mut self) {
+        let mut holders: Vec<_> = (0_u32..).zip(std::mem::take(&mut self.holders)).collect();
+        holders.order_by_key(|(_, holder)| (holder.started, holder.pid));
+        let mut places = vec![0; holders.len()];
+        for (place, (before, _)) in (0_u32..).zip(&holders) {
+            places[*before as usize] = place;
+        }
+        for holding in &mut self.holdings {
+            holding.holder = places[holding.holder as usize];
+        }
+        self.holders = holders.into_iter().map(|(_, holder)| holder).collect();
+        self.holdings.sort_unstable();
+        self.holdings.dedup_by_key(|holding| (holding.inode, holding.holder));
+        self.holdings.shrink_to_fit();
     }
 
     /// A process lives in the namespace: what it has in common with those before is the namespace's.

@@ -57,9 +57,8 @@ fn another_namespace() -> Result<()> {
 fn workers() -> Result<()> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     let numbers = find(None, &socket)?;
-    let mut workers = (0..3).map(|_| Holder::fork()).collect::<Result<Vec<_>>>()?;
+    let mut workers = holders(3)?;
     drop(socket);
-    workers.sort_by_key(Holder::pid);
     let mut owners = searched();
     expect(&mut owners, numbers, &process(workers[0].pid(), "", "+2"))?;
     let first = workers.remove(0);
@@ -269,6 +268,23 @@ impl Holder {
     pub fn pid(&self) -> u32 {
         self.0.as_raw().cast_unsigned()
     }
+
+    /// What tells who began first: the clock tick (field 22 in proc_pid_stat(5)), then the pid, which alone begins anew at `pid_max`.
+    pub fn began(&self) -> Result<(u64, u32)> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
+        let (_, fields) = stat.rsplit_once(')').context("a name in parentheses")?;
+        let tick = fields.split_ascii_whitespace().nth(19).context("22 fields")?;
+        Ok((tick.parse()?, self.pid()))
+    }
+}
+
+/// So many that inherited this process's descriptors, who began first before the others.
+pub(super) fn holders(count: usize) -> Result<Vec<Holder>> {
+    let holders = (0..count).map(|_| Holder::fork()).collect::<Result<Vec<_>>>()?;
+    let mut began =
+        holders.into_iter().map(|holder| Ok((holder.began()?, holder))).collect::<Result<Vec<_>>>()?;
+    began.sort_by_key(|(began, _)| *began);
+    Ok(began.into_iter().map(|(_, holder)| holder).collect())
 }
 
 impl Drop for Holder {

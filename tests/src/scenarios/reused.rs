@@ -11,9 +11,10 @@ use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
+use super::owner::Holder;
 use super::socket::{
-    FullServer, PACKETS, PATIENCE, closed_port, counted, expect, send, watching, with_receiving_socket,
-    with_udp_socket,
+    FullServer, PACKETS, PATIENCE, closed_port, counted, expect, send, watched, watching,
+    with_receiving_socket, with_udp_socket,
 };
 use crate::lab::{Namespace, Skip, until};
 use crate::netdrop::Netdrop;
@@ -27,6 +28,7 @@ pub fn table() -> Vec<System> {
     vec![
         System::new("reused-number-of-a-process", process),
         System::new("reused-number-of-a-process-before-it-is-looked-up", before_look_up),
+        System::new("reused-number-below-the-parents", below_the_parents),
     ]
 }
 
@@ -91,6 +93,38 @@ fn before_look_up(bench: &Bench) -> Result<()> {
     }
     drop(new);
     Ok(())
+}
+
+/// Numbers begin anew at `pid_max`: a child that inherited a socket may have a lower one than its parent, who is named first still.
+fn below_the_parents(bench: &Bench) -> Result<()> {
+    let lab = with_udp_socket()?;
+    let FullServer { socket, sender, address } = FullServer::bind(&lab.receiver, 0)?;
+    let (free, parent) = loop {
+        let free = Holder::fork()?.pid();
+        let parent = Holder::fork()?;
+        // Else they have begun anew right now.
+        if free < parent.pid() {
+            break (free, parent);
+        }
+    };
+    let (tick, _) = parent.began()?;
+    until("the next clock tick", PATIENCE, || Ok((clock_ticks()? > tick).then_some(())))?;
+    let child = Named::fork(NEW, Some(free))?;
+    drop(socket);
+    let drops = watched(bench, &lab.receiver, &[], || send(&sender, address))?;
+    for drop in &drops {
+        expect(drop, "/socket/owner", &[("pid", json!(parent.pid()))])?;
+        expect(drop, "/socket/owner/others/0", &[("pid", json!(child.pid()))])?;
+    }
+    Ok(())
+}
+
+/// Since the machine's start, as processes' start times are told (proc_uptime(5): hundredths, as `USER_HZ` is 100).
+fn clock_ticks() -> Result<u64> {
+    let uptime = fs::read_to_string("/proc/uptime")?;
+    let (seconds, rest) = uptime.split_once('.').context("seconds and hundredths")?;
+    let hundredths = rest.split_ascii_whitespace().next().context("hundredths")?;
+    Ok(seconds.parse::<u64>()? * 100 + hundredths.parse::<u64>()?)
 }
 
 fn told(netdrop: &Netdrop, count: u64) -> Result<()> {

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::owner::{Holder, find, inode};
+use super::owner::{Holder, find, holders, inode};
 use super::tcp::{SERVER_PORT, listen_overflow};
 use crate::lab::{Lab, Namespace, RECEIVER, Skip, set_option, until};
 use crate::netdrop::Netdrop;
@@ -93,8 +93,7 @@ fn another_namespace(bench: &Bench) -> Result<()> {
         expect(drop, "/socket", &[("inode", json!(their_inode))])?;
         expect_owner(drop, &[holder.pid()])?;
     }
-    let mut both = [std::process::id(), holder.pid()];
-    both.sort_unstable();
+    let both = [std::process::id(), holder.pid()];
     for drop in watched(bench, &lab.receiver, &[], || ours.refuse())? {
         expect(&drop, "/socket", &[("inode", json!(our_inode))])?;
         expect_owner(&drop, &both)?;
@@ -106,10 +105,9 @@ fn another_namespace(bench: &Bench) -> Result<()> {
 fn workers(bench: &Bench) -> Result<()> {
     let lab = with_udp_socket()?;
     let FullServer { socket, sender, address } = FullServer::bind(&lab.receiver, 0)?;
-    let workers = (0..3).map(|_| Holder::fork()).collect::<Result<Vec<_>>>()?;
+    let workers = holders(3)?;
     drop(socket);
-    let mut pids: Vec<u32> = workers.iter().map(Holder::pid).collect();
-    pids.sort_unstable();
+    let pids: Vec<u32> = workers.iter().map(Holder::pid).collect();
     let drops = watched(bench, &lab.receiver, &[], || send(&sender, address))?;
     drops.iter().try_for_each(|drop| expect_owner(drop, &pids))
 }
@@ -338,7 +336,7 @@ pub(super) fn expect(drop: &Value, pointer: &str, members: &[(&str, Value)]) -> 
     Ok(())
 }
 
-/// The processes that hold the socket, lowest first; all have the name of this one, as none runs another program.
+/// The processes that hold the socket, who began first before the others; all have the name of this one, as none runs another program.
 pub(super) fn expect_owner(drop: &Value, pids: &[u32]) -> Result<()> {
     let command = fs::read_to_string("/proc/self/comm")?;
     let processes: Vec<Value> =

@@ -55,13 +55,30 @@ fn workers() -> Bench {
 }
 
 #[test]
-fn each_holder_is_named_lowest_pid_first() {
+fn each_holder_is_named_who_began_first_before_the_others() {
     let mut bench = workers();
     assert_eq!(bench.ask(22), "sshd(20)");
     assert_eq!(bench.ask(80), "nginx(10) nginx(11) nginx(12) nginx(13)");
     assert_eq!(bench.ask(1003), "nginx(13)");
     assert_eq!(bench.ask(1), "?", "a file's name is no socket");
     assert_eq!(bench.ask(77), "?", "a pipe is no socket");
+}
+
+/// Pids begin anew at `pid_max`: a server's child may have a lower one.
+#[test]
+fn the_parent_comes_before_a_child_with_a_lower_pid() {
+    let tree = MadeUp::new();
+    tree.process(29207, "nginx", 5, &[80]);
+    tree.process(7902, "worker", 6, &[80, 81]);
+    tree.process(7903, "worker", 6, &[80]);
+    let mut bench = Bench::new(tree);
+    assert_eq!(bench.ask(80), "nginx(29207) worker(7902) worker(7903)");
+    assert_eq!(bench.ask(81), "worker(7902)");
+    bench.tree.exit(29207);
+    bench.tree.exit(7902);
+    bench.tree.exit(7903);
+    bench.search();
+    assert_eq!(bench.ask(80), "nginx(29207, gone) +2", "who is remembered");
 }
 
 #[test]
