@@ -81,6 +81,7 @@ pub fn main() -> ExitCode {
         Err(error) => return exit::usage(&error),
     };
     log::start(cli.verbose);
+    crate::daemon::keep_little();
     let result = match cli.command {
         Command::Watch(watch) => watch.run(),
         Command::Top(top) => top.run(),

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::symbols::give_memory_back;
+use super::memory;
 
 /// Memory is taken in blocks of so many bytes, and so many of them at most: 8 MiB, a tenth of a second of a flood.
 const BLOCK: usize = 256 << 10;
@@ -51,7 +51,7 @@ impl Backlog {
             self.blocks.pop_front();
             if self.blocks.is_empty() {
                 self.blocks.shrink_to_fit();
-                give_memory_back();
+                memory::give_back();
             }
         }
         self.blocks.front_mut()?.next()

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::doctor::{Subject, Time};
+use super::memory;
 use crate::doctor::{Area, Check, Diagnosis, Extent, Finding, Home, Span, all, ties};
 use crate::http::window::since;
 use crate::kernel::netns::{Namespaces, inode_of};
@@ -114,6 +115,7 @@ fn examine(
 ) {
     let of = Subject { checks, homes, extent: Extent::All };
     let mut before = of.begin();
+    memory::give_back();
     // Not everybody waits for it.
     let _ = is_read.send(());
     for Ask { rows, answer } in asked {
@@ -123,9 +125,11 @@ fn examine(
         let owners = RefCell::new(Owners::new(Path::new("/")));
         let time = Time { span: Span::Window, lasted };
         let diagnosis = of.judge(time, (&before, &after), &Ok(&rows), &owners);
+        drop(owners);
         // Who has asked may be gone.
         let _ = answer.send(Answer { diagnosis, lasted, homes: Arc::clone(homes) });
         before = after;
+        memory::give_back();
     }
 }
 

@@ -3,7 +3,8 @@
 use tracing::warn;
 
 use super::lines::LineReader;
-use super::symbols::{Read, SymbolReader, give_memory_back};
+use super::memory;
+use super::symbols::{Read, SymbolReader};
 use crate::enrich::Enricher;
 use crate::kernel::debug_info::DebugInfo;
 
@@ -77,6 +78,6 @@ fn learn(enricher: &mut Enricher, read: Read) {
     let had_symbols = enricher.symbols().is_some();
     enricher.learn(read);
     if had_symbols {
-        give_memory_back();
+        memory::give_back();
     }
 }

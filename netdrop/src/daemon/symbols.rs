@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
 
+use super::memory;
 use crate::kernel::loaded::Loaded;
 use crate::kernel::privileged;
 use crate::kernel::symbols::{Symbols, SymbolsError};
@@ -69,22 +70,12 @@ fn read(root: &Path) -> Read {
     // Before the symbols: a module that comes meanwhile makes for another reading.
     let loaded = Loaded::read(root);
     let symbols = Symbols::read(BufReader::new(privileged::open(&root.join("proc/kallsyms"))?))?;
-    give_memory_back();
+    memory::give_back();
     Ok(symbols.with_modules(loaded))
 }
 
 fn panicked() -> SymbolsError {
     io::Error::other("the thread that read them panicked").into()
-}
-
-/// Gives freed memory back to the kernel, that of all threads: sorting kallsyms takes twice what the table keeps, and a
-/// daemon shall not hold on to it.
-pub fn give_memory_back() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: it takes a number and touches only what is free.
-    unsafe {
-        libc::malloc_trim(0);
-    }
 }
 
 #[cfg(test)]

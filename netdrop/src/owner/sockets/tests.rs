@@ -74,9 +74,8 @@ fn the_parent_comes_before_a_child_with_a_lower_pid() {
     let mut bench = Bench::new(tree);
     assert_eq!(bench.ask(80), "nginx(29207) worker(7902) worker(7903)");
     assert_eq!(bench.ask(81), "worker(7902)");
-    bench.tree.exit(29207);
-    bench.tree.exit(7902);
-    bench.tree.exit(7903);
+    [29207, 7902, 7903].into_iter().for_each(|pid| bench.tree.exit(pid));
+    assert_eq!(bench.ask(80), "nginx(29207, gone) worker(7902, gone) worker(7903, gone)");
     bench.search();
     assert_eq!(bench.ask(80), "nginx(29207, gone) +2", "who is remembered");
 }
