@@ -269,7 +269,7 @@ impl Holder {
         self.0.as_raw().cast_unsigned()
     }
 
-    /// What tells who began first: the clock tick (field 22 in proc_pid_stat(5)), then the pid, which alone begins anew at `pid_max`.
+    /// What tells who began first: the clock tick (field 22 in `proc_pid_stat(5)`), then the pid, which alone begins anew at `pid_max`.
     pub fn began(&self) -> Result<(u64, u32)> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
         let (_, fields) = stat.rsplit_once(')').context("a name in parentheses")?;

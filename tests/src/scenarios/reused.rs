@@ -119,7 +119,7 @@ fn below_the_parents(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// Since the machine's start, as processes' start times are told (proc_uptime(5): hundredths, as `USER_HZ` is 100).
+/// Since the machine's start, as processes' start times are told (`proc_uptime(5)`: hundredths, as `USER_HZ` is 100).
 fn clock_ticks() -> Result<u64> {
     let uptime = fs::read_to_string("/proc/uptime")?;
     let (seconds, rest) = uptime.split_once('.').context("seconds and hundredths")?;
