@@ -1,6 +1,7 @@
 //! Parts that checks of several areas need.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::thread;
 
@@ -54,12 +55,27 @@ const FOLDERS: [&str; 8] = [
 
 /// The network's settings, by their names with dots: `net.core.somaxconn`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sysctls(BTreeMap<String, String>);
+pub struct Sysctls {
+    values: BTreeMap<String, String>,
+    /// Those that can't be set in this namespace, as the host has them once.
+    of_host: BTreeSet<String>,
+}
 
 impl Sysctls {
     /// A setting as it stands there.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key).map(String::as_str)
+        self.values.get(key).map(String::as_str)
+    }
+
+    /// Whether it is set for the whole host alone, though another namespace is looked at. Which settings are so differs between kernels.
+    pub fn is_of_host(&self, key: &str) -> bool {
+        self.of_host.contains(key)
+    }
+
+    #[cfg(test)]
+    #[must_use]
+    pub fn of_host(self, keys: &[&str]) -> Self {
+        Self { of_host: keys.iter().map(ToString::to_string).collect(), ..self }
     }
 
     /// One that is a number.
@@ -77,7 +93,8 @@ impl Sysctls {
 
 impl<K: Into<String>, V: ToString> FromIterator<(K, V)> for Sysctls {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(settings: I) -> Self {
-        Self(settings.into_iter().map(|(key, value)| (key.into(), value.to_string())).collect())
+        let values = settings.into_iter().map(|(key, value)| (key.into(), value.to_string())).collect();
+        Self { values, of_host: BTreeSet::new() }
     }
 }
 
@@ -86,34 +103,50 @@ impl Part for Sysctls {
     const AT_END: bool = true;
 
     fn read(place: &Place) -> Result<Self, Unread> {
-        let mut settings = folders(place);
-        // What the host has once is seen in its own namespace alone (`net.core.rmem_max` up to 6.1 at least, `net.ipv4.udp_mem`): what a namespace
-        // lacks and the process's own has is that.
-        for (key, value) in of_process(place).unwrap_or_default() {
-            settings.entry(key).or_insert(value);
+        let Found { mut values, fixed } = folders(place);
+        let Some(home) = of_process(place) else { return Ok(Self { values, of_host: BTreeSet::new() }) };
+        // What the host has once isn't seen elsewhere (`net.ipv4.udp_mem`), or can't be written there (`net.core.rmem_max`; sock.c and
+        // sysctl_net_core.c, by kernel): what a namespace lacks and the process's own has is that.
+        let mut of_host = fixed;
+        for (key, value) in home.values {
+            if let Entry::Vacant(lacking) = values.entry(key) {
+                of_host.insert(lacking.key().clone());
+                lacking.insert(value);
+            }
         }
-        Ok(Self(settings))
+        Ok(Self { values, of_host })
     }
 }
 
-fn folders(place: &Place) -> BTreeMap<String, String> {
-    let mut settings = BTreeMap::new();
+/// What was found in the folders.
+#[derive(Default)]
+struct Found {
+    values: BTreeMap<String, String>,
+    /// Those that nobody may write.
+    fixed: BTreeSet<String>,
+}
+
+fn folders(place: &Place) -> Found {
+    let mut found = Found::default();
     for folder in FOLDERS {
         let path = place.path(&format!("/proc/sys/{folder}"));
         // What a kernel or a namespace lacks is told by the check that asks for it.
         for file in fs::read_dir(path).into_iter().flatten().flatten() {
             let is_file = file.file_type().is_ok_and(|kind| kind.is_file());
             if let (true, Ok(text)) = (is_file, fs::read_to_string(file.path())) {
-                let name = format!("{folder}/{}", file.file_name().to_string_lossy());
-                settings.insert(name.replace('/', "."), text.trim().to_owned());
+                let name = format!("{folder}/{}", file.file_name().to_string_lossy()).replace('/', ".");
+                if file.metadata().is_ok_and(|file| file.permissions().readonly()) {
+                    found.fixed.insert(name.clone());
+                }
+                found.values.insert(name, text.trim().to_owned());
             }
         }
     }
-    settings
+    found
 }
 
 /// The settings of the process's namespace, where the calling thread has entered another one: `/proc/sys` shows those of who reads it.
-fn of_process(place: &Place) -> Option<BTreeMap<String, String>> {
+fn of_process(place: &Place) -> Option<Found> {
     let home = place.path("/proc/self/ns/net");
     if fs::read_link(&home).ok()? == fs::read_link(place.path("/proc/thread-self/ns/net")).ok()? {
         return None;
@@ -147,6 +180,6 @@ mod tests {
             "/proc/sys/net/core/default_qdisc: `fq_codel` is no number"
         );
         assert_eq!(told("net.core.x"), "/proc/sys/net/core/x: this kernel or this namespace doesn't have it");
-        assert_eq!(settings.0.len(), 2);
+        assert_eq!(settings.values.len(), 2);
     }
 }

@@ -1,6 +1,6 @@
 //! The devices of a namespace with all that is counted at them: what the areas of link, ring and interrupts judge by.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::evidence::{Evidence, Moved};
@@ -189,6 +189,11 @@ impl Port {
     pub fn receive_queues(&self) -> u32 {
         let channels = self.told.channels.unwrap_or_default();
         (channels.combined.0 + channels.receive.0).max(u32::try_from(self.queues.len()).unwrap_or(u32::MAX))
+    }
+
+    /// How many queues its table spreads packets over; none where it has no table.
+    pub fn queues_in_table(&self) -> u32 {
+        u32::try_from(self.indirection.iter().collect::<BTreeSet<_>>().len()).unwrap_or(u32::MAX)
     }
 
     /// A command about it, and how it stays so: a rule of udev, which finds the device by its address, whatever its name will be.

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use serde::{Deserialize, Serialize};
 
 use super::Window;
+use super::parts::Sysctls;
 
 /// Something to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,17 +56,23 @@ impl Remedy {
         }
     }
 
-    /// Settings that each network namespace has its own of (`net.core.somaxconn`).
+    /// Settings that network namespaces have their own of (`net.core.somaxconn`); those that this kernel has but once are set for the host.
     pub fn sysctl(window: &Window, what: impl Into<String>, settings: &[(&str, &dyn Display)]) -> Self {
-        let remedy = Self::host_sysctl(what, settings).inside(window);
-        if window.home.enter.is_none() {
-            return remedy;
+        let is_of_host = |key| window.now::<Sysctls>().is_ok_and(|settings| settings.is_of_host(key));
+        let (host, own): (Vec<_>, Vec<_>) = settings.iter().partition(|(key, _)| is_of_host(key));
+        if window.home.enter.is_none() || own.is_empty() {
+            return Self::host_sysctl(what, settings);
         }
-        let flags = settings.iter().map(|(key, value)| format!(" --sysctl {key}={}", quoted(value)));
-        remedy.kept_by(format!(
-            "where the namespace is made, as for a container: docker run{}",
-            flags.collect::<String>()
-        ))
+        let flags = own.iter().map(|(key, value)| format!(" --sysctl {key}={}", quoted(value)));
+        let made = "where the namespace is made, as for a container: docker run";
+        let mut kept = format!("{made}{}", flags.collect::<String>());
+        let mut remedy = Self::host_sysctl(what, &own).inside(window);
+        if !host.is_empty() {
+            let Self { now, persistently, .. } = Self::host_sysctl("", &host);
+            remedy.now.splice(0..0, now);
+            kept += &persistently.map_or(String::new(), |how| format!("; on the host: {how}"));
+        }
+        remedy.kept_by(kept)
     }
 
     /// The same commands, run in the window's network namespace.

@@ -13,7 +13,7 @@ use crate::kernel::symbols::SymbolsError;
 /// What the commands of the data files may begin with.
 const TOOLS: &str = "arping audit2allow ausearch bpftool bpftrace bridge candump cat conntrack devlink dmesg echo ethtool grep hostapd_cli ip \
     iptables iptables-save iw journalctl lnstat modprobe mpstat netdrop nft nstat ovs-appctl ovs-ofctl ping ps renice ss swanctl sysctl \
-    systemctl tc tcpdump wc wg wpa_cli docker kill perf strace taskset top";
+    systemctl tc tcpdump wc wg wpa_cli docker kill perf strace taskset top ynl";
 /// What fits into 80 columns behind `  $ `.
 const COMMAND_WIDTH: usize = 76;
 const SENTENCE_LENGTH: usize = 170;

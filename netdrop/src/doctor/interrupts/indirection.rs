@@ -1,7 +1,5 @@
 //! `interrupts-indirection`: queues that the table of the hash leaves out (`ethtool -x`; scaling.rst, RSS Configuration).
 
-use std::collections::BTreeSet;
-
 use super::{CpuTimes, strained};
 use crate::doctor::ports::Ports;
 use crate::doctor::{Area, Certainty, Check, Evidence, Finding, Scope, Severity, Unread, Window, source};
@@ -18,7 +16,7 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let mut findings = Vec::new();
     for port in strained(window)? {
         let table = &port.pair.now.indirection;
-        let used = u32::try_from(table.iter().collect::<BTreeSet<_>>().len()).unwrap_or(u32::MAX);
+        let used = port.pair.now.queues_in_table();
         let cpus = u32::try_from(port.cpus.len()).unwrap_or(u32::MAX);
         // A table shorter than there are queues can't name all; more queues than CPUs are no use.
         let possible =

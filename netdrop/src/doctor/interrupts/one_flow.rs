@@ -28,8 +28,8 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
         let Some((queue, share)) = busiest(&queues).filter(|(_, share)| *share > NEARLY_ALL) else {
             continue;
         };
-        // That UDP has one queue between two hosts is told by another check.
-        if port.pair.now.hashes_udp_ports == Some(false) {
+        // That UDP has one queue between two hosts is told by another check, and so is a table that spreads nothing.
+        if port.pair.now.hashes_udp_ports == Some(false) || port.pair.now.queues_in_table() == 1 {
             continue;
         }
         let name = port.pair.now.name();
@@ -75,9 +75,10 @@ mod tests {
     use crate::doctor::ports::Port;
     use crate::doctor::ports::made::port;
 
-    fn made(percent: u64, hashes_udp_ports: Option<bool>, second: u64) -> Made {
+    fn made(percent: u64, hashes_udp_ports: Option<bool>, second: u64, table: &[u32]) -> Made {
         let of = |received, second| Port {
             hashes_udp_ports,
+            indirection: table.to_vec(),
             ..port(received, &[("rx-0.packets", second), ("rx-1.packets", received)])
         };
         window(percent, of(0, 0), of(500_000, second))
@@ -85,14 +86,15 @@ mod tests {
 
     #[test]
     fn a_tunnel() {
-        assert_snapshot!(made(95, Some(true), 3000).told(&CHECK));
+        assert_snapshot!(made(95, Some(true), 3000, &[0, 1]).told(&CHECK));
     }
 
     #[rstest::rstest]
-    #[case::spread(95, None, 400_000)]
-    #[case::by_addresses(95, Some(false), 3000)]
-    #[case::at_ease(10, None, 3000)]
-    fn fine(#[case] percent: u64, #[case] hashes: Option<bool>, #[case] second: u64) {
-        assert_eq!(made(percent, hashes, second).check(&CHECK), Ok(Vec::new()));
+    #[case::spread(95, None, 400_000, &[])]
+    #[case::by_addresses(95, Some(false), 3000, &[])]
+    #[case::at_ease(10, None, 3000, &[])]
+    #[case::a_table_of_one_queue(95, None, 3000, &[1, 1])]
+    fn fine(#[case] percent: u64, #[case] hashes: Option<bool>, #[case] second: u64, #[case] table: &[u32]) {
+        assert_eq!(made(percent, hashes, second, table).check(&CHECK), Ok(Vec::new()));
     }
 }

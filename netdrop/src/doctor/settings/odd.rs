@@ -47,7 +47,8 @@ pub fn found(window: &Window, check: &str) -> Result<Vec<Finding>, Unread> {
         let odd = rules.filter(move |rule| terms.hold(rule.condition));
         odd.map(move |rule| finding(window, entry, &terms, &rule))
     };
-    Ok(entries.filter(|entry| is_ours || !entry.is_of_host()).flat_map(of_entry).collect())
+    let is_of_host = |entry: &&Entry| entry.is_of_host() || settings.is_of_host(entry.name());
+    Ok(entries.filter(|entry| is_ours || !is_of_host(entry)).flat_map(of_entry).collect())
 }
 
 fn finding(window: &Window, entry: &Entry, terms: &Terms, rule: &Rule) -> Finding {

@@ -60,6 +60,8 @@ const DEFAULTS: [(&str, &str); 40] = [
 
 fn made(changed: &[(&str, &str)], host: &Host, counters: [(&str, &str, u64); 2]) -> Made {
     let settings: Sysctls = DEFAULTS.iter().chain(changed).copied().collect();
+    // As before 6.8.
+    let settings = settings.of_host(&["net.core.optmem_max"]);
     Made::default()
         .part(Sysctls::default(), settings)
         .part(HOST, host.clone())
@@ -160,7 +162,7 @@ fn ports_of_services_in_the_range() {
 fn in_a_namespace_its_own_settings_alone() {
     let home = Home { inode: 9, name: Some("web".into()), enter: Some(PathBuf::from("/run/netns/web")) };
     let changed =
-        [("net.ipv4.tcp_sack", "0"), ("net.core.busy_poll", "5000"), ("net.ipv4.tcp_max_orphans", "64")];
+        [("net.ipv4.tcp_sack", "0"), ("net.core.busy_poll", "5000"), ("net.core.optmem_max", "1024")];
     let made = made(&changed, &HOST, QUIET).at(home);
     let findings: Vec<_> = CHECKS.iter().take(5).flat_map(|check| made.check(check).unwrap()).collect();
     let [finding] = &findings[..] else { panic!("{findings:?}") };

@@ -437,6 +437,13 @@
     rows();
   }
 
+  // What is folded couldn't be read on paper.
+  let unfolded = [];
+  addEventListener("beforeprint", () => {
+    unfolded = [...document.querySelectorAll("details.finding:not([open])")];
+    for (const finding of unfolded) finding.open = true;
+  });
+  addEventListener("afterprint", () => { for (const finding of unfolded) finding.open = false; });
   addEventListener("resize", timeline);
   $("filter").addEventListener("input", () => { wanted = $("filter").value; rows(); });
   document.addEventListener("keydown", (event) => {

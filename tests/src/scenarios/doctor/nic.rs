@@ -180,6 +180,8 @@ fn indirection(bench: &Bench) -> Result<()> {
     let told = examine()?;
     let finding = told.one(CHECK)?;
     ensure!(finding["subject"] == "r0", "{finding}");
+    // All packets come by one queue, whatever their flows.
+    told.none("interrupts-one-flow")?;
     apply(finding)?;
     examine()?.none(CHECK)
 }
