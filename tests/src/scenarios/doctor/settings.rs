@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 
 use super::PATIENCE;
 use super::tcp::{connect, listener};
-use crate::doctor::{Told, apply, examined};
+use crate::doctor::{Doctor, Kept, Told, apply, examined};
 use crate::lab::{Lab, until};
 use crate::runner::Bench;
 use crate::scenario::{Case, systems};
@@ -17,6 +17,7 @@ pub fn table() -> Vec<Case> {
         ("doctor-settings-odd", odd),
         ("doctor-settings-backed", backed),
         ("doctor-settings-ports", ports),
+        ("doctor-settings-of-host", of_host),
     ])
 }
 
@@ -99,4 +100,22 @@ fn ports(bench: &Bench) -> Result<()> {
     ensure!(finding["sentence"].as_str().is_some_and(|sentence| sentence.contains("8080")), "{finding}");
     apply(finding)?;
     look(bench, &lab)?.none(CHECK)
+}
+
+/// One that each namespace has its own of since 6.8, and the host alone before: told once where it is odd, with a command that can set it.
+fn of_host(bench: &Bench) -> Result<()> {
+    const FILE: &str = "net/core/optmem_max";
+    let _kept = Kept::of_guest(&[FILE])?;
+    let _lab = Lab::alone()?;
+    Kept::set(FILE, "1024")?;
+    let odd = || -> Result<Vec<_>> {
+        let told = Doctor::start(bench, &["--all-netns", "--only", "settings"])?.end(bench)?;
+        Ok(told.findings.into_iter().filter(|finding| finding["subject"] == "net.core.optmem_max").collect())
+    };
+    let found = odd()?;
+    ensure!(found.len() == 1 && found[0]["netns"].is_null(), "{found:?}");
+    apply(&found[0])?;
+    let left = odd()?;
+    ensure!(left.is_empty(), "{left:?}");
+    Ok(())
 }
