@@ -146,6 +146,7 @@ impl Capture<'_> {
     pub fn attach(self, mut identity: Identity, wanted: &Wanted, quiet: bool) -> anyhow::Result<Captured> {
         let compiled = compiled(wanted, &mut identity.reasons)?;
         let follow = (compiled.targets.clone(), compiled.owned.clone());
+        let namespaces = compiled.namespaces();
         let kernel = (&identity).into();
         let options = Options { hardware: self.hardware(&kernel)?, ..self.options(compiled) };
         let named_debug_info = self.named_debug_info(&identity)?;
@@ -179,7 +180,11 @@ impl Capture<'_> {
             look: if self.details.all { LOOK_ALL } else { LOOK },
             log,
             tcp,
-            doctor: if self.for_daemon || self.details.no_doctor { None } else { Attending::start() },
+            doctor: if self.for_daemon || self.details.no_doctor {
+                None
+            } else {
+                Attending::start(namespaces)
+            },
         })
     }
 

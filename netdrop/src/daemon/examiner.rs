@@ -31,33 +31,42 @@ pub struct Examiner {
 }
 
 /// Which network namespaces are looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Where {
     /// The one that netdrop is in.
     Here,
     /// All of them, where there are few: each takes some milliseconds.
     Everywhere,
+    /// Those of these inode numbers, where no others' drops are counted.
+    In(Vec<u32>),
 }
 
 impl Where {
     /// More than so many others are left to `netdrop doctor --netns`.
     const FEW: usize = 16;
 
-    /// As of now, netdrop's own first.
-    fn homes(self) -> Vec<Home> {
+    /// As of now, netdrop's own first; for the host alone where it isn't meant itself.
+    fn homes(&self) -> (Vec<Home>, Extent) {
         let own = inode_of(Path::new("/proc/self/ns/net")).unwrap_or(0);
         let mut homes = vec![Home { inode: own, ..Home::default() }];
-        if self == Self::Everywhere {
+        let is_meant = |inode: &u32| match self {
+            Self::Here => *inode == own,
+            Self::Everywhere => true,
+            Self::In(meant) => meant.contains(inode),
+        };
+        if *self != Self::Here {
             let mut namespaces = Namespaces::new(Path::new("/"));
             namespaces.refresh();
-            let others = namespaces.iter().filter(|(inode, _)| *inode != own).filter_map(|(inode, name)| {
-                let enter = Some(namespaces.path(inode)?.to_owned());
-                Some(Home { inode, name: Some(name.to_owned()), enter })
-            });
-            let others: Vec<_> = others.collect();
+            let others = namespaces.iter().filter(|(inode, _)| *inode != own && is_meant(inode));
+            let others: Vec<_> = others
+                .filter_map(|(inode, name)| {
+                    let enter = Some(namespaces.path(inode)?.to_owned());
+                    Some(Home { inode, name: Some(name.to_owned()), enter })
+                })
+                .collect();
             homes.extend(Some(others).filter(|others| others.len() <= Self::FEW).into_iter().flatten());
         }
-        homes
+        (homes, if is_meant(&own) { Extent::All } else { Extent::FirstForHost })
     }
 }
 
@@ -85,7 +94,10 @@ impl Examiner {
     pub fn start(checks: Vec<&'static Check>, place: Where) -> io::Result<Self> {
         let (asks, asked) = channel();
         let (is_read, begun) = oneshot::channel();
-        let run = move || examine(&checks, &place.homes().into(), is_read, &asked);
+        let run = move || {
+            let (homes, extent) = place.homes();
+            examine(&checks, &homes.into(), extent, is_read, &asked);
+        };
         thread::Builder::new().name("doctor".into()).spawn(run)?;
         Ok(Self { asks, begun: Some(begun) })
     }
@@ -110,10 +122,11 @@ impl Examiner {
 fn examine(
     checks: &[&'static Check],
     homes: &Arc<[Home]>,
+    extent: Extent,
     is_read: oneshot::Sender<()>,
     asked: &Receiver<Ask>,
 ) {
-    let of = Subject { checks, homes, extent: Extent::All };
+    let of = Subject { checks, homes, extent };
     let mut before = of.begin();
     memory::give_back();
     // Not everybody waits for it.
@@ -144,11 +157,13 @@ pub struct Attending {
 }
 
 impl Attending {
-    /// Asked at the end of the run. None where no thread is to be had: it is no part of the run.
-    pub fn start() -> Option<Self> {
+    /// Asked at the end of the run, in which drops of these namespaces alone are counted, or of all where none is given. None where no thread
+    /// is to be had: it is no part of the run.
+    pub fn start(namespaces: Vec<u32>) -> Option<Self> {
         // Settings drop no packets.
         let checks = all().filter(|check| check.area != Area::Settings).collect();
-        let examiner = Examiner::start(checks, Where::Everywhere).ok()?;
+        let place = if namespaces.is_empty() { Where::Everywhere } else { Where::In(namespaces) };
+        let examiner = Examiner::start(checks, place).ok()?;
         let since = (Instant::now(), Summary::default());
         Some(Self { examiner, throughout: false, since, answer: None, told: Arc::default() })
     }
@@ -219,7 +234,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_run_without_drops_asks_nothing() {
-        let attending = Attending::start().unwrap();
+        let attending = Attending::start(Vec::new()).unwrap();
         assert_eq!(attending.end(&Summary::default()).await, (Vec::new(), Arc::default()));
+    }
+
+    #[test]
+    fn namespaces_whose_drops_are_not_counted_are_not_looked_at() {
+        let own = inode_of(Path::new("/proc/self/ns/net")).unwrap();
+        let of_own = (vec![Home { inode: own, ..Home::default() }], Extent::All);
+        assert_eq!(Where::Here.homes(), of_own);
+        assert_eq!(Where::In(vec![own]).homes(), of_own);
+        // What concerns the whole host explains drops of all namespaces.
+        assert_eq!(Where::In(vec![1]).homes(), (of_own.0, Extent::FirstForHost));
     }
 }

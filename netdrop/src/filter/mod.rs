@@ -139,6 +139,14 @@ pub struct Compiled {
     pub explained: Vec<Explained>,
 }
 
+impl Compiled {
+    /// The network namespaces whose drops alone can pass, by inode number; none where those of all can.
+    pub fn namespaces(&self) -> Vec<u32> {
+        let rules = &self.filter.netns[..self.filter.namespaces as usize];
+        rules.iter().filter(|rule| rule.group == group::NETNS).map(|rule| rule.matches.inode).collect()
+    }
+}
+
 /// Resolves and checks all that the user named.
 ///
 /// # Errors

@@ -137,6 +137,13 @@ fn what_must_match_is_required_and_what_must_not_is_not() {
 }
 
 #[test]
+fn namespaces_are_those_that_are_named_to_pass() {
+    let of = |netns| compiled(&Wanted { netns, ..Wanted::default() }).unwrap().namespaces();
+    assert_eq!(of(only(&["5", "6"])), [5, 6]);
+    assert_eq!((of(not(&["5"])), of(Choice::default())), (vec![], vec![]));
+}
+
+#[test]
 fn a_device_goes_by_name_and_by_index() {
     let filter = compiled(&Wanted { device: only(&["eth0"]), ..Wanted::default() }).unwrap().filter;
     assert_eq!(filter.devices, 2);
