@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use super::generic::{HEADER, dump, family};
+use super::generic::{HEADER, ask, dump_to_end, family};
+use super::links;
 use super::netlink::{attribute, attributes, encode, text, u32_at, u64_at};
 
 /// `ETHTOOL_MSG_*_GET`.
@@ -166,36 +167,53 @@ pub fn read() -> io::Result<BTreeMap<u32, Told>> {
     let family = family("ethtool")?.ok_or_else(missing)?;
     let mut devices = BTreeMap::new();
     for command in [LINKMODES, RINGS, CHANNELS, COALESCE, PAUSE, STATS] {
-        // Older kernels lack a question, and a driver in trouble may refuse one.
-        for answer in dump(family, command, &request(command)).unwrap_or_default() {
-            add(&mut devices, command, &answer);
+        // Older kernels lack a question.
+        let Ok((answers, ended)) = dump_to_end(family, command, &request(command, None)) else { continue };
+        for answer in &answers {
+            add(&mut devices, command, answer);
+        }
+        // A device in trouble ends the list, whatever comes behind it (`ethnl_default_dumpit`, net/ethtool/netlink.c).
+        if ended.error.is_some() {
+            let told: Vec<u32> = answers.iter().filter_map(|answer| device(command, answer)).collect();
+            for index in links::read()?.iter().map(|link| link.index).filter(|index| !told.contains(index)) {
+                if let Ok(Some(answer)) = ask(family, command, &request(command, Some(index))) {
+                    add(&mut devices, command, &answer);
+                }
+            }
         }
     }
     Ok(devices)
 }
 
-/// The header is empty where all devices are meant, and has to be there for older kernels (`ethnl_parse_header_dev_get`, net/ethtool/netlink.c, 5.10).
-fn request(command: u8) -> Vec<u8> {
+/// About one device, or all. The header has to be there for older kernels (`ethnl_parse_header_dev_get`, net/ethtool/netlink.c, 5.10).
+fn request(command: u8, device: Option<u32>) -> Vec<u8> {
+    let index = device.map(|index| encode(DEVICE_INDEX, &index.to_ne_bytes())).unwrap_or_default();
     match command {
-        PAUSE => encode(HEADER_OF_ALL | NESTED, &encode(FLAGS, &WITH_STATS.to_ne_bytes())),
+        PAUSE => {
+            let flags = encode(FLAGS, &WITH_STATS.to_ne_bytes());
+            encode(HEADER_OF_ALL | NESTED, &[index, flags].concat())
+        }
         STATS => {
             let bit = |index: u32| encode(BIT | NESTED, &encode(BIT_INDEX, &index.to_ne_bytes()));
             let bits: Vec<u8> = (0..4).flat_map(bit).collect();
-            let header = encode(HEADER_OF_STATS | NESTED, &[]);
+            let header = encode(HEADER_OF_STATS | NESTED, &index);
             let groups =
                 encode(GROUPS | NESTED, &[encode(NO_MASK, &[]), encode(BITS | NESTED, &bits)].concat());
             [header, groups].concat()
         }
-        _ => encode(HEADER_OF_ALL | NESTED, &[]),
+        _ => encode(HEADER_OF_ALL | NESTED, &index),
     }
+}
+
+/// The index of the device that an answer tells of.
+fn device(command: u8, answer: &[u8]) -> Option<u32> {
+    let header = if command == STATS { HEADER_OF_STATS } else { HEADER_OF_ALL };
+    number(attribute(answer.get(HEADER..)?, header)?, DEVICE_INDEX)
 }
 
 /// One answer to a question, in whatever form: what isn't whole is left out.
 pub fn add(devices: &mut BTreeMap<u32, Told>, command: u8, answer: &[u8]) {
-    let Some(answer) = answer.get(HEADER..) else { return };
-    let header = if command == STATS { HEADER_OF_STATS } else { HEADER_OF_ALL };
-    let index = attribute(answer, header).and_then(|header| number(header, DEVICE_INDEX));
-    let Some(index) = index else { return };
+    let (Some(index), Some(answer)) = (device(command, answer), answer.get(HEADER..)) else { return };
     let told = devices.entry(index).or_default();
     let number = |name| number(answer, name);
     match command {
@@ -312,6 +330,28 @@ mod tests {
 
     fn words(list: &[(u16, u32)]) -> Vec<Vec<u8>> {
         list.iter().map(|(kind, value)| encode(*kind, &value.to_ne_bytes())).collect()
+    }
+
+    /// What this machine's devices are, they tell alone what they tell among all.
+    #[test]
+    fn one_device_is_asked_as_all_are() {
+        let Ok(Some(family)) = family("ethtool") else { return };
+        for command in [LINKMODES, RINGS, CHANNELS, COALESCE, PAUSE] {
+            let told = |answer: &[u8]| {
+                let mut devices = BTreeMap::new();
+                add(&mut devices, command, answer);
+                devices
+            };
+            let (answers, _) = dump_to_end(family, command, &request(command, None)).unwrap();
+            for answer in answers {
+                let index = device(command, &answer);
+                // It may be gone by now.
+                if let Ok(Some(alone)) = ask(family, command, &request(command, index)) {
+                    assert_eq!(told(&alone).keys().copied().collect::<Vec<_>>(), Vec::from_iter(index));
+                    assert_eq!(told(&alone), told(&answer));
+                }
+            }
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::io;
 
 use nix::sys::socket::SockProtocol;
 
-use super::netlink::{attribute, dump_of, text, u16_at};
+use super::netlink::{self, Ended, attribute, text, u16_at};
 
 /// `GENL_ID_CTRL`, `CTRL_CMD_GETFAMILY`, `CTRL_ATTR_FAMILY_ID`, `CTRL_ATTR_FAMILY_NAME`.
 const CONTROL: u16 = 16;
@@ -28,7 +28,21 @@ pub fn family(name: &str) -> io::Result<Option<u16>> {
 /// # Errors
 /// When the kernel refuses.
 pub fn dump(family: u16, command: u8, attributes: &[u8]) -> io::Result<Vec<Vec<u8>>> {
-    dump_of(SockProtocol::NetlinkGeneric, family, &[&[command, 1, 0, 0], attributes].concat())
+    dump_to_end(family, command, attributes).map(|(answers, _)| answers)
+}
+
+/// The same, with how it ended: one thing in trouble may keep the kernel from telling of the rest.
+pub(super) fn dump_to_end(family: u16, command: u8, attributes: &[u8]) -> io::Result<(Vec<Vec<u8>>, Ended)> {
+    netlink::dump_to_end(SockProtocol::NetlinkGeneric, family, &request(command, attributes), usize::MAX)
+}
+
+/// The answer to a command about one thing; none where there is nothing to tell.
+pub(super) fn ask(family: u16, command: u8, attributes: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    netlink::ask(SockProtocol::NetlinkGeneric, family, &request(command, attributes))
+}
+
+fn request(command: u8, attributes: &[u8]) -> Vec<u8> {
+    [&[command, 1, 0, 0], attributes].concat()
 }
 
 /// The number of the family that a message describes, if it has this name.

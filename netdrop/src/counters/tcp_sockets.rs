@@ -14,7 +14,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike as _};
 
-use super::netlink::{DATAGRAM, Message, message, messages, u32_at};
+use super::netlink::{DATAGRAM, Message, REQUEST_DUMP, message, messages, u32_at};
 
 /// `SOCK_DIAG_BY_FAMILY` (`include/uapi/linux/sock_diag.h`).
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
@@ -108,12 +108,12 @@ impl TcpSockets {
         most: usize,
         each: &mut impl FnMut(TcpSocket),
     ) -> io::Result<()> {
-        let request = message(SOCK_DIAG_BY_FAMILY, &request(family, states));
+        let request = message(SOCK_DIAG_BY_FAMILY, REQUEST_DUMP, &request(family, states));
         send(self.socket.as_raw_fd(), &request, MsgFlags::empty())?;
         let mut told = 0;
         while told < most {
             let length = recv(self.socket.as_raw_fd(), &mut self.buffer, MsgFlags::empty())?;
-            for message in messages(&self.buffer[..length]) {
+            for (_, message) in messages(&self.buffer[..length]) {
                 match message {
                     Message::Answer(answer) => {
                         if let Some(socket) = tcp_socket(answer) {
@@ -122,7 +122,7 @@ impl TcpSockets {
                         }
                     }
                     Message::Error(error) => return Err(error),
-                    Message::Done => return Ok(()),
+                    Message::Done(_) => return Ok(()),
                 }
             }
         }

@@ -76,14 +76,15 @@ impl Moved {
         }
     }
 
-    /// A counter of 32 bits, which begins again at zero when it is full.
+    /// A counter of 32 bits, which begins again at zero when it is full. One that would have risen by more than half of what it holds was set back.
     pub fn of_32_bits(
         counter: impl Into<String>,
         (before, after): (u32, u32),
         lasted: Duration,
         read_from: impl Into<String>,
     ) -> Self {
-        let by = u64::from(after.wrapping_sub(before));
+        let by = after.wrapping_sub(before);
+        let by = u64::from(if by > u32::MAX / 2 { after } else { by });
         let moved = Self::new(counter, (before.into(), after.into()), lasted, read_from);
         Self { by, rate: rate(by, lasted), ..moved }
     }
@@ -148,5 +149,14 @@ mod tests {
     fn small_counters_wrap() {
         let moved = Moved::of_32_bits("x", (u32::MAX, 4), Duration::from_secs(1), "here");
         assert_eq!((moved.by(), moved.before, moved.after), (5, u32::MAX.into(), 4));
+    }
+
+    #[rstest::rstest]
+    #[case::nothing_since(5000, 0, 0)]
+    #[case::some_since(5000, 7, 7)]
+    #[case::half_of_all(0, u32::MAX / 2, u32::MAX / 2)]
+    fn small_counters_are_set_back(#[case] before: u32, #[case] after: u32, #[case] by: u32) {
+        let moved = Moved::of_32_bits("x", (before, after), Duration::from_secs(1), "here");
+        assert_eq!(moved.by(), u64::from(by));
     }
 }

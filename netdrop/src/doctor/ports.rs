@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::evidence::{Evidence, Moved};
-use super::{Part, Place, Remedy, Unread, Window};
+use super::{Part, Place, Remedy, Span, Unread, Window};
 use crate::counters::ethtool::Ethtool;
 use crate::counters::ethtool_netlink::{self, Told};
 use crate::counters::links::{self, Link};
@@ -248,9 +248,8 @@ pub struct Pair<'a> {
 /// The devices of a window.
 pub fn pairs<'a>(window: &'a Window<'a>) -> Result<Vec<Pair<'a>>, Unread> {
     let (before, after) = window.both::<Ports>()?;
-    let was = |now: &Port| {
-        before.all.iter().find(|port| port.link.index == now.link.index && port.name() == now.name())
-    };
+    // By the index: it keeps that whatever it is called meanwhile.
+    let was = |now: &Port| before.all.iter().find(|port| port.link.index == now.link.index);
     Ok(after.all.iter().map(|now| Pair { before: was(now), now, window }).collect())
 }
 
@@ -265,13 +264,26 @@ impl Pair<'_> {
         self.moved(Group::Kernel, name)
     }
 
+    /// None where it isn't known what was counted before the window: in a card that came meanwhile and has a past, by a driver that told nothing at the
+    /// start, and by queues of which there are others now.
     fn moved(&self, group: Group, name: &str) -> Option<Moved> {
         let of = |port: &Port| {
             let found = port.counters.iter().find(|(one, own, _)| *one == group && own == name);
             found.map(|(.., value)| *value)
         };
-        let before = self.before.and_then(of).unwrap_or(0);
-        Some(self.window.moved(name, (before, of(self.now)?), group.read_from(self.now.name())))
+        let now = of(self.now)?;
+        let before = match self.before {
+            Some(port) => of(port)?,
+            None if self.now.link.is_hardware() && self.window.span == Span::Window => return None,
+            None => 0,
+        };
+        let has_others = |port: &Port| {
+            port.told.channels != self.now.told.channels || port.queues.len() != self.now.queues.len()
+        };
+        if group == Group::Driver && now < before && self.before.is_some_and(has_others) {
+            return None;
+        }
+        Some(self.window.moved(name, (before, now), group.read_from(self.now.name())))
     }
 
     /// The counters that are a sign of this and moved.
@@ -348,6 +360,8 @@ pub mod made {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doctor::all;
+    use crate::doctor::made::Made;
 
     #[test]
     fn counters_of_queues_are_added_up_and_the_rest_is_left_out() {
@@ -368,6 +382,41 @@ mod tests {
         let port = made::port(0, &[of_queue(0, 7), of_queue(1, 9)].concat());
         assert_eq!(port.counters[0], (Group::Driver, "pkts rx OOB".to_owned(), 4));
         assert_eq!(port.queues, BTreeMap::from([(0, 7), (1, 9)]));
+    }
+
+    /// What `link-crc-errors` says.
+    fn told(before: Ports, after: Ports) -> Vec<String> {
+        let check = all().find(|check| check.name == "link-crc-errors").unwrap();
+        let findings = Made::default().part(before, after).check(check).unwrap();
+        findings.into_iter().map(|finding| finding.sentence).collect()
+    }
+
+    fn with_errors(errors: &[(&str, u64)]) -> Port {
+        made::port(1000, errors)
+    }
+
+    #[test]
+    fn what_was_before_is_not_lost_now() {
+        let old = || made::ports(with_errors(&[("rx_crc_errors", 5000)]));
+        let named = |name: &str| {
+            let mut ports = old();
+            ports.all[0].link.name = name.into();
+            ports
+        };
+        assert_eq!(told(named("eth7"), old()), [""; 0], "it was renamed");
+        assert_eq!(told(Ports::default(), old()), [""; 0], "it came with its past");
+        assert_eq!(told(made::ports(with_errors(&[])), old()), [""; 0], "its driver told nothing then");
+        let more = made::ports(with_errors(&[("rx_crc_errors", 5700)]));
+        assert_eq!(told(old(), more).len(), 1);
+    }
+
+    #[test]
+    fn queues_that_are_gone_take_their_counts_along() {
+        let queues = |numbers: &[(&str, u64)]| made::ports(with_errors(numbers));
+        let two =
+            [("rx0_crc_errors", 3000), ("rx1_crc_errors", 2000), ("rx-0.packets", 1), ("rx-1.packets", 1)];
+        let one = [("rx0_crc_errors", 3000), ("rx-0.packets", 1)];
+        assert_eq!(told(queues(&two), queues(&one)), [""; 0]);
     }
 
     /// Where this host's card is one of virtio's, packets of its queues are told by names or by netlink.

@@ -62,7 +62,7 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
 }
 
 fn drops(window: &Window, before: &Qdiscs, queue: &Queue, is_class: bool) -> Moved {
-    let was = before.same(queue, is_class).map_or(0, |one| one.counts.drops);
+    let was = before.counted(queue, is_class).drops;
     Moved::of_32_bits("dropped", (was, queue.counts.drops), window.lasted, Qdiscs::FROM)
 }
 
@@ -74,7 +74,7 @@ fn loss<'a>(
     drops: Moved,
     own: u64,
 ) -> Loss<'a> {
-    let was = before.same(queue, is_class).map(|one| one.counts).unwrap_or_default();
+    let was = before.counted(queue, is_class);
     let small = |was, is| Moved::of_32_bits("", (was, is), window.lasted, "").by();
     let bytes = queue.counts.bytes.saturating_sub(was.bytes);
     let full = queue.counts.full.map(|full| small(was.full.unwrap_or(0), full));
@@ -194,6 +194,19 @@ mod tests {
         let counts = QueueCounts { full, ..counts(40) };
         let findings = made([queue(kind, 0x8001_0000, ROOT, counts)]).check(&CHECK).unwrap();
         assert_eq!(findings[0].severity, severity, "{findings:?}");
+    }
+
+    /// `tc qdisc del` and `add` with the same handle, in the window.
+    #[rstest::rstest]
+    #[case::fewer_drops(5000, 80)]
+    #[case::more_drops(20, 80)]
+    fn one_that_was_made_anew_began_at_zero(#[case] before: u32, #[case] after: u32) {
+        let of = |bytes, drops| {
+            let counts = QueueCounts { bytes, ..counts(drops) };
+            qdiscs([queue("tbf", 0x0001_0000, ROOT, counts)])
+        };
+        let findings = Made::default().part(of(1_000_000, before), of(5000, after)).check(&CHECK).unwrap();
+        assert!(findings[0].sentence.starts_with("80 packets were dropped"), "{findings:?}");
     }
 
     #[test]

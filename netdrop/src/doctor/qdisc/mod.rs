@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use super::{Check, Part, Place, Unread};
-use crate::counters::qdiscs::{self, Qdiscs, Queue, ROOT};
+use crate::counters::qdiscs::{self, Qdiscs, Queue, QueueCounts, ROOT};
 
 pub const CHECKS: &[Check] =
     &[drops::CHECK, requeues::CHECK, standing::CHECK, tx_timeout::CHECK, pacing::CHECK];
@@ -36,6 +36,12 @@ impl Qdiscs {
             .iter()
             .find(|device| device.index == queue.device)
             .map_or(0, |device| device.queue_length)
+    }
+
+    /// What one of a later reading had counted here: nothing where it is new, or was made anew under its old name, and has sent less since.
+    fn counted(&self, queue: &Queue, is_class: bool) -> QueueCounts {
+        let was = self.same(queue, is_class).map(|one| one.counts).unwrap_or_default();
+        if queue.counts.bytes < was.bytes { QueueCounts::default() } else { was }
     }
 
     /// What is called the same here, of another reading.
@@ -95,7 +101,7 @@ impl Part for TxTimeouts {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::counters::qdiscs::{QueueCounts, QueueDevice};
+    use crate::counters::qdiscs::QueueDevice;
     use crate::made_up;
 
     /// A queueing discipline of eth0 for the tests of checks.

@@ -29,7 +29,7 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
 }
 
 fn of_queue(window: &Window, before: &Qdiscs, after: &Qdiscs, queue: &Queue) -> Option<Finding> {
-    let was = before.same(queue, false).map(|one| one.counts).unwrap_or_default();
+    let was = before.counted(queue, false);
     let moved = |name: &str, was, is| Moved::of_32_bits(name, (was, is), window.lasted, Qdiscs::FROM);
     let requeues = moved("requeues", was.requeues, queue.counts.requeues);
     let sent = moved("packets", was.packets, queue.counts.packets);
