@@ -116,14 +116,16 @@ pub fn thousands(number: u64) -> String {
     text
 }
 
-/// A sentence whose counts are grouped: words of four digits and more, but for those that name something (`ports 8080, 9090`).
+/// A sentence whose counts are grouped: words of four digits and more, but for those that name something (`ports 8080, 9090`), and but for what
+/// stands between backquotes, as somebody else wrote it.
 pub fn grouped(sentence: &str) -> String {
     const NAMED: [&str; 4] = ["port", "ports", "handle", "process"];
-    let (mut before, mut was_name) = ("", false);
+    let (mut before, mut was_name, mut is_quoted) = ("", false, false);
     let words = sentence.split(' ').map(|word| {
+        is_quoted ^= !word.matches('`').count().is_multiple_of(2);
         let digits = word.trim_end_matches([',', '.', ';', ':']);
         let is_count = digits.len() > 3 && digits.bytes().all(|byte| byte.is_ascii_digit());
-        let is_name = NAMED.contains(&before) || was_name && before.ends_with(',');
+        let is_name = is_quoted || NAMED.contains(&before) || was_name && before.ends_with(',');
         (before, was_name) = (word, is_name);
         match digits.parse() {
             Ok(number) if is_count && !is_name => thousands(number) + &word[digits.len()..],
@@ -255,6 +257,8 @@ mod tests {
     #[case("at port 8080 of 10.0.0.1:5353, 0x1000", "at port 8080 of 10.0.0.1:5353, 0x1000")]
     #[case("may take ports 8080, 9090 of 1000 services", "may take ports 8080, 9090 of 1,000 services")]
     #[case("99999999999999999999999 is too much", "99999999999999999999999 is too much")]
+    #[case("`udp dport 9001 drop` dropped 4000 packets", "`udp dport 9001 drop` dropped 4,000 packets")]
+    #[case("`drop` dropped 4000", "`drop` dropped 4,000")]
     #[case("", "")]
     fn counts_in_sentences_are_grouped(#[case] sentence: &str, #[case] told: &str) {
         assert_eq!(grouped(sentence), told);

@@ -109,8 +109,15 @@ impl Doctor {
         } else if self.netns.is_empty() {
             vec![own.unwrap_or_default()]
         } else {
-            let inode =
-                |name: &String| namespaces.inode_of(name).map_err(|error| Exit::Usage(error.to_string()));
+            let inode = |name: &String| {
+                let inode = namespaces.inode_of(name).map_err(|error| Exit::Usage(error.to_string()))?;
+                // A number may be any. Where it is pid:N, nothing but the process may lead there.
+                if own == Some(inode) || namespaces.path(inode).is_some() || name.starts_with("pid:") {
+                    return Ok(inode);
+                }
+                let help = "`ip netns list` and `lsns -t net` show those that are there";
+                Err(Exit::Usage(format!("no network namespace has the number {inode}: {help}")))
+            };
             self.netns.iter().map(inode).collect::<Result<_, _>>()?
         };
         let with_own = own.is_none_or(|own| inodes.contains(&own));
@@ -181,7 +188,8 @@ fn on_terminal() -> bool {
 fn width() -> usize {
     const WIDEST: u16 = 100;
     let columns = if on_terminal() {
-        crossterm::terminal::size().map_or(WIDEST, |(columns, _)| columns)
+        // One that nobody told its size has none.
+        crossterm::terminal::size().map_or(WIDEST, |(columns, _)| if columns == 0 { WIDEST } else { columns })
     } else {
         WIDEST
     };

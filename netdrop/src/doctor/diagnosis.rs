@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::finding::Finding;
+use super::related::relate;
 use super::{Area, Check, Extent, Home, Scope, Severity, Span, Window};
 
 /// A check that couldn't be made.
@@ -38,6 +39,7 @@ pub fn diagnose(checks: &[&'static Check], windows: &[Window], extent: Extent) -
             diagnosis.add(check, window);
         }
     }
+    relate(&mut diagnosis.findings);
     diagnosis
 }
 

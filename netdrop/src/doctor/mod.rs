@@ -25,6 +25,7 @@ mod parts;
 mod ports;
 mod qdisc;
 mod rank;
+mod related;
 mod remedy;
 mod ring;
 mod routing;

@@ -28,6 +28,7 @@ pub fn explanation(finding: &Finding, homes: &[Home]) -> Explanation {
         sentence: finding.sentence.clone(),
         cause: finding.cause.clone(),
         explains: finding.explains.iter().map(ToString::to_string).collect(),
+        verify: finding.verify.clone(),
         netns: home.map(|home| home.inode).filter(|inode| *inode != 0 && !of_host),
     }
 }

@@ -10,7 +10,7 @@ use crate::units::grouped;
 /// A finding of the doctor's that explains drops.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
-    /// The check that found it; `netdrop doctor --only CHECK` tells all of it.
+    /// The check that found it.
     pub check: String,
     /// How much it matters: info, warning, critical.
     pub severity: String,
@@ -22,6 +22,8 @@ pub struct Explanation {
     pub cause: String,
     /// Drop reasons, and functions where a kernel has no reasons, whose drops it explains.
     pub explains: Vec<String>,
+    /// The command that tells all of it, and whether something helped: `netdrop doctor --only CHECK`, in its namespace.
+    pub verify: String,
     /// The inode of the network namespace whose drops alone it explains.
     #[serde(skip)]
     pub netns: Option<u32>,
@@ -38,9 +40,9 @@ impl Explanation {
 
     /// What, why, and where all of it is told.
     pub fn told(&self) -> String {
-        let Self { subject, cause, check, .. } = self;
+        let Self { subject, cause, verify, .. } = self;
         let sentence = grouped(&self.sentence);
-        format!("{subject}: {sentence} {cause} What helps: netdrop doctor --only {check}")
+        format!("{subject}: {sentence} {cause} What helps: {verify}")
     }
 }
 
@@ -85,6 +87,7 @@ mod tests {
             sentence: "Its queue is full.".into(),
             cause: "It is slow.".into(),
             explains: vec!["TCP_LISTEN_OVERFLOW".into(), "f".into()],
+            verify: "netdrop doctor --only tcp-listen-overflow".into(),
             netns: Some(7),
         };
         assert_eq!(explanation.is_of(&row), its);

@@ -109,6 +109,7 @@ fn what_the_doctor_says_stands_in_its_site() {
         sentence: "Nobody listens.".into(),
         cause: "It ended.".into(),
         explains: vec!["NO_SOCKET".into()],
+        verify: "netdrop doctor --only udp-x".into(),
         netns: None,
     };
     let last = top.last().clone();

@@ -102,9 +102,14 @@ fn longer(all: &Qdiscs, loss: &Loss, device: &str) -> Option<(String, String)> {
             Some((format!("Let it hold {}.", bytes(enough)), replace("bfifo", format!("limit {enough}"))))
         }
         ("tbf", Some(limit)) => {
-            let (enough, bucket) = (in_bytes(limit)?, queue.bucket?);
+            let bucket = queue.bucket?;
+            // More than a second's worth is delay that nobody wants.
+            let most = MOST_BYTES.min(bucket.rate.max(1));
+            let enough = enough(limit.into(), loss.own.saturating_mul(average(loss)), most)?;
             let words = format!("rate {}bit burst {} limit {enough}", bucket.rate * 8, bucket.burst);
-            Some((format!("Let it hold {}.", bytes(enough)), replace("tbf", words)))
+            let delay = enough.saturating_mul(1000) / bucket.rate.max(1);
+            let what = format!("Let it hold {}: a packet waits for up to {delay} ms then.", bytes(enough));
+            Some((what, replace("tbf", words)))
         }
         _ => None,
     }

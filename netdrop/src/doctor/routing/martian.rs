@@ -51,6 +51,7 @@ fn at_device(window: &Window, device: &str, lost: u64) -> Finding {
         "Have the kernel log them, sender's MAC address included (`dmesg`, martian); set it back to 0 afterwards.",
         &[(&key(device, "log_martians"), &1)],
     );
+    let log = Remedy { persistently: None, ..log };
     let allowed = |what, name| Remedy::sysctl(window, what, &[(&key(device, name), &1)]);
     match most {
         OWN => finding

@@ -2,7 +2,7 @@
 //! out (`OutNoRoutes`: `udp_sendmsg`, `tcp_v4_connect`, `ip6_dst_lookup_tail`).
 
 use super::{moved, sum, total};
-use crate::doctor::parts::Counters;
+use crate::doctor::parts::{Counters, Sysctls};
 use crate::doctor::{Area, Certainty, Check, Finding, Remedy, Scope, Severity, Unread, Window, source};
 use crate::units::{counted, times};
 
@@ -10,7 +10,7 @@ pub const CHECK: Check = Check {
     name: "routing-no-route",
     area: Area::Routing,
     scope: Scope::Netns,
-    needs: &[source::<Counters>()],
+    needs: &[source::<Counters>(), source::<Sysctls>()],
     run,
 };
 
@@ -30,7 +30,10 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
 
 /// Packets of others.
 fn forwarded(window: &Window) -> Result<Option<Finding>, Unread> {
-    let counters = moved(window, &[("IpExt", "InNoRoutes"), ("Ip6", "InNoRoutes")])?;
+    // A host that doesn't forward counts its own packets there, too: reports of groups on a link that comes up (`ip6_pkt_drop`).
+    let forwards_v6 = window.sysctl("net.ipv6.conf.all.forwarding").is_ok_and(|forwarding| forwarding > 0);
+    let names: &[_] = &[("IpExt", "InNoRoutes"), ("Ip6", "InNoRoutes")];
+    let counters = moved(window, if forwards_v6 { names } else { &names[..1] })?;
     let lost = total(&counters);
     let passed = sum(window, &[("Ip", "ForwDatagrams"), ("Ip6", "OutForwDatagrams")]);
     let sentence = format!(
@@ -115,6 +118,17 @@ mod tests {
     fn packets_of_others() {
         let rows = vec![row("IP_INNOROUTES", "ip_error", "eth0", 30)];
         assert_snapshot!(made(30, 0, 0).drops(rows).told(&CHECK));
+    }
+
+    /// A link that comes up reports its groups; what a router drops is another matter.
+    #[rstest::rstest]
+    #[case::a_host(0, 0)]
+    #[case::a_router(1, 1)]
+    fn ipv6_counts_a_hosts_own_reports(#[case] forwarding: u32, #[case] found: usize) {
+        let counters = |lost| Counters::from([("IpExt", "InNoRoutes", 0), ("Ip6", "InNoRoutes", lost)]);
+        let settings: Sysctls = [("net.ipv6.conf.all.forwarding", forwarding)].into_iter().collect();
+        let made = Made::default().part(counters(0), counters(2)).part(Sysctls::default(), settings);
+        assert_eq!(made.check(&CHECK).unwrap().len(), found);
     }
 
     #[test]

@@ -55,7 +55,8 @@ fn of_socket(
     delivered: u64,
 ) -> Finding {
     let (lost, limit) = (drops.by(), u64::from(socket.memory.receive_limit));
-    let is_full = u64::from(socket.memory.receive) * 4 >= limit * 3;
+    // Between two reads a queue that is full all the time has a place or two free.
+    let is_full = u64::from(socket.memory.receive) * 2 >= limit;
     let judged = Severity::of_loss(lost, delivered);
     // One that is full goes on losing, however much others receive meanwhile.
     let severity = if is_full { judged.max(Severity::Warning) } else { judged };
@@ -65,9 +66,9 @@ fn of_socket(
         counted(lost, "datagram was", "datagrams were")
     );
     let cause = if is_full {
-        "Its process reads more slowly than datagrams come: the queue is full now, too. It is busy with something else, isn't given the CPU, or reads one at a time."
+        "Its process reads more slowly than datagrams come: the queue isn't read empty now, either. It is busy with something else, isn't given the CPU, or reads one at a time."
     } else {
-        "Datagrams come in bursts that are larger than the queue: it isn't full now."
+        "Datagrams come in bursts that are larger than the queue: it is less than half full now."
     };
     let queue = format!("{} of {limit} bytes", socket.memory.receive);
     let mut finding = Finding::new(severity, subject, sentence)
@@ -77,7 +78,7 @@ fn of_socket(
         .shown_by([Evidence::value("receive queue", queue, UdpSockets::FROM)])
         .shown_by(counters.iter().filter(|moved| moved.by() > 0).cloned())
         .shown_by([window.setting(DEFAULT), window.setting(MOST)].into_iter().flatten())
-        .shown_by(window.drops_of(&EXPLAINED))
+        .shown_by(window.drops_of(&EXPLAINED).into_iter().map(|drops| at(socket.local.port(), drops)))
         .explains(&EXPLAINED)
         .caution("A larger queue carries bursts. Where a process reads too slowly all the time, it only makes data older.");
     if is_full {
@@ -86,6 +87,13 @@ fn of_socket(
         ));
     }
     larger(window, limit, lost).into_iter().fold(finding, Finding::remedy)
+}
+
+/// Drops of all sockets there, but no other one's as the example.
+fn at(port: u16, drops: Evidence) -> Evidence {
+    let Evidence::Drops(mut drops) = drops else { return drops };
+    drops.example = drops.example.filter(|example| example.destination.ends_with(&format!(":{port}")));
+    Evidence::Drops(drops)
 }
 
 /// A larger queue, by whatever limits it now (socket(7): what is asked for is doubled, after `rmem_max` has cut it).

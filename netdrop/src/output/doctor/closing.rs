@@ -42,7 +42,7 @@ pub fn closing(closing: &Closing, width: usize) -> String {
         .collect();
     let found = if counts.is_empty() { "all fine".to_owned() } else { counts.join(", ") };
     let drops = match closing.drops {
-        Ok(drops) => format!("{} drops counted", thousands(drops)),
+        Ok(drops) => format!("{} {} counted", thousands(drops), if drops == 1 { "drop" } else { "drops" }),
         Err(why) => format!("drops not counted: {why}"),
     };
     page.paragraph(0, &format!("Checked {} {time}: {found}; {drops}.", things(*checked)));

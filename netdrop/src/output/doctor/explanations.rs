@@ -50,6 +50,7 @@ mod tests {
             sentence: "3000 packets were dropped.".into(),
             cause: "It is slow.".into(),
             explains: Vec::new(),
+            verify: format!("netdrop doctor --only {check}"),
             netns: None,
         };
         let run = |found: &[Explanation]| Summary { findings: found.into(), ..Summary::default() };
