@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::finding::Finding;
 use super::related::relate;
+use super::shell::shell;
 use super::{Area, Check, Extent, Home, Scope, Severity, Span, Window};
 
 /// A check that couldn't be made.
@@ -66,7 +67,7 @@ fn signed(finding: Finding, check: &'static Check, window: &Window) -> Finding {
     let history = window.span == Span::SinceBoot;
     let most = if history { Severity::Warning } else { Severity::Critical };
     let netns = window.home.name.clone().filter(|_| check.scope == Scope::Netns);
-    let of = netns.as_ref().map_or(String::new(), |name| format!(" --netns {name}"));
+    let of = netns.as_ref().map_or(String::new(), |name| format!(" --netns {}", shell(name)));
     Finding {
         check: check.name,
         area: check.area,

@@ -31,6 +31,7 @@ mod ring;
 mod routing;
 mod settings;
 mod severity;
+mod shell;
 mod snapshot;
 mod softirq;
 mod tcp;

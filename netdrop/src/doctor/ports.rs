@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::evidence::{Evidence, Moved};
+use super::shell::shell;
 use super::{Part, Place, Remedy, Span, Unread, Window};
 use crate::counters::ethtool::Ethtool;
 use crate::counters::ethtool_netlink::{self, Told};
@@ -205,7 +206,7 @@ impl Port {
         (before, after): (&str, &str),
     ) -> Remedy {
         let remedy =
-            Remedy::command(what, format!("ethtool {before} {} {after}", self.name())).inside(window);
+            Remedy::command(what, format!("ethtool {before} {} {after}", shell(self.name()))).inside(window);
         if window.home.enter.is_some() || self.link.address.is_empty() {
             return remedy;
         }
@@ -219,10 +220,11 @@ impl Port {
             let colon = if address.is_empty() { "" } else { ":" };
             let _ = write!(address, "{colon}{byte:02x}");
         }
-        format!(
-            "printf '%s\\n' 'ACTION==\"add\", SUBSYSTEM==\"net\", DRIVERS==\"?*\", ATTR{{address}}==\"{address}\", {does}' > /etc/udev/rules.d/90-{}-{kind}.rules",
-            self.name()
-        )
+        let rule = format!(
+            "ACTION==\"add\", SUBSYSTEM==\"net\", DRIVERS==\"?*\", ATTR{{address}}==\"{address}\", {does}"
+        );
+        let file = format!("/etc/udev/rules.d/90-{}-{kind}.rules", self.name());
+        format!("printf '%s\\n' {} > {}", shell(&rule), shell(&file))
     }
 
     /// How its link goes, in words: `1000 Mbit/s, full duplex, negotiated`.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Window;
 use super::parts::Sysctls;
+use super::shell::{setting, shell};
 
 /// Something to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,14 +46,19 @@ impl Remedy {
 
     /// Settings of the whole host (`net.core.netdev_max_backlog`).
     pub fn host_sysctl(what: impl Into<String>, settings: &[(&str, &dyn Display)]) -> Self {
-        let now = settings.iter().map(|(key, value)| format!("sysctl -w {key}={}", quoted(value)));
-        let lines: Vec<_> = settings.iter().map(|(key, value)| format!("{key} = {value}\\n")).collect();
+        let now = settings.iter().map(|(key, value)| format!("sysctl -w {}", setting(key, value)));
+        let lines: String =
+            settings.iter().map(|(key, value)| printed(&format!("{key} = {value}"))).collect();
         // One file a remedy: a later one of another check doesn't undo it.
         let file = settings.first().map_or("", |(key, _)| key).replace(['/', '.'], "-");
         Self {
             what: what.into(),
             now: now.collect(),
-            persistently: Some(format!("printf '{}' > /etc/sysctl.d/90-{file}.conf", lines.concat())),
+            persistently: Some(format!(
+                "printf {} > {}",
+                shell(&lines),
+                shell(&format!("/etc/sysctl.d/90-{file}.conf"))
+            )),
         }
     }
 
@@ -63,7 +69,7 @@ impl Remedy {
         if window.home.enter.is_none() || own.is_empty() {
             return Self::host_sysctl(what, settings);
         }
-        let flags = own.iter().map(|(key, value)| format!(" --sysctl {key}={}", quoted(value)));
+        let flags = own.iter().map(|(key, value)| format!(" --sysctl {}", setting(key, value)));
         let made = "where the namespace is made, as for a container: docker run";
         let mut kept = format!("{made}{}", flags.collect::<String>());
         let mut remedy = Self::host_sysctl(what, &own).inside(window);
@@ -79,13 +85,33 @@ impl Remedy {
     #[must_use]
     pub fn inside(self, window: &Window) -> Self {
         let Some(path) = &window.home.enter else { return self };
-        let now = self.now.iter().map(|command| format!("nsenter --net={} {command}", path.display()));
+        let path = path.to_string_lossy();
+        let now = self.now.iter().map(|command| format!("nsenter --net={} {command}", shell(&path)));
         Self { now: now.collect(), ..self }
     }
 }
 
-/// Numbers stand as they are, several in quotes.
-fn quoted(value: &dyn Display) -> String {
-    let value = value.to_string();
-    if value.contains(char::is_whitespace) { format!("\"{value}\"") } else { value }
+/// A line as printf(1) has it in its format.
+fn printed(line: &str) -> String {
+    line.replace('\\', r"\\").replace('%', "%%") + r"\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::shell::made::{arguments, printed};
+
+    #[rstest::rstest]
+    #[case("eth0")]
+    #[case(r"50%d\n$(id);'x")]
+    fn a_devices_name_stays_what_it_is(#[case] device: &str) {
+        let key = format!("net.ipv4.conf.{device}.log_martians");
+        let remedy = Remedy::host_sysctl("x", &[(&key, &1)]);
+        assert_eq!(arguments("sysctl", &remedy.now[0]), ["-w", &format!("{key}=1")]);
+        let kept = remedy.persistently.unwrap();
+        let (print, file) = kept.split_once(" > ").unwrap();
+        assert_eq!(printed(print), format!("{key} = 1\n"));
+        let name = key.replace('.', "-");
+        assert_eq!(arguments("told", &format!("told {file}")), [format!("/etc/sysctl.d/90-{name}.conf")]);
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::groups::Group;
 use crate::doctor::Remedy;
+use crate::doctor::shell::shell;
 use crate::model::{Runtime, Workload};
 use crate::owner::cgroup_path;
 
@@ -22,6 +23,8 @@ pub enum Limit {
 pub fn set(what: impl Into<String>, folder: &str, group: &Group, limit: Limit) -> Remedy {
     let workload = cgroup_path::parse(&group.path);
     let by_hand = files(folder, group, limit);
+    // As systemd escaped it: `my\x2dapp.service`.
+    let name = group.path.rsplit('/').next().unwrap_or_default();
     match &workload {
         Workload { container: Some(container), .. } => {
             let id = container.id.get(..12).unwrap_or(&container.id);
@@ -52,7 +55,8 @@ pub fn set(what: impl Into<String>, folder: &str, group: &Group, limit: Limit) -
             by_hand(what.into()).kept_by("in the pod's definition: resources.limits")
         }
         // The unit itself has the limit, not a cgroup within it.
-        Workload { unit: Some(unit), .. } if group.path.ends_with(unit.as_str()) => {
+        Workload { unit, .. } if unit.is_some() && cgroup_path::parse(name).unit == *unit => {
+            let unit = shell(name);
             let property = match limit {
                 Limit::Cpu(percent) => format!("CPUQuota={percent}%"),
                 Limit::Weight => "CPUWeight=1000".into(),
@@ -78,7 +82,7 @@ fn files(folder: &str, group: &Group, limit: Limit) -> impl Fn(String) -> Remedy
         (Limit::MemoryHigh(mebibytes), _) => (format!("{mebibytes}M"), "memory.high"),
         (Limit::Memory(mebibytes), true) => (format!("{mebibytes}M"), "memory.limit_in_bytes"),
     };
-    let command = format!("echo {value} > {folder}/{file}");
+    let command = format!("echo {value} > {}", shell(&format!("{folder}/{file}")));
     move |what| Remedy::command(what, command.clone())
 }
 
@@ -96,6 +100,12 @@ mod tests {
         "systemctl set-property --runtime nginx.service CPUQuota=150%"
     )]
     #[case("/system.slice", Limit::Memory(64), "systemctl set-property --runtime system.slice MemoryMax=64M")]
+    #[case(
+        r"/system.slice/system-my\x2dapp.slice/my\x2dapp@1.service",
+        Limit::Weight,
+        r"systemctl set-property --runtime 'my\x2dapp@1.service' CPUWeight=1000"
+    )]
+    #[case("/system.slice/nginx.service/x.slice", Limit::Weight, "echo 1000 > /f/cpu.weight")]
     #[case("/system.slice/nginx.service/worker", Limit::Cpu(50), "echo '50000 100000' > /f/cpu.max")]
     #[case("/system.slice/docker-ID.scope", Limit::Cpu(150), "docker update --cpus 1.50 3f2a1b9c8d7e")]
     #[case(
@@ -116,6 +126,13 @@ mod tests {
         let remedy = set("x", "/f", &group, limit);
         assert_eq!(remedy.now, [expected]);
         assert!(remedy.persistently.is_some());
+    }
+
+    #[test]
+    fn a_folder_is_one_word() {
+        let group = Group { path: "/x".into(), ..Group::default() };
+        let remedy = set("x", r"/sys/fs/cgroup/system-my\x2dapp.slice/$(id)", &group, Limit::Weight);
+        assert_eq!(remedy.now, [r"echo 1000 > '/sys/fs/cgroup/system-my\x2dapp.slice/$(id)/cpu.weight'"]);
     }
 
     #[test]

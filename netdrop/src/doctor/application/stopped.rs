@@ -3,6 +3,7 @@
 use super::case::Case;
 use super::check;
 use super::verdict::found;
+use crate::doctor::shell::shell;
 use crate::doctor::{Certainty, Check, Evidence, Finding, Remedy};
 use crate::model::Runtime;
 use crate::owner::cgroup_path;
@@ -45,19 +46,18 @@ pub fn judge(case: &Case) -> Option<Finding> {
         _ => {}
     }
     let (folder, _, group) = case.groups().find(|(_, _, group)| group.is_frozen)?;
+    let file = format!("{folder}/{}", if group.is_old { "freezer.state" } else { "cgroup.freeze" });
     let thaw = match cgroup_path::parse(&group.path).container {
         Some(container) if container.runtime == Runtime::Docker => format!("docker unpause {}", container.id),
         Some(container) if container.runtime == Runtime::Podman => format!("podman unpause {}", container.id),
-        _ if group.is_old => format!("echo THAWED > {folder}/freezer.state"),
-        _ => format!("echo 0 > {folder}/cgroup.freeze"),
+        _ => format!("echo {} > {}", if group.is_old { "THAWED" } else { "0" }, shell(&file)),
     };
-    let file = if group.is_old { "freezer.state" } else { "cgroup.freeze" };
     Some(
         state(
             "Its cgroup is frozen: the container was paused, or the service frozen (systemctl freeze)."
                 .into(),
         )
-        .shown_by([Evidence::value("frozen", 1, format!("{folder}/{file}"))])
+        .shown_by([Evidence::value("frozen", 1, file)])
         .remedy(Remedy::command("Let all in it go on.", thaw))
         .caution("Somebody froze it, perhaps for a snapshot that isn't done yet."),
     )

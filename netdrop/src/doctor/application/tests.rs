@@ -14,7 +14,6 @@ use crate::doctor::made::Made;
 use crate::doctor::{Finding, Severity};
 
 const SECOND: u64 = 1_000_000_000;
-const UNIT: &str = "/sys/fs/cgroup/system.slice/dnsmasq.service";
 
 /// What happened in the five seconds.
 #[derive(Clone)]
@@ -63,7 +62,7 @@ impl Story {
                 .collect(),
             cpus: self.cpus.into(),
             tracer: self.tracer,
-            groups: vec![UNIT.into()],
+            groups: vec![self.folder()],
             sockets: vec![7],
         };
         let readers = |is_end: bool| {
@@ -80,7 +79,7 @@ impl Story {
                     socket("0.0.0.0:53", 7, (if is_end { 212_000 } else { 0 }, 212_992), drops),
                 )],
                 processes: vec![process(is_end)],
-                groups: BTreeMap::from([(UNIT.to_owned(), group)]),
+                groups: BTreeMap::from([(self.folder(), group)]),
                 stalled: Some(if is_end { 1_500_000 } else { 0 }),
                 cpus: 4,
                 uptime: self.uptime,
@@ -94,6 +93,11 @@ impl Story {
             .part(readers(false), readers(true))
             .part(counters(0, 0), counters(u64::from(self.lost), 10_000))
             .part(Sysctls::default(), Sysctls::default())
+    }
+
+    /// Of its cgroup.
+    fn folder(&self) -> String {
+        format!("/sys/fs/cgroup{}", self.group.path)
     }
 
     /// The one check that finds something, and what.
@@ -140,10 +144,14 @@ fn a_process_in_a_debugger_or_a_frozen_cgroup() {
     let (name, findings) = Story { state: 't', tracer: 99, ..story() }.verdict();
     assert_eq!(name, "application-stopped");
     assert!(findings[0].cause.contains("debugger (process 99)"), "{findings:?}");
-    let group = Group { is_frozen: true, ..story().group };
-    let (name, findings) = Story { group, ..story() }.verdict();
-    assert_eq!(name, "application-stopped");
-    assert_eq!(findings[0].remedies[0].now, [format!("echo 0 > {UNIT}/cgroup.freeze")]);
+    let thaw = |path: &str, is_old| {
+        let group = Group { path: path.into(), is_frozen: true, is_old, ..Group::default() };
+        let (name, findings) = Story { group, ..story() }.verdict();
+        assert_eq!(name, "application-stopped");
+        findings[0].remedies[0].now.concat()
+    };
+    assert_eq!(thaw("/a.service", false), "echo 0 > /sys/fs/cgroup/a.service/cgroup.freeze");
+    assert_eq!(thaw(r"/my\x2da", true), r"echo THAWED > '/sys/fs/cgroup/my\x2da/freezer.state'");
 }
 
 #[test]

@@ -17,6 +17,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use super::ports::{Pair, hardware};
+use super::shell::shell;
 use super::{Check, Evidence, Part, Place, Span, Unread, Window};
 use crate::counters::cpu_times::{CpuTime, CpuTimes};
 use crate::counters::interrupts::{self, Interrupt};
@@ -92,8 +93,9 @@ pub fn at_sysfs(window: &Window, command: &str) -> String {
     match &window.home.enter {
         None => command.to_owned(),
         Some(path) => format!(
-            "nsenter --net={} unshare --mount sh -c 'mount -t sysfs sysfs /sys && {command}'",
-            path.display()
+            "nsenter --net={} unshare --mount sh -c {}",
+            shell(&path.to_string_lossy()),
+            shell(&format!("mount -t sysfs sysfs /sys && {command}"))
         ),
     }
 }

@@ -3,6 +3,7 @@
 use super::{at_sysfs, busiest, strained};
 use crate::counters::cpu_times::CpuTimes;
 use crate::doctor::ports::Ports;
+use crate::doctor::shell::shell;
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Remedy, Scope, Severity, Unread, Window, source,
 };
@@ -33,20 +34,19 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
             continue;
         }
         let name = port.pair.now.name();
+        let word = shell(name);
         let sentence = format!(
             "{:.0} percent of the packets of {name} come by one of its {} queues: one flow, or few.",
             share * 100.0,
             queues.len()
         );
         let of_queue = FLOWS / u32::try_from(queues.len()).unwrap_or(1).max(1);
+        let flows = format!("/sys/class/net/{name}/queues/rx-{queue}/rps_flow_cnt");
         let follow = Remedy {
             what: "Hand the packets of each flow to the CPU of the program that reads them (RFS), so that at least its work is elsewhere.".into(),
             now: vec![
                 format!("sysctl -w net.core.rps_sock_flow_entries={FLOWS}"),
-                at_sysfs(
-                    window,
-                    &format!("echo {of_queue} > /sys/class/net/{name}/queues/rx-{queue}/rps_flow_cnt"),
-                ),
+                at_sysfs(window, &format!("echo {of_queue} > {}", shell(&flows))),
             ],
             persistently: Some(format!("printf 'net.core.rps_sock_flow_entries = {FLOWS}\\n' > /etc/sysctl.d/90-net-core-rps_sock_flow_entries.conf")),
         };
@@ -56,9 +56,9 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
                 .because(Certainty::Possible, "A flow keeps to its queue and its CPU, so that its packets stay in order: a tunnel, a backup, a capture has the speed of one CPU.")
                 .shown_by(port.evidence())
                 .shown_by(queues.iter().take(16).map(|(queue, packets)| Evidence::value(format!("queue {queue}"), counted(*packets, "packet", "packets"), port.pair.now.queues_from())))
-                .remedy(Remedy::command("Find the flow.", format!("timeout 5 tcpdump -nni {name} -c 2000 -q | cut -d' ' -f3-5 | sort | uniq -c | sort -rn | head")).inside(window))
+                .remedy(Remedy::command("Find the flow.", format!("timeout 5 tcpdump -nni {word} -c 2000 -q | cut -d' ' -f3-5 | sort | uniq -c | sort -rn | head")).inside(window))
                 .remedy(follow)
-                .remedy(Remedy::advice(format!("Have several flows carry it: more connections, a tunnel whose outer port varies (VXLAN, GENEVE and FOU do). Keep what is critical out of its way by a filter: ethtool -N {name} flow-type tcp4 dst-port PORT action QUEUE.")))
+                .remedy(Remedy::advice(format!("Have several flows carry it: more connections, a tunnel whose outer port varies (VXLAN, GENEVE and FOU do). Keep what is critical out of its way by a filter: ethtool -N {word} flow-type tcp4 dst-port PORT action QUEUE.")))
                 .caution("A filter needs `ethtool -K … ntuple on`, and a queue that the hash doesn't use: take it out of the indirection table (ethtool -X)."),
         );
     }

@@ -6,6 +6,7 @@ use crate::counters::cpu_times::CpuTimes;
 use crate::counters::queues::Queues;
 use crate::doctor::parts::Sysctls;
 use crate::doctor::ports::Ports;
+use crate::doctor::shell::shell;
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Part as _, Remedy, Scope, Severity, Unread, Window, source,
 };
@@ -49,7 +50,8 @@ fn missing(window: &Window, port: &Strained, queues: &Queues) -> Option<Finding>
     let name = port.pair.now.name();
     // scaling.rst: the interrupted CPU does enough already.
     let others = CpuSet(port.cpus.iter().copied().filter(|cpu| cpu != hot).collect());
-    let command = format!("echo {} > /sys/class/net/{name}/queues/rx-0/rps_cpus", others.mask());
+    let file = format!("/sys/class/net/{name}/queues/rx-0/rps_cpus");
+    let command = format!("echo {} > {}", others.mask(), shell(&file));
     let rule = || port.pair.now.rule("rps", &format!("ATTR{{queues/rx-0/rps_cpus}}=\"{}\"", others.mask()));
     let spread = Remedy {
         what: "Have the other CPUs take the packets through the stack (RPS).".into(),
@@ -61,7 +63,7 @@ fn missing(window: &Window, port: &Strained, queues: &Queues) -> Option<Finding>
             .losing(port.losing(window))
             .because(Certainty::Likely, "One queue is emptied by one CPU, and RPS, which would hand its packets to others, is off.")
             .shown_by(port.evidence())
-            .shown_by([Evidence::value("rps_cpus", "0", format!("/sys/class/net/{name}/queues/rx-0/rps_cpus"))])
+            .shown_by([Evidence::value("rps_cpus", "0", file)])
             .remedy(spread)
             .caution("Each packet then costs a second CPU's attention: on a host that is busy all over, RPS makes it worse. One flow stays on one CPU."),
     )
@@ -94,7 +96,7 @@ fn funnel(window: &Window, queues: &Queues, cpus: usize) -> Option<Finding> {
         return None;
     }
     let file = format!("/sys/class/net/{name}/queues/tx-{queue}/xps_cpus");
-    let command = at_sysfs(window, &format!("echo 0 > {file}"));
+    let command = at_sysfs(window, &format!("echo 0 > {}", shell(&file)));
     let sentence =
         format!("All {cpus} CPUs send by transmit queue {queue} of {name} alone, though it has {count}.");
     let cause =
@@ -114,10 +116,14 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
+    use crate::counters::links::Link;
     use crate::counters::queues::ReceiveQueue;
+    use crate::doctor::Home;
     use crate::doctor::interrupts::made::window;
     use crate::doctor::made::Made;
+    use crate::doctor::ports::Port;
     use crate::doctor::ports::made::port;
+    use crate::doctor::shell::made::arguments;
 
     fn made(percent: u64, cpus: &[u32], flows: u32, entries: u32) -> Made {
         let receive = vec![ReceiveQueue { cpus: CpuSet(cpus.to_vec()), flows }];
@@ -131,6 +137,33 @@ mod tests {
     #[test]
     fn one_queue_and_no_help() {
         assert_snapshot!(made(90, &[], 0, 0).told(&CHECK));
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(32))]
+
+        /// The folder is within a command that is within another's argument.
+        #[test]
+        fn whatever_device_and_namespace_are_called(device in r"[^\x00/:\s]{1,15}", path in r"/run/netns/[^\x00/]{1,12}") {
+            let of = |received| {
+                let port = port(received, &[]);
+                Port { link: Link { name: device.clone(), ..port.link }, ..port }
+            };
+            let receive = vec![ReceiveQueue { cpus: CpuSet(Vec::new()), flows: 0 }];
+            let devices = vec![Queues { device: device.clone(), receive, ..Queues::default() }];
+            let home = Home { inode: 9, name: None, enter: Some(path.as_str().into()) };
+            let findings = window(90, of(0), of(500_000))
+                .part(Steering::default(), Steering { devices, is_balanced: false })
+                .part(Sysctls::default(), Sysctls::default())
+                .at(home)
+                .check(&CHECK)
+                .unwrap();
+            let words = arguments("nsenter", &findings[0].remedies[0].now[0]);
+            assert_eq!(words[..5], [&format!("--net={path}"), "unshare", "--mount", "sh", "-c"]);
+            let script = words[5].strip_prefix("mount -t sysfs sysfs /sys && ").unwrap();
+            let file = arguments("echo", &script.replacen('>', "", 1)).pop().unwrap();
+            assert_eq!(file, format!("/sys/class/net/{device}/queues/rx-0/rps_cpus"));
+        }
     }
 
     fn sending(masks: &[&str]) -> Made {

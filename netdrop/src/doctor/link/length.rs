@@ -3,6 +3,7 @@
 
 use crate::counters::losses::Trouble;
 use crate::doctor::ports::{Pair, Ports, most, pairs};
+use crate::doctor::shell::shell;
 use crate::doctor::{
     Area, Certainty, Check, Drops, Evidence, Finding, Remedy, Scope, Severity, Unread, Window, source,
 };
@@ -56,7 +57,7 @@ fn too_long(window: &Window, pair: &Pair) -> Option<Finding> {
     let larger = if longest.is_some_and(|range| range.from < 2048) { 2000 } else { 9000 };
     let finding = finding.remedy(Remedy::advice(format!("Give the sender the MTU of this network, {mtu}.")));
     Some(if mtu < larger {
-        let command = format!("ip link set dev {name} mtu {larger}");
+        let command = format!("ip link set dev {} mtu {larger}", shell(name));
         finding.remedy(
             Remedy::command(
                 "Or, where the whole network is to carry long frames, take them here too.",
@@ -101,7 +102,7 @@ fn refused(window: &Window, pair: &Pair) -> Option<Finding> {
         .caution("Connections that exist keep their segment size until it is found again. Where the other end is the one that is wrong, give it this one's MTU instead.");
     Some(match peer {
         Some(peer) => {
-            let command = format!("ip link set dev {name} mtu {peer}");
+            let command = format!("ip link set dev {} mtu {peer}", shell(name));
             finding.remedy(
                 Remedy::command("Send nothing that the other end doesn't take.", command).inside(window),
             )

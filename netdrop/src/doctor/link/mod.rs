@@ -17,6 +17,7 @@ use super::ports::{Pair, hardware, most};
 use super::{Check, Finding, Remedy, Severity, Unread, Window};
 use crate::counters::losses::Trouble;
 use crate::doctor::Moved;
+use crate::doctor::shell::shell;
 
 pub const CHECKS: &[Check] = &[
     crc::CHECK,
@@ -55,5 +56,5 @@ fn damaged(
 /// What a damaged signal is looked into by. Copper has no module to ask.
 fn look_at_module(pair: &Pair, window: &Window) -> Remedy {
     let what = "Look at the module's light, temperature and alarms, if it has one.";
-    Remedy::command(what, format!("ethtool -m {}", pair.now.name())).inside(window)
+    Remedy::command(what, format!("ethtool -m {}", shell(pair.now.name()))).inside(window)
 }

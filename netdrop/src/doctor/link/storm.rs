@@ -2,6 +2,7 @@
 
 use crate::counters::losses::Trouble;
 use crate::doctor::ports::{Ports, hardware, most};
+use crate::doctor::shell::shell;
 use crate::doctor::{Area, Certainty, Check, Finding, Remedy, Scope, Severity, Unread, Window, source};
 
 pub const CHECK: Check =
@@ -32,7 +33,7 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
                 .losing(0.0)
                 .because(Certainty::Likely, cause)
                 .shown_by(signs)
-                .remedy(Remedy::command("See who sends them.", format!("timeout 10 tcpdump -enni {name} -c 100 broadcast")).inside(window))
+                .remedy(Remedy::command("See who sends them.", format!("timeout 10 tcpdump -enni {} -c 100 broadcast", shell(name))).inside(window))
                 .remedy(Remedy::advice("Have the spanning tree protocol on wherever bridges meet, and storm control at the switch's ports."))
                 .caution("Storm control drops what is above its limit without looking: ARP and DHCP too, so that hosts can't be reached while it acts."),
         );

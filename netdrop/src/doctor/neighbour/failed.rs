@@ -2,6 +2,7 @@
 
 use super::{NeighbourTables, Neighbours};
 use crate::counters::neighbours::Silent;
+use crate::doctor::shell::shell;
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Part as _, Remedy, Scope, Severity, Unread, Window, source,
 };
@@ -44,7 +45,7 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let rest = neighbours.silent_count.saturating_sub(silent.len() as u64);
     let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
     let named = Evidence::value("without an answer", silent.join(", ") + &more, Neighbours::FROM);
-    let device = neighbours.silent.first().map_or("any", |one| one.device.as_str());
+    let device = neighbours.silent.first().map_or("any".into(), |one| shell(&one.device));
     Ok(vec![
         Finding::new(Severity::of_loss(lost, 0).min(Severity::Warning), subject, sentence)
             .losing(window.rate(lost))

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{FAMILIES, NeighbourStats, WaitingRoom};
+use crate::doctor::shell::shell;
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Moved, Part as _, Remedy, Scope, Severity, Span, Unread,
     Window, source,
@@ -88,7 +89,7 @@ fn found(window: &Window, rooms: &WaitingRoom, (families, device): (&[usize], &s
     let told = |(key, limit): &(String, u64)| {
         Evidence::value(key.as_str(), bytes(*limit), format!("/proc/sys/{key}"))
     };
-    let on = if by.is_empty() { String::new() } else { format!(" dev {device}") };
+    let on = if by.is_empty() { String::new() } else { format!(" dev {}", shell(device)) };
     let see = Remedy::command(
         "See which one it is: it is INCOMPLETE or FAILED.",
         format!("ip neigh show{on} nud incomplete nud failed"),

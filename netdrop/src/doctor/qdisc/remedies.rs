@@ -3,6 +3,7 @@
 use super::drops::Loss;
 use super::handle;
 use crate::counters::qdiscs::{Qdiscs, Queue, ROOT};
+use crate::doctor::shell::shell;
 use crate::doctor::{Certainty, Finding, Remedy, Severity, Window};
 use crate::units::bytes;
 
@@ -33,7 +34,7 @@ fn keeps_delay_short(kind: &str, loss: &Loss) -> bool {
 
 /// The finding with its cause and what helps.
 pub fn for_loss(window: &Window, finding: Finding, all: &Qdiscs, loss: &Loss) -> Finding {
-    let (queue, device) = (loss.queue, all.device(loss.queue));
+    let (queue, device) = (loss.queue, &*shell(all.device(loss.queue)));
     let look = format!("tc -s -d {} show dev {device}", if loss.is_class { "class" } else { "qdisc" });
     match queue.kind.as_str() {
         kind if FILTERS.contains(&kind) => finding

@@ -1,6 +1,7 @@
 //! `qdisc-tx-timeout`: queues of a device that stood still until the kernel had the device reset (`dev_watchdog`, `net/sched/sch_generic.c`).
 
 use super::TxTimeouts;
+use crate::doctor::shell::shell;
 use crate::doctor::{
     Area, Certainty, Check, Finding, Part as _, Remedy, Scope, Severity, Unread, Window, source,
 };
@@ -35,7 +36,7 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
                     )
                     .remedy(Remedy::command(
                         "See what the driver said then, and which driver and firmware it is.",
-                        format!("dmesg | grep -i -A 3 -e 'NETDEV WATCHDOG: {device}' -e 'transmit queue'; ethtool -i {device}"),
+                        format!("dmesg | grep -i -A 3 -e {} -e 'transmit queue'; ethtool -i {}", shell(&format!("NETDEV WATCHDOG: {device}")), shell(device)),
                     ))
                     .remedy(Remedy::advice(
                         "Update firmware and driver. Until then, offloads may be what hangs: `ethtool -K DEVICE tso off gso off`; look at the link's pause frames, too.",

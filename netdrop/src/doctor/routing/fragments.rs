@@ -105,8 +105,16 @@ fn of_version(window: &Window, version: &Version, waiting: Waiting, lost: u64) -
 }
 
 fn full(window: &Window, finding: Finding, version: &Version, limit: u64) -> Finding {
-    let enough = limit.saturating_mul(4).max(4 << 20).min(LARGEST.max(limit));
-    let what = format!("Let fragments take {}.", bytes(enough));
+    let enough = limit.saturating_mul(4).clamp(4 << 20, LARGEST);
+    let remedy = if enough > limit {
+        let what = format!("Let fragments take {}.", bytes(enough));
+        Remedy::sysctl(window, what, &[(version.memory, &enough)])
+    } else {
+        Remedy::advice(format!(
+            "{} are more than fragments need: have whose they are send fewer or none (a smaller MTU or MSS), and stop them at the edge if nobody wants them.",
+            bytes(limit)
+        ))
+    };
     finding
         .because(
             Certainty::Likely,
@@ -114,7 +122,7 @@ fn full(window: &Window, finding: Finding, version: &Version, limit: u64) -> Fin
         )
         .shown_by(window.drops_of(&REFUSED))
         .explains(&REFUSED)
-        .remedy(Remedy::sysctl(window, what, &[(version.memory, &enough)]))
+        .remedy(remedy)
         .caution("Somebody who sends single fragments fills any memory: see whose they are before (`netdrop watch --reason FRAG_REASM_TIMEOUT --by src`).")
 }
 
@@ -168,6 +176,16 @@ mod tests {
     #[test]
     fn the_memory_is_full() {
         assert_snapshot!(made(400, 20, 4_194_000).told(&CHECK));
+    }
+
+    #[rstest::rstest]
+    #[case(32 << 20, &["sysctl -w net.ipv4.ipfrag_high_thresh=67108864"])]
+    #[case(64 << 20, &[])]
+    #[case(1 << 30, &[])]
+    fn a_command_only_raises(#[case] limit: u64, #[case] now: &[&str]) {
+        let settings: Sysctls = [("net.ipv4.ipfrag_high_thresh", limit)].into_iter().collect();
+        let findings = made(400, 20, limit).part(Sysctls::default(), settings).check(&CHECK).unwrap();
+        assert_eq!(findings[0].remedies[0].now, now);
     }
 
     #[rstest::rstest]

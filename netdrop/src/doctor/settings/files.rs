@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::counters::sysctl_conf;
+use crate::doctor::shell::{setting, shell};
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Part, Place, Remedy, Scope, Severity, Source, Unread, Window,
     source,
@@ -116,22 +117,27 @@ fn gone(key: &str, line: &Line) -> Finding {
         } else {
             Remedy::command(
                 "Take the line out.",
-                format!("sed -i.old '\\|^[- ]*{}[ =]|d' {}", pattern(key), line.file),
+                format!("sed -i.old {} {}", shell(&line_of(key)), shell(&line.file)),
             )
         })
         .caution("Others may be meant by the same file: look at it as a whole.")
 }
 
-/// Dots and slashes mean the same in such a file.
-fn pattern(key: &str) -> String {
-    key.replace('.', "[./]")
+/// sed(1)'s command that takes out the lines which set it. Dots and slashes mean the same in such a file; what else isn't of names matches any.
+fn line_of(key: &str) -> String {
+    let one = |one: char| match one {
+        '.' | '/' => "[./]".to_owned(),
+        '_' | '-' => one.to_string(),
+        one if one.is_alphanumeric() => one.to_string(),
+        _ => ".".to_owned(),
+    };
+    format!(r"\|^[[:space:]-]*{}[[:space:]=]|d", key.chars().map(one).collect::<String>())
 }
 
 fn not_applied(key: &str, line: &Line) -> Finding {
     let now = line.now.as_deref().unwrap_or_default();
     let sentence =
         format!("{key} is {now}, and {} sets it to {}: the next boot changes it.", line.file, line.value);
-    let value = if line.value.contains(' ') { format!("\"{}\"", line.value) } else { line.value.clone() };
     Finding::new(Severity::Info, key, sentence)
         .because(
             Certainty::Certain,
@@ -141,7 +147,7 @@ fn not_applied(key: &str, line: &Line) -> Finding {
             Evidence::value("as it is", now, format!("/proc/sys/{}", key.replace('.', "/"))),
             Evidence::value("as the file has it", &line.value, &line.file),
         ])
-        .remedy(Remedy::command("Have it as the file says.", format!("sysctl -w {key}={value}")))
+        .remedy(Remedy::command("Have it as the file says.", format!("sysctl -w {}", setting(key, &line.value))))
         .remedy(Remedy::advice(format!("Or write what it is into {}.", line.file)))
         .caution("See first which of both is meant.")
 }
@@ -150,6 +156,7 @@ fn not_applied(key: &str, line: &Line) -> Finding {
 mod tests {
     use super::*;
     use crate::doctor::made::Made;
+    use crate::doctor::shell::made::printed;
     use crate::made_up;
 
     fn read() -> Files {
@@ -184,6 +191,20 @@ mod tests {
                 ("net.netfilter.nf_conntrack_max", "9", None),
             ]
         );
+    }
+
+    /// As the parser takes them: a tab is as good as a blank.
+    #[rstest::rstest]
+    #[case("-\tnet/ipv4/tcp_tw_recycle\t= 1", "")]
+    #[case("net.ipv4.tcp_tw_recycle=1", "")]
+    #[case("net.ipv4.tcp_tw_recycled=1", "net.ipv4.tcp_tw_recycled=1\n")]
+    fn the_line_that_is_taken_out(#[case] line: &str, #[case] left: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("it's $(id).conf");
+        fs::write(&file, format!("{line}\n")).unwrap();
+        let line = Line { file: file.to_str().unwrap().into(), value: "1".into(), now: None };
+        printed(&gone("net.ipv4.tcp_tw_recycle", &line).remedies[0].now[0]);
+        assert_eq!(fs::read_to_string(&file).unwrap(), left);
     }
 
     #[test]

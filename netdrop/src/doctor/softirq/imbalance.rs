@@ -3,6 +3,7 @@
 use super::{Cpu, Softnet, pairs, percent};
 use crate::counters::cpu_times::{CpuTime, CpuTimes};
 use crate::counters::received::Received;
+use crate::doctor::shell::shell;
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Moved, Part as _, Remedy, Scope, Severity, Unread, Window,
     source,
@@ -122,7 +123,7 @@ fn spread(window: &Window, cpus: &[u32]) -> Option<Remedy> {
         )));
     }
     let mask = mask(cpus);
-    let queues = format!("/sys/class/net/{device}/queues/rx-*/rps_cpus");
+    let queues = format!("/sys/class/net/{}/queues/rx-*/rps_cpus", shell(device));
     let command = format!("for queue in {queues}; do echo {mask} > $queue; done");
     let kept = "A udev rule for the device, or a unit of systemd, that writes the mask at each boot.";
     Some(Remedy::command(what, command).kept_by(kept))

@@ -21,7 +21,7 @@ pub const CHECK: Check = Check {
 };
 
 const SETTING: &str = "net.core.somaxconn";
-/// `listen(2)`'s backlog is 16 bits wide in some programs, and no accept queue needs more.
+/// `listen(2)`'s backlog is 16 bits wide in some programs, and no accept queue needs more. The setting, an int, may be more already.
 const LARGEST: u64 = 65_535;
 const REASON: [&str; 1] = ["TCP_LISTEN_OVERFLOW"];
 const FUNCTIONS: [&str; 2] = ["tcp_v4_rcv", "tcp_v6_rcv"];
@@ -109,26 +109,35 @@ fn of_listener(
     let enough = (limit + lost).max(limit * 2).max(16).next_power_of_two().min(LARGEST);
     let somaxconn = window.sysctl(SETTING).unwrap_or(u64::MAX);
     let configured = configured(window, listener);
+    let finding = if enough > limit {
+        finding
+    } else {
+        finding.remedy(Remedy::advice("No longer queue helps. Have the application accept faster: more threads or processes in accept(2), several listeners with SO_REUSEPORT, or more hosts."))
+    };
     if limit >= somaxconn {
+        let finding = finding.because(
+            Certainty::Likely,
+            format!("Connections come faster than the application accepts them. It asked for a backlog of {limit} or more: somaxconn allows no more than {somaxconn}."),
+        );
+        if enough <= somaxconn {
+            return finding;
+        }
         let what = format!(
             "Allow longer queues, and start the process again, as listen(2) sets the backlog once{}.",
             configured.map_or(String::new(), |name| format!(" (its own setting: {name})"))
         );
-        finding
-            .because(
-                Certainty::Likely,
-                format!("Connections come faster than the application accepts them. It asked for a backlog of {limit} or more: somaxconn allows no more than {somaxconn}."),
-            )
-            .remedy(Remedy::sysctl(window, what, &[(SETTING, &enough)]))
+        finding.remedy(Remedy::sysctl(window, what, &[(SETTING, &enough)]))
     } else {
         let name = configured.unwrap_or("the backlog of listen(2)");
+        let finding = finding.because(
+            Certainty::Certain,
+            format!("Connections come faster than the application accepts them, and it asked for a backlog of {limit} only: somaxconn would allow {somaxconn}."),
+        );
+        if enough <= limit {
+            return finding;
+        }
         let what = format!("Have the application ask for a backlog of {} ({name}).", enough.min(somaxconn));
-        let finding = finding
-            .because(
-                Certainty::Certain,
-                format!("Connections come faster than the application accepts them, and it asked for a backlog of {limit} only: somaxconn would allow {somaxconn}."),
-            )
-            .remedy(Remedy::advice(what));
+        let finding = finding.remedy(Remedy::advice(what));
         if enough <= somaxconn {
             return finding;
         }
@@ -208,6 +217,21 @@ mod tests {
     #[test]
     fn a_backlog_that_the_application_asked_for() {
         assert_snapshot!(made(4096, 300, 300).told(&CHECK));
+    }
+
+    /// A command only raises, and nobody is told to ask for what was asked for already.
+    #[rstest::rstest]
+    #[case::half_of_the_most(32_768, 32_768, &["sysctl -w net.core.somaxconn=65535"], "Allow longer queues")]
+    #[case::the_most(65_535, 65_535, &[], "No longer queue helps.")]
+    #[case::more(1 << 20, 1 << 20, &[], "No longer queue helps.")]
+    #[case::asked_for(65_535, 1 << 20, &[], "No longer queue helps.")]
+    #[case::asked_for_less(32_768, 1 << 20, &[], "Have the application ask for a backlog of 65535 ")]
+    fn long_queues(#[case] limit: u32, #[case] somaxconn: u64, #[case] now: &[&str], #[case] what: &str) {
+        let of = |queue, drops| Listeners(vec![socket("0.0.0.0:8080", 7, (queue, limit), drops)]);
+        let findings = made(somaxconn, 300, 300).part(of(0, 0), of(limit + 1, 300)).check(&CHECK).unwrap();
+        let [remedy] = &findings[0].remedies[..] else { panic!("{findings:?}") };
+        assert_eq!(remedy.now, now);
+        assert!(remedy.what.starts_with(what), "{remedy:?}");
     }
 
     #[test]

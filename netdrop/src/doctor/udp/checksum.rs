@@ -2,6 +2,7 @@
 
 use super::{of_all, rise, risen};
 use crate::doctor::parts::Counters;
+use crate::doctor::shell::shell;
 use crate::doctor::{
     Area, Certainty, Check, Finding, Moved, Remedy, Scope, Severity, Unread, Window, source,
 };
@@ -40,12 +41,12 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
         ),
     )
     .caution("Checksums made by the CPU cost some of it; a capture on the sending host shows wrong ones even where all is well.");
-    let check_here = |device| {
+    let check_here = |device: &str| {
         let what = "If they are of all senders, and a capture shows them right, the card checks wrongly: let the CPU check.";
-        Remedy::command(what, format!("ethtool -K {device} rx off")).inside(window)
+        Remedy::command(what, format!("ethtool -K {} rx off", shell(device))).inside(window)
     };
     Ok(vec![match device.filter(|device| device != "lo") {
-        Some(device) => finding.remedy(check_here(device)),
+        Some(device) => finding.remedy(check_here(&device)),
         None => finding,
     }])
 }

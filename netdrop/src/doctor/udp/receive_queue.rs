@@ -118,11 +118,13 @@ fn larger(window: &Window, limit: u64, lost: u64) -> Option<Remedy> {
         );
         Remedy::host_sysctl(what, &[(MOST, &half)])
     } else {
-        let what = format!(
-            "Have the process ask for more: it set SO_RCVBUF to {}; {half} would do. Allow that much first.",
-            limit / 2
-        );
-        Remedy::host_sysctl(what, &[(MOST, &half.max(most.unwrap_or(0)))])
+        let what =
+            format!("Have the process ask for more: it set SO_RCVBUF to {}; {half} would do.", limit / 2);
+        if most.is_some_and(|most| most >= half) {
+            Remedy::advice(what)
+        } else {
+            Remedy::host_sysctl(format!("{what} Allow that much first."), &[(MOST, &half)])
+        }
     })
 }
 
@@ -191,6 +193,14 @@ mod tests {
         let [remedy] = &findings[0].remedies[..] else { panic!("{findings:?}") };
         assert!(remedy.what.contains("set SO_RCVBUF to 4096; 1048576 would do"), "{remedy:?}");
         assert_eq!(remedy.now, ["sysctl -w net.core.rmem_max=1048576"]);
+    }
+
+    #[test]
+    fn what_is_allowed_already_is_not_set() {
+        let settings: Sysctls = [(DEFAULT, 212_992), (MOST, 1 << 20)].into_iter().collect();
+        let findings = made(0, 8192).part(Sysctls::default(), settings).check(&CHECK).unwrap();
+        let [remedy] = &findings[0].remedies[..] else { panic!("{findings:?}") };
+        assert!(remedy.what.ends_with("1048576 would do.") && remedy.now.is_empty(), "{remedy:?}");
     }
 
     #[test]

@@ -59,12 +59,13 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
         finding = finding
             .shown_by([Evidence::value("send buffer", queue, UdpSockets::FROM)])
             .because(Certainty::Likely, "Its process sends faster than the device takes datagrams, and doesn't wait: the send buffer is full now, too.")
-            .remedy(Remedy::advice("Have the process wait until there is room (poll(2) for POLLOUT, or a socket that blocks) or send more slowly (SO_MAX_PACING_RATE)."))
-            .remedy(larger(window, limit));
+            .remedy(Remedy::advice("Have the process wait until there is room (poll(2) for POLLOUT, or a socket that blocks) or send more slowly (SO_MAX_PACING_RATE)."));
+        finding = larger(window, limit).into_iter().fold(finding, Finding::remedy);
     } else if of_queue.is_empty() {
+        let larger = larger(window, window.sysctl(DEFAULT).unwrap_or(0));
         finding = finding
             .because(Certainty::Possible, "Processes send in bursts that are larger than their send buffers or the device's queue: none is full now.")
-            .remedy(larger(window, window.sysctl(DEFAULT).unwrap_or(0)));
+            .remedy(larger.unwrap_or_else(|| Remedy::advice("Have processes send more slowly (SO_MAX_PACING_RATE), or wait until there is room: no larger buffer helps.")));
     } else {
         finding = finding
             .because(
@@ -83,19 +84,23 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     ])
 }
 
-/// Twice the buffer and more, by whatever limits it now (socket(7): what is asked for is doubled, after `wmem_max` has cut it).
-fn larger(window: &Window, limit: u64) -> Remedy {
+/// Twice the buffer and more, by whatever limits it now (socket(7): what is asked for is doubled, after `wmem_max` has cut it). Nothing where it is as
+/// large as any should be.
+fn larger(window: &Window, limit: u64) -> Option<Remedy> {
     let enough = (limit * 4).next_power_of_two().clamp(1 << 20, LARGEST);
+    if enough <= limit {
+        return None;
+    }
     let half = enough / 2;
     if window.sysctl(DEFAULT).is_ok_and(|default| default == limit) {
         let what = "Give sockets that ask for nothing a larger buffer from the start, and start the process again: it never set SO_SNDBUF.";
-        return Remedy::host_sysctl(what, &[(DEFAULT, &enough)]);
+        return Some(Remedy::host_sysctl(what, &[(DEFAULT, &enough)]));
     }
     let what = format!("Have the process ask for more: SO_SNDBUF of {half} would do.");
-    match window.sysctl(MOST) {
+    Some(match window.sysctl(MOST) {
         Ok(most) if most >= half => Remedy::advice(what),
         _ => Remedy::host_sysctl(format!("{what} Allow that much first."), &[(MOST, &half)]),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -137,5 +142,18 @@ mod tests {
         assert_eq!(findings[0].subject, "sockets that send");
         assert_eq!(findings[0].remedies[0].now, ["sysctl -w net.core.wmem_default=1048576"]);
         assert_eq!(made(0, 9000, 9216).check(&CHECK), Ok(Vec::new()));
+    }
+
+    #[rstest::rstest]
+    #[case(8 << 20, &["sysctl -w net.core.wmem_default=16777216"])]
+    #[case(16 << 20, &[])]
+    #[case(64 << 20, &[])]
+    fn a_command_only_raises(#[case] limit: u32, #[case] now: &[&str]) {
+        for full in [limit, 0] {
+            let settings: Sysctls = [(DEFAULT, limit), (MOST, 212_992)].into_iter().collect();
+            let made = made(500, full, limit).part(Sysctls::default(), settings);
+            let remedies = made.check(&CHECK).unwrap().remove(0).remedies;
+            assert_eq!(remedies.last().unwrap().now, now, "{remedies:?}");
+        }
     }
 }
