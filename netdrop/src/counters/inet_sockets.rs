@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use netdrop_common::tcp_state;
 use nix::sys::socket::SockProtocol;
 
-use super::netlink::{attribute, dump_most, u32_at};
+use super::netlink::{attribute, each_of, u32_at};
 use crate::owner;
 use crate::owner::diag::Memory;
 
@@ -17,7 +17,7 @@ const REQUEST: usize = 56;
 pub(super) const ANSWER: usize = 72;
 /// `INET_DIAG_INFO`, `INET_DIAG_SKMEMINFO` and `INET_DIAG_CGROUP_ID` (`include/uapi/linux/inet_diag.h`).
 pub(super) const INFO: u16 = 2;
-const SKMEMINFO: u16 = 7;
+pub(super) const SKMEMINFO: u16 = 7;
 const CGROUP_ID: u16 = 21;
 
 /// States in which a connection receives, or has what it received and nobody read.
@@ -72,29 +72,79 @@ impl InetSocket {
     }
 }
 
+/// What was listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed<T> {
+    /// IPv4 first.
+    pub all: Vec<T>,
+    /// There are more.
+    pub is_cut: bool,
+}
+
+impl<T> Default for Listed<T> {
+    fn default() -> Self {
+        Vec::new().into()
+    }
+}
+
+impl<T> From<Vec<T>> for Listed<T> {
+    fn from(all: Vec<T>) -> Self {
+        Self { all, is_cut: false }
+    }
+}
+
 /// The sockets of the caller's namespace, IPv4 first.
 ///
 /// # Errors
 /// When the kernel doesn't answer (`CONFIG_INET_DIAG`, `CONFIG_INET_UDP_DIAG`).
 pub fn read(which: Which) -> io::Result<Vec<InetSocket>> {
-    Ok(answers(which, usize::MAX)?.iter().filter_map(|answer| parse(answer)).collect())
+    Ok(list(which, &[SKMEMINFO], usize::MAX, parse)?.all)
 }
 
-/// The kernel's answers themselves, some `most` of each family.
-pub(super) fn answers(which: Which, most: usize) -> io::Result<Vec<Vec<u8>>> {
-    let of =
-        |family| dump_most(SockProtocol::NetlinkSockDiag, SOCK_DIAG_BY_FAMILY, &request(which, family), most);
-    let mut answers = of(libc::AF_INET)?;
-    match of(libc::AF_INET6) {
-        // A kernel without IPv6.
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
-        listed => answers.extend(listed?),
+/// Those to be kept, no more than `most` of each family.
+///
+/// # Errors
+/// The same.
+pub fn read_some(
+    which: Which,
+    most: usize,
+    mut is_kept: impl FnMut(&InetSocket) -> bool,
+) -> io::Result<Listed<InetSocket>> {
+    list(which, &[SKMEMINFO], most, |answer| parse(answer).filter(&mut is_kept))
+}
+
+/// What `take` makes of each answer, no more than `most` of each family. An answer has the attributes that are `wanted`; it isn't kept, as
+/// there may be a hundred thousand.
+pub(super) fn list<T>(
+    which: Which,
+    wanted: &[u16],
+    most: usize,
+    mut take: impl FnMut(&[u8]) -> Option<T>,
+) -> io::Result<Listed<T>> {
+    let mut listed = Listed::default();
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        let enough = listed.all.len().saturating_add(most);
+        let request = request(which, wanted, family);
+        let answered = each_of(SockProtocol::NetlinkSockDiag, SOCK_DIAG_BY_FAMILY, &request, |answer| {
+            let Some(one) = take(answer) else { return true };
+            let has_room = listed.all.len() < enough;
+            if has_room {
+                listed.all.push(one);
+            }
+            listed.is_cut |= !has_room;
+            has_room
+        });
+        match answered {
+            // A kernel without IPv6.
+            Err(error) if family == libc::AF_INET6 && error.raw_os_error() == Some(libc::ENOENT) => {}
+            answered => answered?,
+        }
     }
-    Ok(answers)
+    Ok(listed)
 }
 
-/// `struct inet_diag_req_v2`: any address, with the sockets' memory.
-fn request(which: Which, family: i32) -> [u8; REQUEST] {
+/// `struct inet_diag_req_v2`: any address.
+fn request(which: Which, wanted: &[u16], family: i32) -> [u8; REQUEST] {
     let (protocol, states) = match which {
         Which::Udp => (libc::IPPROTO_UDP, u32::MAX),
         Which::TcpListeners => (libc::IPPROTO_TCP, 1 << tcp_state::LISTEN),
@@ -105,10 +155,7 @@ fn request(which: Which, family: i32) -> [u8; REQUEST] {
     let mut request = [0; REQUEST];
     request[0] = byte(family);
     request[1] = byte(protocol);
-    request[2] = 1 << (SKMEMINFO - 1);
-    if matches!(which, Which::TcpConnections | Which::TcpSenders) {
-        request[2] |= 1 << (INFO - 1);
-    }
+    request[2] = wanted.iter().fold(0, |bits, attribute| bits | 1 << (attribute - 1));
     request[4..8].copy_from_slice(&states.to_ne_bytes());
     request
 }
@@ -212,6 +259,27 @@ pub(crate) mod tests {
         assert!(of_udp.memory.receive_limit > 0 && of_udp.socket.inode > 0 && of_udp.socket.cookie > 0);
         let of_tcp = found(Which::TcpListeners, tcp.local_addr().unwrap());
         assert!(of_tcp.send_queue > 0 && of_tcp.is(&of_tcp) && !of_tcp.is(&of_udp));
+    }
+
+    #[test]
+    fn a_list_that_was_cut_says_so() {
+        let _open = [(); 2].map(|()| std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+        let of_ipv4 = |most| {
+            let mut listed = read_some(Which::Udp, most, |one| one.local.is_ipv4()).unwrap();
+            listed.all.truncate(2);
+            (listed.all.len(), listed.is_cut)
+        };
+        assert_eq!((of_ipv4(1), of_ipv4(usize::MAX)), ((1, true), (2, false)));
+    }
+
+    #[test]
+    fn answers_have_what_is_wanted_alone() {
+        let _open = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let has = |wanted: &[u16], number| {
+            let has = |answer: &[u8]| Some(attribute(&answer[ANSWER..], number).is_some());
+            list(Which::TcpListeners, wanted, usize::MAX, has).unwrap().all.into_iter().any(|has| has)
+        };
+        assert!(has(&[SKMEMINFO], SKMEMINFO) && !has(&[SKMEMINFO], INFO) && has(&[INFO], INFO));
     }
 
     proptest! {

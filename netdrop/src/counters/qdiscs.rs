@@ -1,6 +1,8 @@
 //! Queueing disciplines and their classes with what they counted: `RTM_GETQDISC` and `RTM_GETTCLASS` of rtnetlink(7), as `tc -s` reads them.
 
+use std::collections::HashMap;
 use std::io;
+use std::sync::OnceLock;
 
 use super::netlink::{attribute, dump, text, u32_at};
 
@@ -45,7 +47,7 @@ const WITH_CLASSES: [&str; 6] = ["htb", "hfsc", "drr", "qfq", "ets", "prio"];
 pub const ROOT: u32 = u32::MAX;
 
 /// All of a namespace.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Qdiscs {
     /// The devices.
     pub devices: Vec<QueueDevice>,
@@ -53,6 +55,17 @@ pub struct Qdiscs {
     pub qdiscs: Vec<Queue>,
     /// Classes of those that have such as count.
     pub classes: Vec<Queue>,
+    /// Where each of both is, once somebody asked.
+    pub(crate) places: OnceLock<HashMap<QueueKey, usize>>,
+}
+
+/// Whether it is a class, its device, its handle and its parent.
+pub(crate) type QueueKey = (bool, u32, u32, u32);
+
+impl Queue {
+    pub(crate) fn key(&self, is_class: bool) -> QueueKey {
+        (is_class, self.device, self.handle, self.parent)
+    }
 }
 
 /// A device that sends.
@@ -136,7 +149,7 @@ pub fn read() -> io::Result<Qdiscs> {
         classes.extend(dump(RTM_GETTCLASS, &request)?.iter().filter_map(|message| queue(message)));
     }
     classes.retain(|class| WITH_CLASSES.contains(&class.kind.as_str()));
-    Ok(Qdiscs { devices, qdiscs, classes })
+    Ok(Qdiscs { devices, qdiscs, classes, places: OnceLock::new() })
 }
 
 /// One `RTM_NEWLINK`; nothing where it isn't whole.

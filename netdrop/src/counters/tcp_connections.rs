@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use super::inet_sockets::{ANSWER, INFO, InetSocket, Which, answers, parse as socket};
+use super::inet_sockets::{ANSWER, INFO, InetSocket, Listed, SKMEMINFO, Which, list, parse as socket};
 use super::netlink::{attribute, u32_at};
 
 /// So many are read of each family: some 15 ms on a slow machine. Who has more is told by some of them.
@@ -66,8 +66,8 @@ impl Info {
 ///
 /// # Errors
 /// When the kernel doesn't answer (`CONFIG_INET_DIAG`).
-pub fn read() -> io::Result<Vec<Connection>> {
-    Ok(answers(Which::TcpConnections, MOST)?.iter().filter_map(|answer| parse(answer)).collect())
+pub fn read() -> io::Result<Listed<Connection>> {
+    list(Which::TcpConnections, &[SKMEMINFO, INFO], MOST, parse)
 }
 
 /// Reads a `struct inet_diag_msg` and its attributes; nothing where it isn't whole.
@@ -107,7 +107,7 @@ pub(crate) mod tests {
         let mut client = TcpStream::connect(server.local_addr().unwrap()).unwrap();
         let peer = server.accept().unwrap().0;
         client.write_all(&[0; 1000]).unwrap();
-        let ours = read().unwrap();
+        let ours = read().unwrap().all;
         let one = ours.iter().find(|one| one.socket.local == peer.local_addr().unwrap()).unwrap();
         assert_eq!(one.socket.remote, client.local_addr().unwrap());
         assert_eq!((one.socket.receive_queue, one.info.received, one.keepalive), (1000, 1000, None));

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use super::inet_sockets::{self, ANSWER, INFO, Which, answers};
+use super::inet_sockets::{self, ANSWER, INFO, Listed, Which, list};
 use super::netlink::{attribute, u32_at};
 use crate::owner;
 
@@ -40,12 +40,15 @@ pub struct Stall {
     pub silent_for: u32,
 }
 
+/// So many are kept of each family, each some 100 bytes: where more wait in vain at once, it is the host itself that is cut off.
+const MOST: usize = 4096;
+
 /// Those of the caller's namespace, IPv4 first.
 ///
 /// # Errors
 /// When the kernel doesn't answer (`CONFIG_INET_DIAG`).
-pub fn read() -> io::Result<Vec<Stall>> {
-    Ok(answers(Which::TcpSenders, usize::MAX)?.iter().filter_map(|answer| parse(answer)).collect())
+pub fn read() -> io::Result<Listed<Stall>> {
+    list(Which::TcpSenders, &[INFO], MOST, parse)
 }
 
 /// Reads a `struct inet_diag_msg` and its `tcp_info`; nothing where it isn't whole, or its timer didn't run out lately.

@@ -10,9 +10,10 @@ use crate::knowledge::Class;
 use crate::model::{Counts, Device, Holding, Owner, Process, Reason, Row, Site};
 use crate::owner::Socket;
 
-/// A window under way. It lasts five seconds.
+/// A window under way. It lasts five seconds where nothing else is said.
 #[derive(Default)]
 pub struct Made {
+    lasted: Option<Duration>,
     before: Snapshot,
     after: Snapshot,
     owners: HashMap<u32, Arc<Owner>>,
@@ -64,6 +65,12 @@ impl Made {
         Self { home, ..self }
     }
 
+    /// Of another length.
+    #[must_use]
+    pub fn lasting(self, lasted: Duration) -> Self {
+        Self { lasted: Some(lasted), ..self }
+    }
+
     /// Since the boot.
     #[must_use]
     pub fn since_boot(self) -> Self {
@@ -75,7 +82,7 @@ impl Made {
         let window = Window {
             before: &self.before,
             after: &self.after,
-            lasted: Duration::from_secs(5),
+            lasted: self.lasted.unwrap_or(Duration::from_secs(5)),
             span: if self.since_boot { Span::SinceBoot } else { Span::Window },
             drops: Ok(&self.rows),
             home: &self.home,

@@ -54,16 +54,17 @@ pub fn all<'w>(window: &'w Window<'w>) -> Result<Vec<Case<'w>>, Unread> {
     let mut unknown = false;
     let known: HashMap<u64, &InetSocket> =
         before.sockets.iter().map(|(_, socket)| (socket.socket.cookie, socket)).collect();
+    let holders = holders(&after.processes);
+    let netns = Netns::of(window, before);
     let was = |socket: &InetSocket| known.get(&socket.socket.cookie).copied();
     let shorts = after.sockets.iter();
-    for short in shorts.filter_map(|(kind, socket)| short(window, was(socket), *kind, socket)) {
+    for short in shorts.filter_map(|(kind, socket)| short(window, &netns, was(socket), *kind, socket)) {
         let inode = short.socket.socket.inode;
-        let mut holders = after.processes.iter().filter(|process| process.sockets.contains(&inode));
-        let Some(holder) = holders.next() else {
+        let Some((&holder, others)) = holders.get(&inode).and_then(|holders| holders.split_first()) else {
             unknown |= inode != 0;
             continue;
         };
-        let others = holders.count();
+        let others = others.len();
         match cases.iter_mut().find(|case| case.after.pid == holder.pid) {
             Some(case) => case.sockets.push(short),
             None => cases.push(Case {
@@ -83,34 +84,69 @@ pub fn all<'w>(window: &'w Window<'w>) -> Result<Vec<Case<'w>>, Unread> {
         let why = "not all processes could be looked at: root may, and a host of very many takes longer than netdrop does";
         return Err(Unread::new("/proc/PID/fd", why));
     }
+    if cases.is_empty() && after.is_cut {
+        let why = "some of the connections with unread data were looked at: there are very many";
+        return Err(Unread::new("sock_diag (ss -tuanm)", why));
+    }
     Ok(cases)
+}
+
+/// Who holds each socket, by its inode.
+fn holders(processes: &[Process]) -> HashMap<u32, Vec<&Process>> {
+    let mut holders: HashMap<u32, Vec<&Process>> = HashMap::new();
+    for process in processes {
+        for inode in &process.sockets {
+            holders.entry(*inode).or_default().push(process);
+        }
+    }
+    holders
+}
+
+/// What is so of all sockets of the namespace: what some of them lost in the window for want of a reader.
+struct Netns<'w> {
+    /// At the start.
+    before: &'w Readers,
+    udp_lost: bool,
+    listeners_lost: bool,
+    windows_shut: bool,
+}
+
+impl<'w> Netns<'w> {
+    fn of(window: &Window, before: &'w Readers) -> Self {
+        let rose = |group, name| window.delta(group, name).is_ok_and(|moved| moved.by() > 0);
+        let of_udp = |group| rose(group, "RcvbufErrors") || rose(group, "MemErrors");
+        Self {
+            before,
+            udp_lost: of_udp("Udp") || of_udp("Udp6"),
+            listeners_lost: rose("TcpExt", "ListenOverflows"),
+            windows_shut: rose("TcpExt", "TCPToZeroWindowAdv") || rose("TcpExt", "TCPZeroWindowDrop"),
+        }
+    }
 }
 
 /// Whether it lost something for want of a reader, or is about to.
 fn short<'w>(
     window: &Window,
+    netns: &Netns,
     was: Option<&InetSocket>,
     kind: Kind,
     socket: &'w InetSocket,
 ) -> Option<Short<'w>> {
-    let pair = (was.map_or(0, |was| was.memory.drops), socket.memory.drops);
+    // One that wasn't there dropped nothing; one that may have been there, nobody knows.
+    let unknown = if netns.before.is_cut && kind == Kind::Connection { socket.memory.drops } else { 0 };
+    let pair = (was.map_or(unknown, |was| was.memory.drops), socket.memory.drops);
     let drops = Moved::of_32_bits("drops", pair, window.lasted, "sock_diag (ss -tuanm)");
-    let rose = |group, name| window.delta(group, name).is_ok_and(|moved| moved.by() > 0);
     let memory = &socket.memory;
     let (is_full, lost) = match kind {
         // Three quarters: a datagram that needs more than what is left finds it full.
-        Kind::Udp => {
-            let lost = ["Udp", "Udp6"];
-            let lost = lost.iter().any(|group| rose(group, "RcvbufErrors") || rose(group, "MemErrors"));
-            (u64::from(memory.receive) * 4 >= u64::from(memory.receive_limit) * 3, lost)
-        }
-        Kind::Listener => (socket.receive_queue > socket.send_queue, rose("TcpExt", "ListenOverflows")),
+        Kind::Udp => (u64::from(memory.receive) * 4 >= u64::from(memory.receive_limit) * 3, netns.udp_lost),
+        Kind::Listener => (socket.receive_queue > socket.send_queue, netns.listeners_lost),
         // Data with what the kernel needs to keep it: the window shuts at nearly all of the limit (`__tcp_select_window`), where segments are small before.
         Kind::Connection => {
-            let is_full = |one: &InetSocket| memory_is_half(one.memory.receive, one.memory.receive_limit);
-            let was_full = was.is_some_and(is_full);
-            let shut =
-                was_full || rose("TcpExt", "TCPToZeroWindowAdv") || rose("TcpExt", "TCPZeroWindowDrop");
+            let is_full = |one: &InetSocket| {
+                one.receive_queue > 0 && memory_is_half(one.memory.receive, one.memory.receive_limit)
+            };
+            let shut = was.is_some_and(is_full) || netns.windows_shut;
             (is_full(socket) && shut, false)
         }
     };

@@ -1,6 +1,7 @@
 //! Those who should read: the sockets that may be short of readers, the processes that hold them, and the cgroups that those are in.
 
 use std::collections::{BTreeMap, HashSet};
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,9 @@ const PROCESSES: usize = 256;
 const THREADS: usize = 128;
 /// CPU time for finding who holds which socket, and for looking at them: `netdrop doctor` promises to end 150 ms after its window.
 const BUDGETS: (Duration, Duration) = (Duration::from_millis(60), Duration::from_millis(40));
+/// Connections with unread data that are kept of each family, each 130 bytes; and others of both, of which the inode alone is.
+const CONNECTIONS: usize = 32_768;
+const OTHERS: usize = 131_072;
 /// Who holds which socket is true for so long: namespaces are read one after the other.
 const FRESH: Duration = Duration::from_millis(200);
 
@@ -67,7 +71,7 @@ pub struct Process {
 /// What was read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Readers {
-    /// Its sockets: of UDP and listeners all, of connections those that have something to be read.
+    /// Its sockets, the fullest first: of UDP and listeners all, of connections those that have something to be read, or dropped something.
     pub sockets: Vec<(Kind, InetSocket)>,
     /// Who holds them.
     pub processes: Vec<Process>,
@@ -81,6 +85,8 @@ pub struct Readers {
     pub uptime: u64,
     /// Not all processes may be looked at, or there was no time for all.
     pub is_partial: bool,
+    /// There are more connections that have something to be read.
+    pub is_cut: bool,
 }
 
 impl Readers {
@@ -94,11 +100,12 @@ impl Part for Readers {
     const FROM: &'static str = "sock_diag and /proc/PID";
 
     fn read(place: &Place) -> Result<Self, Unread> {
-        let sockets = sockets().map_err(|error| Unread::io("sock_diag (ss -tuanm)", &error))?;
+        let found = sockets().map_err(|error| Unread::io("sock_diag (ss -tuanm)", &error))?;
         // `123.45 …`: hundredths of a second, which are ticks.
         let ticks = |text: String| text.split([' ', '\n']).next()?.replace('.', "").parse().ok();
         let mut readers = Self {
-            sockets,
+            is_cut: found.is_cut,
+            sockets: found.unread,
             stalled: place.text("/proc/pressure/cpu").ok().and_then(|text| pressure::stalled(&text)),
             cpus: place
                 .text("/sys/devices/system/cpu/online")
@@ -108,20 +115,19 @@ impl Part for Readers {
             uptime: place.text("/proc/uptime").ok().and_then(ticks).unwrap_or(0),
             ..Self::default()
         };
-        if !readers.sockets.is_empty() {
+        if !(readers.sockets.is_empty() && found.others.is_empty()) {
             let procfs =
                 Procfs::open(&place.path("/")).ok_or_else(|| Unread::new("/proc", "it isn't mounted"))?;
-            readers.look(&procfs, place);
-            // Whoever has connections is known from the start; those that are read are of no interest.
-            readers.sockets.retain(|(kind, socket)| *kind != Kind::Connection || socket.receive_queue > 0);
+            readers.look(&procfs, place, &found.others);
         }
         Ok(readers)
     }
 }
 
 impl Readers {
-    /// Looks at who holds the sockets, the fullest sockets' first.
-    fn look(&mut self, procfs: &Procfs, place: &Place) {
+    /// Looks at who holds the sockets, the fullest sockets' first; then at who holds the others, by their inodes: whoever has connections
+    /// is known from the start.
+    fn look(&mut self, procfs: &Procfs, place: &Place, others: &[u32]) {
         let holdings = holdings(procfs);
         let start = cpu_time();
         self.is_partial = holdings.refused;
@@ -131,11 +137,11 @@ impl Readers {
         };
         let mut groups = Groups::new(place);
         let mut seen: BTreeMap<u32, usize> = BTreeMap::new();
-        for (_, socket) in &self.sockets {
-            let inode = socket.socket.inode;
+        let unread = self.sockets.iter().map(|(_, socket)| (socket.socket.inode, true));
+        for (inode, is_of_interest) in unread.chain(others.iter().map(|inode| (*inode, false))) {
             for pid in of(inode).filter(|_| inode != 0) {
                 if let Some(index) = seen.get(&pid) {
-                    if let Some(process) = self.processes.get_mut(*index) {
+                    if is_of_interest && let Some(process) = self.processes.get_mut(*index) {
                         process.sockets.push(inode);
                     }
                     continue;
@@ -146,7 +152,8 @@ impl Readers {
                 }
                 if let Some(process) = look_at(procfs, pid, &mut groups) {
                     seen.insert(pid, self.processes.len());
-                    self.processes.push(Process { sockets: vec![inode], ..process });
+                    let sockets = if is_of_interest { vec![inode] } else { Vec::new() };
+                    self.processes.push(Process { sockets, ..process });
                 }
             }
         }
@@ -154,18 +161,35 @@ impl Readers {
     }
 }
 
-/// The namespace's sockets, the fullest first.
-fn sockets() -> std::io::Result<Vec<(Kind, InetSocket)>> {
-    let mut sockets = Vec::new();
-    for (kind, which) in [
-        (Kind::Udp, Which::Udp),
-        (Kind::Listener, Which::TcpListeners),
-        (Kind::Connection, Which::TcpConnections),
+/// The namespace's sockets.
+struct Found {
+    /// Those to be looked at, the fullest first.
+    unread: Vec<(Kind, InetSocket)>,
+    /// The inodes of connections where nothing waits and nothing was dropped.
+    others: Vec<u32>,
+    is_cut: bool,
+}
+
+fn sockets() -> io::Result<Found> {
+    let mut others = Vec::new();
+    let connections = inet_sockets::read_some(Which::TcpConnections, CONNECTIONS, |one| {
+        // What it dropped until the start isn't of the window.
+        let is_kept = one.receive_queue > 0 || one.memory.drops > 0;
+        if !is_kept && others.len() < OTHERS {
+            others.push(one.socket.inode);
+        }
+        is_kept
+    })?;
+    let mut unread = Vec::new();
+    for (kind, sockets) in [
+        (Kind::Udp, inet_sockets::read(Which::Udp)?),
+        (Kind::Listener, inet_sockets::read(Which::TcpListeners)?),
+        (Kind::Connection, connections.all),
     ] {
-        sockets.extend(inet_sockets::read(which)?.into_iter().map(|socket| (kind, socket)));
+        unread.extend(sockets.into_iter().map(|socket| (kind, socket)));
     }
-    sockets.sort_by_key(|(_, socket)| std::cmp::Reverse((socket.receive_queue, socket.memory.drops)));
-    Ok(sockets)
+    unread.sort_by_key(|(_, socket)| std::cmp::Reverse((socket.receive_queue, socket.memory.drops)));
+    Ok(Found { unread, others, is_cut: connections.is_cut })
 }
 
 /// Which process holds which socket.

@@ -84,6 +84,7 @@ impl Story {
                 cpus: 4,
                 uptime: self.uptime,
                 is_partial: false,
+                is_cut: false,
             }
         };
         let counters = |errors, datagrams| {
@@ -273,6 +274,46 @@ fn who_may_not_be_looked_at_is_told() {
         "/proc/PID/fd: not all processes could be looked at: root may, and a host of very many takes longer than netdrop does"
     );
     assert!(story().made().since_boot().check(&stopped::CHECK).unwrap_err().contains("two readings"));
+}
+
+/// What a connection ever dropped isn't of the window.
+#[test]
+fn a_connection_that_may_be_older_than_the_window() {
+    let made = |is_cut| {
+        let unread = (Kind::Connection, socket("10.0.0.1:80", 7, (131_072, 131_072), 900));
+        let after = Readers { sockets: vec![unread], ..end(&story()) };
+        let before = Readers { is_cut, sockets: Vec::new(), ..end(&story()) };
+        let shut = |count| Counters::from([("TcpExt", "TCPToZeroWindowAdv", count)]);
+        let made = Made::default().part(before, after).part(shut(0), shut(1));
+        made.check(&reads_slowly::CHECK).unwrap()[0].rate
+    };
+    assert_eq!((made(false), made(true)), (180.0, 0.0));
+}
+
+#[test]
+fn connections_that_were_not_looked_at_are_told() {
+    let cut = || Readers { is_cut: true, ..Readers::default() };
+    let why = Made::default().part(cut(), cut()).check(&stopped::CHECK).unwrap_err();
+    assert!(why.contains("there are very many"), "{why}");
+}
+
+#[test]
+fn of_connections_those_with_unread_data_are_kept() {
+    use std::io::Write as _;
+    use std::net::{TcpListener, TcpStream};
+
+    use crate::doctor::{Part as _, Place};
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut clients = [(); 2].map(|()| TcpStream::connect(server.local_addr().unwrap()).unwrap());
+    let _peers = [(); 2].map(|()| server.accept().unwrap());
+    clients[0].write_all(&[0; 1000]).unwrap();
+    let readers = Readers::read(&Place::new("/")).unwrap();
+    let waits = clients.map(|client| {
+        let remote = client.local_addr().unwrap();
+        let mut of_it = readers.sockets.iter().filter(|(_, one)| one.remote == remote);
+        of_it.next().map(|(_, one)| one.receive_queue)
+    });
+    assert_eq!(waits, [Some(1000), None]);
 }
 
 /// This machine's own sockets and processes can be read, also without privileges.

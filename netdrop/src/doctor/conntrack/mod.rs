@@ -31,7 +31,7 @@ impl Part for Conntrack {
 /// One of its counters; none where this kernel has it not.
 fn moved(window: &Window, name: &str) -> Result<Option<Moved>, Unread> {
     let (before, after) = window.both::<Conntrack>()?;
-    let pair = after.0.get(name).map(|now| (before.0.get(name).unwrap_or(0), now));
+    let pair = after.0.since(&before.0, name);
     Ok(pair.map(|pair| window.moved(format!("conntrack {name}"), pair, Conntrack::FROM)))
 }
 

@@ -45,7 +45,7 @@ impl Part for Interrupts {
 pub struct Steering {
     /// The devices' queues.
     pub devices: Vec<Queues>,
-    /// irqbalance(1) runs.
+    /// irqbalance(1) runs; not asked where no device has several interrupts.
     pub is_balanced: bool,
 }
 
@@ -75,7 +75,9 @@ impl Part for Steering {
         for entry in fs::read_dir(sys.join("class/net")).map_err(refused)?.flatten() {
             devices.push(queues::read(&sys, &proc, &entry.file_name().to_string_lossy()));
         }
-        Ok(Self { devices, is_balanced: is_balanced(place) })
+        // Each process is looked at for it: not where there is nothing to spread, as in containers.
+        let is_balanced = devices.iter().any(|queues| queues.interrupts.len() > 1) && is_balanced(place);
+        Ok(Self { devices, is_balanced })
     }
 }
 
@@ -222,5 +224,17 @@ mod tests {
         assert!(is_balanced(&place));
         made_up::file(root.path(), "proc/77/comm", "sshd\n");
         assert!(!is_balanced(&place));
+    }
+
+    #[test]
+    fn a_balancer_is_looked_for_where_there_is_something_to_spread() {
+        let root = tempfile::tempdir().unwrap();
+        let put = |path: &str| made_up::file(root.path(), path, "irqbalance\n");
+        let finds_it = || Steering::read(&Place::new(root.path())).unwrap().is_balanced;
+        put("proc/77/comm");
+        put("sys/class/net/eth0/device/msi_irqs/30");
+        assert!(!finds_it());
+        put("sys/class/net/eth0/device/msi_irqs/31");
+        assert!(finds_it());
     }
 }

@@ -4,7 +4,8 @@
 use crate::counters::losses::Trouble;
 use crate::doctor::ports::{Pair, Ports, most, pairs};
 use crate::doctor::{
-    Area, Certainty, Check, Drops, Evidence, Finding, Moved, Remedy, Scope, Severity, Unread, Window, source,
+    Area, Certainty, Check, Drops, Evidence, Finding, Moved, Remedy, Scope, Severity, Span, Unread, Window,
+    source,
 };
 use crate::model::Row;
 use crate::units::{counted, was};
@@ -12,8 +13,12 @@ use crate::units::{counted, was};
 pub const CHECK: Check =
     Check { name: "link-discards", area: Area::Link, scope: Scope::Netns, needs: &[source::<Ports>()], run };
 
-/// Frames of protocols that this host doesn't speak (LLDP, STP, CDP) come every second or two on any network, and are discarded.
+/// Frames of protocols that this host doesn't speak (LLDP, STP, CDP) come every second or two on any network, and are discarded: no more
+/// of them a second, and in a short time.
+const STRAYS_A_SECOND: u64 = 2;
 const STRAYS: u64 = 10;
+/// What the stack counts of them (`__netif_receive_skb_core`, net/core/dev.c), with what else it and the driver discard.
+const RECEIVED: &str = "rx_dropped";
 /// Reasons that other checks explain, and that are counted here too (`enqueue_to_backlog`, `__dev_forward_skb2`, net/core/dev.c).
 const OF_OTHERS: [&str; 3] = ["CPU_BACKLOG", "__dev_forward_skb2", "__dev_forward_skb"];
 
@@ -54,7 +59,7 @@ fn discarded(
         .sum();
     reasons.retain(|(name, _)| !OF_OTHERS.contains(&name.as_str()));
     let lost = discards.saturating_sub(of_others);
-    if lost < STRAYS {
+    if lost < STRAYS.max(window.lasted.as_secs().saturating_mul(STRAYS_A_SECOND)) {
         return None;
     }
     let sentence = format!(
@@ -63,14 +68,18 @@ fn discarded(
         was(lost)
     );
     let worst = reasons.iter().max_by_key(|(_, drops)| drops.drops).map(|(name, _)| name.clone());
+    // Where drops aren't counted, nobody knows whether these are others' broadcasts.
+    let are_counted = window.drops.is_ok() && window.span == Span::Window;
+    let may_be_foreign = worst.is_none() && !are_counted && signs.iter().all(|sign| sign.counter == RECEIVED);
     let cause = match worst.as_deref() {
         Some("UNHANDLED_PROTO") => "They are of a protocol or a VLAN that nobody here takes: others' broadcasts, most likely.".to_owned(),
         Some(reason) => format!("netdrop saw most of them dropped with {reason}: netdrop explain {reason} tells more."),
+        None if may_be_foreign => "Of a protocol that nobody here takes, most likely, or the driver dropped them: drops with their reasons weren't counted, and would tell.".to_owned(),
         None => "The driver dropped them before the stack saw them, or after it gave them away: no buffer, a full queue, a filter.".to_owned(),
     };
     let judged = Severity::of_loss(lost, passed);
     let is_foreign = worst.as_deref() == Some("UNHANDLED_PROTO");
-    let severity = if is_foreign { Severity::Info } else { judged.min(Severity::Warning) };
+    let severity = if is_foreign || may_be_foreign { Severity::Info } else { judged.min(Severity::Warning) };
     let certainty = if worst.is_some() { Certainty::Likely } else { Certainty::Possible };
     Some(
         Finding::new(severity, name, sentence)
@@ -115,6 +124,7 @@ fn reasons(window: &Window, index: u32) -> Vec<(String, Drops)> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use insta::assert_snapshot;
 
@@ -153,6 +163,28 @@ mod tests {
         };
         assert_eq!(made(400).check(&CHECK).unwrap()[0].severity, Severity::Info);
         assert_eq!(made(9).check(&CHECK), Ok(Vec::new()));
+    }
+
+    /// Drops aren't counted then: broadcasts of others are among them, in every host's days.
+    #[test]
+    fn what_was_discarded_since_the_boot_is_information() {
+        let made = |sign: &'static str| {
+            let of = |count| {
+                let mut port = port(count, &[]);
+                port.link.losses = vec![(sign, count / 10)];
+                told(port, Told::default())
+            };
+            Made::default().part(of(0), of(10_000)).since_boot().check(&CHECK).unwrap()[0].severity
+        };
+        assert_eq!((made("rx_dropped"), made("tx_dropped")), (Severity::Info, Severity::Warning));
+    }
+
+    #[rstest::rstest]
+    #[case::as_many_as_anywhere(5000, 900, 0)]
+    #[case::more(5000, 11_000, 1)]
+    fn strays_come_all_the_time(#[case] seconds: u64, #[case] dropped: u64, #[case] findings: usize) {
+        let made = Made::default().part(of(0, 0), of(100_000, dropped)).lasting(Duration::from_secs(seconds));
+        assert_eq!(made.check(&CHECK).unwrap().len(), findings);
     }
 
     #[test]

@@ -27,8 +27,7 @@ const OWN: [&str; 2] = ["output", "forward"];
 
 fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let (before, after) = window.both::<Firewall>()?;
-    let mut rules: Vec<(&Rule, Moved)> =
-        after.rules.iter().filter_map(|rule| Some((rule, moved(window, before, rule)?))).collect();
+    let mut rules = moved(window, before, after);
     rules.sort_by_key(|(_, moved)| Reverse(moved.by()));
     rules.truncate(MOST);
     Ok(rules.into_iter().map(|(rule, moved)| finding(window, rule, moved)).collect())

@@ -4,11 +4,12 @@ mod counted;
 mod remedies;
 mod uncounted;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use super::{Check, Moved, Part, Place, Unread, Window};
 use crate::counters::firewall::{self, Firewall};
-use crate::counters::rule::{Count, Rule};
+use crate::counters::rule::{Count, Rule, RuleKey};
 
 pub const CHECKS: &[Check] = &[counted::CHECK, uncounted::CHECK];
 
@@ -49,12 +50,16 @@ fn would_load(place: &Place) -> bool {
     is_module(&folder) && !is_loaded("nf_tables") && !has_legacy
 }
 
-/// How a rule's counter moved; nothing where it has none of its own, or it stands still.
-fn moved(window: &Window, before: &Firewall, rule: &Rule) -> Option<Moved> {
-    let Count::Dropped(now) = rule.count else { return None };
-    let was = before.rules.iter().find(|one| one.key == rule.key).and_then(|one| one.count.counts());
-    let pair = (was.unwrap_or_default().packets, now.packets);
-    Some(window.moved("packets of the rule", pair, read_from(rule))).filter(|moved| moved.by() > 0)
+/// The rules whose own counters moved, and how.
+fn moved<'w>(window: &Window, before: &Firewall, after: &'w Firewall) -> Vec<(&'w Rule, Moved)> {
+    let known: HashMap<&RuleKey, Count> = before.rules.iter().map(|rule| (&rule.key, rule.count)).collect();
+    let moved = |rule: &'w Rule| {
+        let Count::Dropped(now) = rule.count else { return None };
+        let was = known.get(&rule.key).and_then(|count| count.counts()).unwrap_or_default();
+        let moved = window.moved("packets of the rule", (was.packets, now.packets), read_from(rule));
+        (moved.by() > 0).then_some((rule, moved))
+    };
+    after.rules.iter().filter_map(moved).collect()
 }
 
 /// Which tool tells a rule's counter.
@@ -83,7 +88,7 @@ fn named(rule: &Rule) -> String {
 pub(super) mod tests {
     use super::*;
     use crate::counters::chains::Hooks;
-    use crate::counters::rule::{RuleId, RuleKey};
+    use crate::counters::rule::RuleId;
     use crate::made_up;
     use crate::model::{Counts, RuleSystem, RuleVerdict};
 

@@ -27,8 +27,7 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     // Without them there is nothing to compare counters with.
     window.drops.as_ref().map_err(Clone::clone)?;
     let dropped: u64 = window.rows_of(&DROPPED).map(|row| row.counts.packets).sum();
-    let by_rules: u64 =
-        after.rules.iter().filter_map(|rule| moved(window, before, rule)).map(|moved| moved.by()).sum();
+    let by_rules: u64 = moved(window, before, after).iter().map(|(_, moved)| moved.by()).sum();
     let lost = dropped.saturating_sub(by_rules);
     if lost < STRAYS {
         return Ok(Vec::new());

@@ -46,11 +46,14 @@ impl Qdiscs {
 
     /// What is called the same here, of another reading.
     fn same<'a>(&'a self, queue: &Queue, is_class: bool) -> Option<&'a Queue> {
+        let places = self.places.get_or_init(|| {
+            let keys = |among: &[Queue], is_class| {
+                among.iter().map(|one| one.key(is_class)).zip(0..).collect::<Vec<_>>()
+            };
+            keys(&self.qdiscs, false).into_iter().chain(keys(&self.classes, true)).collect()
+        });
         let among = if is_class { &self.classes } else { &self.qdiscs };
-        among.iter().find(|one| {
-            (one.device, one.handle, one.parent, &one.kind)
-                == (queue.device, queue.handle, queue.parent, &queue.kind)
-        })
+        among.get(*places.get(&queue.key(is_class))?).filter(|one| one.kind == queue.kind)
     }
 }
 
@@ -111,7 +114,21 @@ pub(super) mod tests {
 
     pub fn qdiscs(qdiscs: impl IntoIterator<Item = Queue>) -> Qdiscs {
         let eth0 = QueueDevice { index: 2, name: "eth0".into(), queue_length: 1000 };
-        Qdiscs { devices: vec![eth0], qdiscs: qdiscs.into_iter().collect(), classes: Vec::new() }
+        Qdiscs { devices: vec![eth0], qdiscs: qdiscs.into_iter().collect(), ..Qdiscs::default() }
+    }
+
+    #[test]
+    fn a_queue_is_found_again() {
+        let of = |kind: &str, handle, packets| {
+            queue(kind, handle, ROOT, QueueCounts { packets, ..QueueCounts::default() })
+        };
+        let mut before = qdiscs([of("htb", 0x1_0000, 1), of("fq", 0, 2)]);
+        before.classes = vec![of("htb", 0x1_0010, 3), of("htb", 0, 4)];
+        let same = |one: &Queue, is_class| before.same(one, is_class).map(|one| one.counts.packets);
+        assert_eq!(same(&of("htb", 0x1_0000, 9), false), Some(1));
+        assert_eq!((same(&of("fq", 0, 9), false), same(&of("htb", 0, 9), true)), (Some(2), Some(4)));
+        assert_eq!(same(&of("htb", 0x1_0010, 9), true), Some(3));
+        assert_eq!((same(&of("pfifo", 0, 9), false), same(&of("htb", 0x1_0010, 9), false)), (None, None));
     }
 
     #[test]

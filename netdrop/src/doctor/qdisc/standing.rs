@@ -36,9 +36,9 @@ fn of_queue(window: &Window, before: &Qdiscs, after: &Qdiscs, queue: &Queue) -> 
         return None;
     }
     // So long as it was sent at the same rate; where nothing was, for the whole time.
-    let delay =
-        window.lasted.checked_mul(waits).and_then(|time| time.checked_div(u32::try_from(sent).ok()?.max(1)));
-    let delay = if sent == 0 { window.lasted } else { delay? };
+    let delay = (window.lasted.as_nanos() * u128::from(waits))
+        .checked_div(sent.into())
+        .map_or(window.lasted, |delay| Duration::from_nanos(delay.try_into().unwrap_or(u64::MAX)));
     if delay < LONG {
         return None;
     }
@@ -102,6 +102,7 @@ mod tests {
     #[case::long((400_000, 100_000), 2_500_000, Some(Severity::Info))]
     #[case::too_long((600_000, 600_000), 2_500_000, Some(Severity::Warning))]
     #[case::it_stands_still((600, 600), 0, Some(Severity::Warning))]
+    #[case::many_bytes_at_a_fast_link((400_000_000, 400_000_000), 1 << 33, Some(Severity::Info))]
     #[case::a_fast_link((u32::MAX, u32::MAX), u64::MAX / 2, None)]
     fn by_the_time_that_packets_wait(
         #[case] waits: (u32, u32),

@@ -85,7 +85,7 @@ fn at_device(window: &Window, device: &str, lost: u64) -> Finding {
 fn tallied(window: &Window) -> Result<Vec<Finding>, Unread> {
     let (before, after) = window.both::<RouteStats>()?;
     let moved = |name: &str| {
-        let pair = (before.0.get(name).unwrap_or(0), after.0.get(name)?);
+        let pair = after.0.since(&before.0, name)?;
         Some(window.moved(name, pair, RouteStats::FROM))
     };
     let counters: Vec<_> = ["in_martian_src", "in_martian_dst"]

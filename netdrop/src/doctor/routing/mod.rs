@@ -15,6 +15,7 @@ use std::fs;
 use super::{Check, Moved, Part, Place, Unread, Window};
 use crate::counters::cpu_table::CpuTable;
 use crate::counters::fragment_memory::FragmentMemory;
+use crate::counters::inet_sockets::Listed;
 use crate::counters::tcp_stalls::{self, Stall};
 
 pub const CHECKS: &[Check] = &[
@@ -96,7 +97,7 @@ impl Part for RouteStats {
 
 /// TCP's connections that retransmit the same segment again and again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Stalls(pub Vec<Stall>);
+pub struct Stalls(pub Listed<Stall>);
 
 impl Part for Stalls {
     const FROM: &'static str = "sock_diag (ss -tin)";

@@ -29,8 +29,16 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let probing = window.sysctl(PROBING)?;
     let timeouts = if probing == 0 { SUSPICIOUS } else { SUSPICIOUS_WITH_PROBING };
     let stalls = window.now::<Stalls>()?;
-    let vanishing = stalls.0.iter().filter(|stall| stall.timeouts >= timeouts && is_black_hole(stall));
-    Ok(vanishing.map(|stall| finding(window, stall, probing)).collect())
+    let vanishing = stalls.0.all.iter().filter(|stall| stall.timeouts >= timeouts && is_black_hole(stall));
+    let findings: Vec<_> = vanishing.map(|stall| finding(window, stall, probing)).collect();
+    if findings.is_empty() && stalls.0.is_cut {
+        let why = format!(
+            "{} of the connections that wait in vain were looked at, and there are more",
+            stalls.0.all.len()
+        );
+        return Err(Unread::new(Stalls::FROM, why));
+    }
+    Ok(findings)
 }
 
 /// A full segment waits, and none of that size ever arrived: on average, those that did were smaller.
@@ -91,6 +99,7 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
+    use crate::counters::inet_sockets::Listed;
     use crate::counters::tcp_stalls::tests::made as stall;
     use crate::doctor::made::Made;
 
@@ -98,7 +107,7 @@ mod tests {
         let counters = |timeouts| Counters::from([("TcpExt", "TCPTimeouts", timeouts)]);
         let settings: Sysctls = [(PROBING, probing)].into_iter().collect();
         Made::default()
-            .part(Stalls::default(), Stalls(vec![stall]))
+            .part(Stalls::default(), Stalls(vec![stall].into()))
             .part(counters(5), counters(9))
             .part(Sysctls::default(), settings)
             .owner(7, "nginx", 4242)
@@ -107,6 +116,17 @@ mod tests {
     #[test]
     fn a_black_hole() {
         assert_snapshot!(made(stall("203.0.113.9:51000", 4, (518, 2)), 0).told(&CHECK));
+    }
+
+    #[test]
+    fn of_a_list_that_was_cut_nothing_is_no_answer() {
+        let fine = || Stalls(Listed { all: vec![stall("203.0.113.9:5", 2, (1, 1))], is_cut: true });
+        let made = made(stall("203.0.113.9:5", 2, (1, 1)), 0).part(Stalls::default(), fine());
+        let why = made.check(&CHECK).unwrap_err();
+        assert!(
+            why.ends_with("1 of the connections that wait in vain were looked at, and there are more"),
+            "{why}"
+        );
     }
 
     #[rstest::rstest]

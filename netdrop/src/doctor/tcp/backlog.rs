@@ -68,7 +68,7 @@ mod tests {
         Made::default()
             .part(counters(1), counters(1 + lost))
             .part(Sysctls::default(), settings)
-            .part(Connections::default(), Connections(vec![connection("[::1]:1", "[::1]:2", 8), busy]))
+            .part(Connections::default(), Connections(vec![connection("[::1]:1", "[::1]:2", 8), busy].into()))
             .owner(7, "postgres", 12)
     }
 

@@ -6,7 +6,7 @@
 //! tell of may be limited nevertheless.
 
 use super::{Connections, RECEIVE_BUFFER, SEND_BUFFER, buffers, named, three};
-use crate::counters::tcp_connections::Connection;
+use crate::counters::tcp_connections::{Connection, Info};
 use crate::doctor::parts::Sysctls;
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Part as _, Remedy, Scope, Severity, Unread, Window, source,
@@ -30,22 +30,23 @@ const NEAR_US: u32 = 1000;
 
 fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let (before, after) = window.both::<Connections>()?;
-    // One that began in the window was at zero then.
-    let was = |one: &Connection| before.of(one).map(|was| was.info).unwrap_or_default();
-    let limited = after.0.iter().filter_map(|one| {
-        let busy = one.info.busy_us.saturating_sub(was(one).busy_us);
-        let limited = one.info.send_buffer_limited_us.saturating_sub(was(one).send_buffer_limited_us);
+    let earlier = before.earlier();
+    let known: Vec<(&Connection, Info)> =
+        (after.0.all.iter()).filter_map(|one| Some((one, earlier.was(one, |was| was.info)?))).collect();
+    let limited = known.iter().filter_map(|(one, was)| {
+        let busy = one.info.busy_us.saturating_sub(was.busy_us);
+        let limited = one.info.send_buffer_limited_us.saturating_sub(was.send_buffer_limited_us);
         let is_far = one.info.round_trip_us >= NEAR_US;
         (is_far && busy >= SHORT_US && limited * NOTICEABLE >= busy).then_some((one, busy, limited))
     });
     let sender = limited.max_by_key(|(.., limited)| *limited);
-    let received = |one: &Connection| one.info.received.saturating_sub(was(one).received);
-    let takers = after.0.iter().filter(|one| is_receiver_limited(window, one, received(one)));
-    let taker = takers.max_by_key(|one| received(one));
+    let received = known.iter().map(|(one, was)| (one, one.info.received.saturating_sub(was.received)));
+    let takers = received.filter(|(one, received)| is_receiver_limited(window, one, *received));
+    let taker = takers.max_by_key(|(_, received)| *received);
     Ok(sender
         .map(|(one, busy, limited)| of_sender(window, one, busy, limited))
         .into_iter()
-        .chain(taker.map(|one| of_receiver(window, one, received(one))))
+        .chain(taker.map(|(one, received)| of_receiver(window, one, received)))
         .collect())
 }
 
@@ -123,6 +124,7 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
+    use crate::counters::inet_sockets::Listed;
     use crate::counters::tcp_connections::tests::made as connection;
     use crate::doctor::made::Made;
 
@@ -135,7 +137,7 @@ mod tests {
                 .into_iter()
                 .collect();
         Made::default()
-            .part(Connections(vec![before]), Connections(vec![after]))
+            .part(Connections(vec![before].into()), Connections(vec![after].into()))
             .part(Sysctls::default(), settings)
             .owner(7, "nginx", 12)
     }
@@ -159,6 +161,22 @@ mod tests {
         });
         let findings = made.check(&CHECK).unwrap();
         assert_eq!(findings[0].remedies[0].now, ["sysctl -w net.ipv4.tcp_rmem=\"4096 131072 16777216\""]);
+    }
+
+    /// Its life's bytes and time aren't of the five seconds.
+    #[test]
+    fn one_that_was_not_listed_at_the_start_is_not_judged() {
+        let mut old = connection("10.0.0.1:80", "192.0.2.7:40000", 7);
+        old.socket.memory.receive_limit = 6 << 20;
+        (old.info.received, old.info.receive_round_trip_us) = (150_000_000, 100_000);
+        (old.info.busy_us, old.info.send_buffer_limited_us) = (5_000_000, 3_000_000);
+        old.info.round_trip_us = 150_000;
+        let made = |is_cut| {
+            let before = Connections(Listed { all: Vec::new(), is_cut });
+            made(|_| ()).part(before, Connections(vec![old.clone()].into()))
+        };
+        assert_eq!(made(true).check(&CHECK), Ok(Vec::new()));
+        assert_eq!(made(false).check(&CHECK).unwrap().len(), 2);
     }
 
     #[test]

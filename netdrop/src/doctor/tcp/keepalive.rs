@@ -28,7 +28,7 @@ const SOON_MS: u128 = 60_000;
 const GENTLE_S: u64 = 300;
 
 fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
-    let due = window.now::<Connections>()?.0.iter().filter_map(|one| Some(one.keepalive?.as_millis()));
+    let due = window.now::<Connections>()?.0.all.iter().filter_map(|one| Some(one.keepalive?.as_millis()));
     let mut soon: Vec<u128> = due.filter(|due| *due < SOON_MS).collect();
     soon.sort_unstable();
     let at_once =
@@ -72,7 +72,7 @@ mod tests {
             keepalive: Some(Duration::from_millis(due_ms(number))),
             ..connection("10.0.0.1:80", "10.0.0.2:9", 7)
         };
-        let connections = Connections((0..2000).map(one).collect());
+        let connections = Connections((0..2000).map(one).collect::<Vec<_>>().into());
         let settings: Sysctls = [(TIME, 20), (INTERVAL, 5), (PROBES, 3)].into_iter().collect();
         Made::default()
             .part(Connections::default(), connections)

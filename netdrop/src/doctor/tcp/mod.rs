@@ -80,12 +80,13 @@ const LARGEST_BUFFER: u64 = 64 << 20;
 fn dropping<'w>(window: &'w Window) -> Vec<(&'w Connection, Moved)> {
     use super::Part as _;
     let Ok((before, after)) = window.both::<Connections>() else { return Vec::new() };
+    let earlier = before.earlier();
     let drops = |one: &'w Connection| {
-        let was = before.of(one).map_or(0, |was| was.socket.memory.drops);
-        let pair = (was, one.socket.memory.drops);
-        (one, Moved::of_32_bits("drops", pair, window.lasted, Connections::FROM))
+        let pair = (earlier.was(one, |was| was.socket.memory.drops)?, one.socket.memory.drops);
+        Some((one, Moved::of_32_bits("drops", pair, window.lasted, Connections::FROM)))
     };
-    let mut found: Vec<_> = after.0.iter().map(drops).filter(|(_, drops)| drops.by() > 0).collect();
+    let mut found: Vec<_> =
+        after.0.all.iter().filter_map(drops).filter(|(_, drops)| drops.by() > 0).collect();
     found.sort_by_key(|(_, drops)| std::cmp::Reverse(drops.by()));
     found
 }

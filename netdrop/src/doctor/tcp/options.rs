@@ -41,7 +41,7 @@ const OPTIONS: [(&str, u8, &str, &str); 3] = [
 fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let connections = window.now::<Connections>()?;
     let is_remote = |one: &&Connection| !one.socket.remote.ip().to_canonical().is_loopback();
-    let remote: Vec<_> = connections.0.iter().filter(is_remote).collect();
+    let remote: Vec<_> = connections.0.all.iter().filter(is_remote).collect();
     let off = OPTIONS.iter().filter(|(key, ..)| window.sysctl(key).is_ok_and(|value| value == 0));
     let findings = off.map(|&(key, bit, name, lack)| {
         let without = remote.iter().filter(|one| one.info.options & bit == 0).count();
@@ -78,7 +78,7 @@ mod tests {
     fn made(scaling: u64, sack: u64, remote: &str) -> Made {
         let settings: Sysctls =
             [(OPTIONS[0].0, scaling), (OPTIONS[1].0, sack), (OPTIONS[2].0, 1)].into_iter().collect();
-        let connections = Connections(vec![connection("10.0.0.1:80", remote, 7)]);
+        let connections = Connections(vec![connection("10.0.0.1:80", remote, 7)].into());
         Made::default()
             .part(Sysctls::default(), settings)
             .part(Connections::default(), connections)

@@ -1,12 +1,12 @@
 //! What TCP's checks look at: listeners, connections, ports.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use netdrop_common::tcp_state;
 
-use crate::counters::inet_sockets::{self, InetSocket, Which};
+use crate::counters::inet_sockets::{self, InetSocket, Listed, Which};
 use crate::counters::tcp_connections::{self, Connection};
 use crate::counters::tcp_limits::TcpLimits;
 use crate::counters::tcp_sockets::{States, TcpSockets};
@@ -32,12 +32,31 @@ impl Part for Listeners {
 
 /// TCP's connections that data may come in; of very many, some thousands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Connections(pub Vec<Connection>);
+pub struct Connections(pub Listed<Connection>);
 
 impl Connections {
-    /// The same connection as it was in this snapshot.
-    pub fn of(&self, connection: &Connection) -> Option<&Connection> {
-        self.0.iter().find(|one| one.socket.is(&connection.socket))
+    /// As they were, to be asked for each of those at the end.
+    pub fn earlier(&self) -> Earlier<'_> {
+        let by_cookie = self.0.all.iter().map(|one| (one.socket.socket.cookie, one)).collect();
+        Earlier { by_cookie, is_cut: self.0.is_cut }
+    }
+}
+
+/// The connections at the start.
+#[derive(Debug)]
+pub struct Earlier<'a> {
+    by_cookie: HashMap<u64, &'a Connection>,
+    is_cut: bool,
+}
+
+impl Earlier<'_> {
+    /// What `of` tells of the same connection at the start; zero of one that began since. Nothing where not all were listed: one that is
+    /// missing may be old, and what it ever counted isn't of the window.
+    pub fn was<T: Default>(&self, connection: &Connection, of: impl Fn(&Connection) -> T) -> Option<T> {
+        match self.by_cookie.get(&connection.socket.socket.cookie) {
+            Some(was) => Some(of(was)),
+            None => (!self.is_cut).then(T::default),
+        }
     }
 }
 
@@ -102,6 +121,19 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::counters::tcp_connections::tests::made as connection;
+
+    #[test]
+    fn of_a_list_that_was_cut_none_is_taken_for_new() {
+        let [mut old, other] = [7, 8].map(|inode| connection("10.0.0.1:80", "192.0.2.7:40000", inode));
+        old.info.received = 99;
+        let was = |is_cut, one| {
+            let before = Connections(Listed { all: vec![old.clone()], is_cut });
+            before.earlier().was(one, |one| one.info.received)
+        };
+        assert_eq!((was(false, &old), was(false, &other)), (Some(99), Some(0)));
+        assert_eq!((was(true, &old), was(true, &other)), (Some(99), None));
+    }
 
     #[test]
     fn our_own_ports_are_found() {

@@ -101,7 +101,7 @@ fn worst(window: &Window) -> Option<Connection> {
     if let Some((one, _)) = dropping(window).first() {
         return Some((*one).clone());
     }
-    let after = &window.now::<Connections>().ok()?.0;
+    let after = &window.now::<Connections>().ok()?.0.all;
     let full = after.iter().filter(|one| one.socket.memory.receive >= one.socket.memory.receive_limit / 2);
     full.max_by_key(|one| one.socket.memory.receive).cloned()
 }
@@ -129,7 +129,7 @@ mod tests {
         Made::default()
             .part(counters(0, 0), counters(pruned, searched))
             .part(Sysctls::default(), settings)
-            .part(Connections::default(), Connections(vec![connection("[::1]:1", "[::1]:2", 8), full]))
+            .part(Connections::default(), Connections(vec![connection("[::1]:1", "[::1]:2", 8), full].into()))
             .owner(7, "rsync", 12)
     }
 

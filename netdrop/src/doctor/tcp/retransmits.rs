@@ -97,8 +97,9 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
 fn destination(window: &Window, lost: u64) -> (String, Vec<Evidence>, bool) {
     let mut by_host: HashMap<IpAddr, u64> = HashMap::new();
     if let Ok((before, after)) = window.both::<Connections>() {
-        for one in &after.0 {
-            let was = before.of(one).map_or(0, |was| was.info.retransmitted);
+        let earlier = before.earlier();
+        for one in &after.0.all {
+            let Some(was) = earlier.was(one, |was| was.info.retransmitted) else { continue };
             let again = u64::from(one.info.retransmitted.saturating_sub(was));
             *by_host.entry(one.socket.remote.ip()).or_default() += again;
         }
@@ -134,11 +135,11 @@ mod tests {
         };
         let mut lossy = connection("10.0.0.1:80", "192.0.2.7:40000", 7);
         let fine = connection("10.0.0.1:80", "192.0.2.8:40000", 8);
-        let before = Connections(vec![lossy.clone(), fine.clone()]);
+        let before = Connections(vec![lossy.clone(), fine.clone()].into());
         lossy.info.retransmitted = u32::try_from(again).unwrap();
         Made::default()
             .part(counters(0, 0, 0), counters(again, syns, sent))
-            .part(before, Connections(vec![fine, lossy]))
+            .part(before, Connections(vec![fine, lossy].into()))
     }
 
     #[test]

@@ -75,7 +75,7 @@ fn worst(window: &Window) -> Option<Connection> {
     if let Some((one, _)) = dropping(window).first() {
         return Some((*one).clone());
     }
-    let after = &window.now::<Connections>().ok()?.0;
+    let after = &window.now::<Connections>().ok()?.0.all;
     after
         .iter()
         .filter(|one| one.socket.receive_queue > 0)
@@ -99,7 +99,7 @@ mod tests {
         };
         let mut unread = connection("10.0.0.1:80", "10.0.0.2:40000", 7);
         unread.socket.receive_queue = 65_000;
-        let connections = Connections(vec![connection("[::1]:1", "[::1]:2", 8), unread]);
+        let connections = Connections(vec![connection("[::1]:1", "[::1]:2", 8), unread].into());
         let made = |lost| {
             Made::default()
                 .part(counters(0), counters(lost))

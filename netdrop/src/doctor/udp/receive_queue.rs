@@ -1,5 +1,7 @@
 //! `udp-receive-queue-full`: datagrams that found their socket's receive queue full (`__udp_enqueue_schedule_skb`, `net/ipv4/udp.c`).
 
+use std::collections::HashMap;
+
 use super::{TRUESIZE, UdpSockets, of_all};
 use crate::counters::inet_sockets::InetSocket;
 use crate::doctor::parts::{Counters, Sysctls};
@@ -34,8 +36,9 @@ fn run(window: &Window) -> Result<Vec<Finding>, Unread> {
     let delivered = of_all(window, "InDatagrams")?.iter().map(Moved::by).sum();
     let mut findings = Vec::new();
     let mut lost_by_known = 0;
+    let known: HashMap<u64, u32> = before.0.iter().map(|one| (one.socket.cookie, one.memory.drops)).collect();
     for socket in &after.0 {
-        let was = before.0.iter().find(|one| one.is(socket)).map_or(0, |one| one.memory.drops);
+        let was = known.get(&socket.socket.cookie).copied().unwrap_or(0);
         let drops = Moved::of_32_bits("drops", (was, socket.memory.drops), window.lasted, UdpSockets::FROM);
         lost_by_known += drops.by();
         if drops.by() > 0 {
