@@ -222,7 +222,7 @@ pub(super) mod tests {
     /// An attribute as the kernel lays it out.
     pub(crate) use super::encode as encoded;
 
-    /// `NLMSG_DONE` has the number of the error that the dump ended with (`netlink_dump_done`, net/netlink/af_netlink.c).
+    /// `NLMSG_DONE` has the number of the error that the dump ended with (`netlink_dump_done`, `net/netlink/af_netlink.c`).
     #[test]
     fn what_ends_a_list_early_is_told() {
         let ended = |code: i32| message(DONE, INTERRUPTED, &code.to_ne_bytes());

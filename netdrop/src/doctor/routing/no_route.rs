@@ -125,7 +125,13 @@ mod tests {
     #[case::a_host(0, 0)]
     #[case::a_router(1, 1)]
     fn ipv6_counts_a_hosts_own_reports(#[case] forwarding: u32, #[case] found: usize) {
-        let counters = |lost| Counters::from([("IpExt", "InNoRoutes", 0), ("Ip6", "InNoRoutes", lost)]);
+        let counters = |lost| {
+            Counters::from([
+                ("Ip", "OutNoRoutes", 0),
+                ("IpExt", "InNoRoutes", 0),
+                ("Ip6", "InNoRoutes", lost),
+            ])
+        };
         let settings: Sysctls = [("net.ipv6.conf.all.forwarding", forwarding)].into_iter().collect();
         let made = Made::default().part(counters(0), counters(2)).part(Sysctls::default(), settings);
         assert_eq!(made.check(&CHECK).unwrap().len(), found);
