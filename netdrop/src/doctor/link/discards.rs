@@ -3,6 +3,7 @@
 
 use crate::counters::losses::Trouble;
 use crate::doctor::ports::{Pair, Ports, most, pairs};
+use crate::doctor::shell::shell;
 use crate::doctor::{
     Area, Certainty, Check, Drops, Evidence, Finding, Moved, Remedy, Scope, Severity, Span, Unread, Window,
     source,
@@ -90,7 +91,7 @@ fn discarded(
             .remedy(
                 Remedy::command(
                     "See each with its reason and its flow.",
-                    format!("netdrop watch --device {name} --duration 30s"),
+                    format!("netdrop watch --device {} --duration 30s", shell(name)),
                 )
                 .inside(window),
             ),

@@ -3,6 +3,7 @@
 use super::named;
 use crate::counters::qdiscs::{Qdiscs, Queue};
 use crate::doctor::ports::{Ports, longer};
+use crate::doctor::shell::shell;
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Moved, Part as _, Remedy, Scope, Severity, Unread, Window,
     source,
@@ -44,7 +45,7 @@ fn of_queue(window: &Window, before: &Qdiscs, after: &Qdiscs, queue: &Queue) -> 
     );
     let waiting = counted(queue.counts.waiting.into(), "packet", "packets");
     let remedy = larger_ring(window, device, requeues.by()).unwrap_or_else(|| {
-        Remedy::command("See the ring's size, now and at most.", format!("ethtool -g {device}"))
+        Remedy::command("See the ring's size, now and at most.", format!("ethtool -g {}", shell(device)))
             .inside(window)
     });
     Some(

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::named;
 use crate::counters::qdiscs::{Qdiscs, Queue, ROOT};
+use crate::doctor::shell::shell;
 use crate::doctor::{
     Area, Certainty, Check, Evidence, Finding, Part as _, Remedy, Scope, Severity, Unread, Window, source,
 };
@@ -62,14 +63,14 @@ fn of_queue(window: &Window, before: &Qdiscs, after: &Qdiscs, queue: &Queue) -> 
         finding.remedy(
             Remedy::command(
                 "Share the link fairly, and keep delay short.",
-                format!("tc qdisc replace dev {device} root fq_codel"),
+                format!("tc qdisc replace dev {} root fq_codel", shell(device)),
             )
             .inside(window)
             .kept_by("printf 'net.core.default_qdisc = fq_codel\\n' > /etc/sysctl.d/90-net-core-default_qdisc.conf"),
         )
     } else {
         finding
-            .remedy(Remedy::command("See its limits and rates.", format!("tc -s -d qdisc show dev {device}")).inside(window))
+            .remedy(Remedy::command("See its limits and rates.", format!("tc -s -d qdisc show dev {}", shell(device))).inside(window))
             .remedy(Remedy::advice("Raise its rate if the link has more; else put fq_codel in it (`tc qdisc add … parent CLASS fq_codel`), or make its limit smaller."))
     })
 }

@@ -131,10 +131,12 @@ mod tests {
 
     use super::*;
     use crate::counters::ethtool_netlink::{Channels, Coalesce, Told};
+    use crate::counters::links::Link;
     use crate::doctor::interrupts::made::window;
     use crate::doctor::made::Made;
     use crate::doctor::ports::Port;
     use crate::doctor::ports::made::port;
+    use crate::doctor::shell::made::{arguments, printed};
 
     fn made(percent: u64, counter: &str, lost: u64, ring: (u32, u32), microseconds: u32) -> Made {
         let coalesce = Some(Coalesce { microseconds: Some(microseconds), is_adaptive: Some(false) });
@@ -147,6 +149,25 @@ mod tests {
     #[test]
     fn bursts_on_a_short_ring() {
         assert_snapshot!(made(10, "rx_missed_errors", 2500, (512, 4096), 30).told(&CHECK));
+    }
+
+    #[rstest::rstest]
+    #[case("eth0")]
+    #[case("$(id);'x")]
+    #[case(r"a\b`id`")]
+    fn a_cards_name_stays_one_word(#[case] name: &str) {
+        let of = |lost| {
+            let port = port(0, &[("rx_missed_errors", lost)]);
+            let told = Told { ring: Some((512, 4096)), ..Told::default() };
+            Port { link: Link { name: name.into(), ..port.link }, told, ..port }
+        };
+        let findings = window(10, of(0), of(2500)).check(&CHECK).unwrap();
+        let remedy = &findings[0].remedies[0];
+        assert_eq!(arguments("ethtool", &remedy.now[0]), ["-G", name, "rx", "4096"]);
+        let (print, file) = remedy.persistently.as_ref().unwrap().split_once(" > ").unwrap();
+        assert!(printed(print).ends_with("RUN+=\"/usr/sbin/ethtool -G $name rx 4096\"\n"), "{print}");
+        let path = format!("/etc/udev/rules.d/90-{name}-ring.rules");
+        assert_eq!(arguments("told", &format!("told {file}")), [path]);
     }
 
     #[test]
