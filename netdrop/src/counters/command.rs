@@ -65,9 +65,9 @@ fn output_within(
     let until_end =
         |text: Receiver<Vec<u8>>| text.recv_timeout(end.saturating_duration_since(Instant::now())).ok();
     let (Some(written), Some(said)) = (written.and_then(until_end), said.and_then(until_end)) else {
-        // It may have ended at that moment.
+        // It may have ended at that moment. What the kernel itself holds up ends when it is let go, which nobody waits for.
         let _ = child.kill();
-        let _ = child.wait();
+        thread::spawn(move || child.wait());
         return Err(CommandError::Late { tool, deadline });
     };
     let status = child.wait().map_err(|error| CommandError::Start { tool, error })?;
