@@ -40,7 +40,7 @@ fn udp_not_read(bench: &Bench) -> Result<()> {
     let ours = format!("socket {address} of netdrop-tests({})", std::process::id());
     ensure!(subject.starts_with(&ours), "{subject} and not {ours}");
     ensure!(finding["severity"] == "critical" && finding["netns"] == lab.receiver.name(), "{finding}");
-    ensure!(finding["cause"].as_str().is_some_and(|cause| cause.contains("full now")), "{finding}");
+    ensure!(finding["cause"].as_str().is_some_and(|cause| cause.contains("read empty")), "{finding}");
     let evidence = finding["evidence"].as_array().context("no evidence")?;
     let of_socket =
         evidence.iter().find(|one| one["counter"] == "drops").context("no drops of the socket")?;
