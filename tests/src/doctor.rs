@@ -122,6 +122,14 @@ pub fn examined(
     doctor.end(bench)
 }
 
+/// All that was counted since the boot, as the doctor judges it.
+pub fn since_boot(bench: &Bench, only: &str) -> Result<Told> {
+    let arguments = ["doctor", "--since-boot", "--format", "json", "--only", only];
+    let output = Command::new(&bench.netdrop).args(arguments).output().context("can't run netdrop")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Told::read(bench, &String::from_utf8(output.stdout)?)
+}
+
 /// Runs each command of a finding's remedies in a shell, as a person would who copies it. There must be one.
 pub fn apply(finding: &Value) -> Result<()> {
     let remedies = finding["remedies"].as_array().context("no remedies")?;
