@@ -11,8 +11,8 @@ use super::flood::Flood;
 use super::running::Running;
 use super::tool::daemon;
 
-/// What a start leaves to do (names, owners) is done.
-const SETTLE: Duration = Duration::from_secs(5);
+/// What a start leaves to do (names, owners) is done, and the doctor's first look, which tells of the flood: it comes ten seconds after the start.
+const SETTLE: Duration = Duration::from_secs(12);
 /// Two of the daemon's intervals.
 const WATCHED: Duration = Duration::from_secs(20);
 
