@@ -33,7 +33,7 @@ pub fn dump(family: u16, command: u8, attributes: &[u8]) -> io::Result<Vec<Vec<u
 
 /// The same, with how it ended: one thing in trouble may keep the kernel from telling of the rest.
 pub(super) fn dump_to_end(family: u16, command: u8, attributes: &[u8]) -> io::Result<(Vec<Vec<u8>>, Ended)> {
-    netlink::dump_to_end(SockProtocol::NetlinkGeneric, family, &request(command, attributes), usize::MAX)
+    netlink::dump_to_end(SockProtocol::NetlinkGeneric, family, &request(command, attributes))
 }
 
 /// The answer to a command about one thing; none where there is nothing to tell.

@@ -42,37 +42,21 @@ pub(super) struct Ended {
 
 /// Sends `request` (the struct of its family) to rtnetlink(7) and gives the payloads of all answers, in the caller's namespace.
 pub fn dump(message_type: u16, request: &[u8]) -> io::Result<Vec<Vec<u8>>> {
-    dump_of(SockProtocol::NetlinkRoute, message_type, request)
+    dump_to_end(SockProtocol::NetlinkRoute, message_type, request).map(|(answers, _)| answers)
 }
 
-/// The same of another protocol.
-pub fn dump_of(protocol: SockProtocol, message_type: u16, request: &[u8]) -> io::Result<Vec<Vec<u8>>> {
-    dump_most(protocol, message_type, request, usize::MAX)
-}
-
-/// The same, and no more than `most` answers and what came together with the last.
-pub fn dump_most(
-    protocol: SockProtocol,
-    message_type: u16,
-    request: &[u8],
-    most: usize,
-) -> io::Result<Vec<Vec<u8>>> {
-    dump_to_end(protocol, message_type, request, most).map(|(answers, _)| answers)
-}
-
-/// The same, with how it ended. A list that changed meanwhile is asked for again.
+/// The same of another protocol, with how it ended. A list that changed meanwhile is asked for again.
 pub(super) fn dump_to_end(
     protocol: SockProtocol,
     message_type: u16,
     request: &[u8],
-    most: usize,
 ) -> io::Result<(Vec<Vec<u8>>, Ended)> {
     let mut tries = 0;
     loop {
         let mut answers = Vec::new();
         let ended = list(protocol, message_type, request, |answer| {
             answers.push(answer.to_vec());
-            answers.len() < most
+            true
         })?;
         tries += 1;
         if !ended.is_interrupted || tries == TRIES {
